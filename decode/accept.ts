@@ -1,0 +1,62 @@
+/**
+ * The accept rule: which drafts of a pass the model itself would have produced.
+ *
+ * This is the specification of the accept kernel. Verifying a tree of drafts in one pass is due to
+ * SpecInfer (Miao et al., https://arxiv.org/abs/2305.09781); since a draft is accepted only when it
+ * equals the token chosen without it, greedy or sampled, the answer does not depend on the drafts.
+ *
+ * @module
+ */
+
+import type { Row } from "./rows.ts";
+
+/** Why a generation is over; null while it is not. */
+export type Stop = "eos" | "length" | null;
+
+/** What one verification pass adds to the answer. */
+export interface Accepted {
+  /** The accepted tokens, in order; the last one was not a draft, the ones before it were. */
+  readonly tokens: number[];
+  /** The rows that chose them, row 0 first; their keys and values belong to the committed past. */
+  readonly path: number[];
+  /** Whether the answer ends with these tokens. */
+  readonly stop: Stop;
+}
+
+/** Options of {@linkcode accept}. */
+export interface AcceptOptions {
+  /** Tokens that end the answer; the one that does is part of it. Default none. */
+  readonly eos?: readonly number[];
+  /** How many tokens the answer may still grow by. Default unlimited. */
+  readonly limit?: number;
+}
+
+/**
+ * Walks the tree from row 0 along the drafts that the model chose, and one token beyond them.
+ *
+ * Of several children with the chosen token, the one with the lowest index is taken.
+ *
+ * @param rows The rows of the pass, parents before children.
+ * @param chosen For each row, the token that the model chose to follow it.
+ * @param options What ends the answer.
+ * @returns As many tokens as rows on the path: `tokens[i]` is what row `path[i]` chose.
+ */
+export function accept(
+  rows: readonly Pick<Row, "token" | "parent">[],
+  chosen: ArrayLike<number>,
+  { eos = [], limit = Infinity }: AcceptOptions = {},
+): Accepted {
+  const tokens: number[] = [];
+  const path: number[] = [];
+  if (limit < 1) return { tokens, path, stop: "length" };
+  for (let row = 0;;) {
+    const token = chosen[row]!;
+    tokens.push(token);
+    path.push(row);
+    if (eos.includes(token)) return { tokens, path, stop: "eos" };
+    if (tokens.length >= limit) return { tokens, path, stop: "length" };
+    const child = rows.findIndex((r, i) => i > row && r.parent === row && r.token === token);
+    if (child < 0) return { tokens, path, stop: null };
+    row = child;
+  }
+}

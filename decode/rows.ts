@@ -1,0 +1,32 @@
+/**
+ * The rows of a verification pass: a tree of drafted tokens below the last accepted one.
+ *
+ * A chain of drafts is a tree in which every row's parent is the row before it.
+ *
+ * @module
+ */
+
+/** One row of a verification pass: a token whose successor the model is asked for. */
+export interface Row {
+  /** The token at this row. */
+  readonly token: number;
+  /** Index of the row this token follows. A parent comes before its children; row 0 names itself. */
+  readonly parent: number;
+  /** Number of ancestors: 0 for row 0, so a row's absolute position is row 0's plus its depth. */
+  readonly depth: number;
+}
+
+/**
+ * The rows that verify one guess: the last accepted token, then the drafts in a line below it.
+ *
+ * @param last The last accepted token, which becomes row 0.
+ * @param drafts The tokens guessed to follow it; may be empty, which makes a plain step.
+ * @returns `1 + drafts.length` rows.
+ */
+export function chain(last: number, drafts: readonly number[]): Row[] {
+  return [last, ...drafts].map((token, row) => ({
+    token,
+    parent: Math.max(0, row - 1),
+    depth: row,
+  }));
+}
