@@ -1,0 +1,108 @@
+// accept: walks from row 0 along the drafts that the model chose itself, appends them and the one token
+// more that the last accepted row chose, and stops at an end-of-sequence token or at the length limit.
+// Specified by accept() in decode/accept.ts.
+
+override SLICES: u32; // slices of the vocabulary in `best`
+override RING: u32;   // results kept
+
+struct Best {
+  logit: f32,
+  token: u32,
+}
+
+struct Result {
+  count: u32,         // tokens appended by this step; 0 once stopped
+  drafted: u32,       // drafts it verified
+  source: u32,        // where the draft was copied from, an index into tokens
+  ngram: u32,         // length of the n-gram that matched; 0 without drafts
+  stop: u32,          // RUNNING, STOP_EOS or STOP_LENGTH, after this step
+  token: array<u32, MAX_ROWS>,
+}
+
+@group(0) @binding(0) var<storage, read_write> state: State;
+@group(0) @binding(1) var<storage, read_write> tokens: array<u32>; // [context]
+@group(0) @binding(2) var<storage, read_write> rows: Rows;
+@group(0) @binding(3) var<storage, read> best: array<Best>; // [MAX_ROWS][SLICES]
+@group(0) @binding(4) var<storage, read> source: array<u32>; // [2]
+@group(0) @binding(5) var<storage, read> eos: array<u32>; // count, then the end-of-sequence tokens
+@group(0) @binding(6) var<storage, read_write> results: array<Result>; // [RING], step s in s mod RING
+
+var<workgroup> chosen: array<u32, MAX_ROWS>;
+
+@compute @workgroup_size(MAX_ROWS)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  if (thread < rows.count) {
+    chosen[thread] = choice(thread);
+  }
+  workgroupBarrier();
+  if (thread == 0u) {
+    walk();
+  }
+}
+
+fn choice(row: u32) -> u32 {
+  var mine = best[row * SLICES];
+  for (var slice = 1u; slice < SLICES; slice++) {
+    let other = best[row * SLICES + slice]; // of higher tokens, so it has to be larger
+    if (other.logit > mine.logit) {
+      mine = other;
+    }
+  }
+  return mine.token;
+}
+
+fn walk() {
+  let step = state.step;
+  let at = step % RING;
+  state.step = step + 1u;
+  var count = 0u;
+  if (rows.count > 0u) {
+    var row = 0u;
+    loop {
+      let token = chosen[row];
+      rows.commit_row[count] = row;
+      results[at].token[count] = token;
+      tokens[state.length] = token;
+      state.length++;
+      count++;
+      if (is_eos(token)) {
+        state.stop = STOP_EOS;
+        break;
+      }
+      if (state.length >= state.limit) {
+        state.stop = STOP_LENGTH;
+        break;
+      }
+      row = child(row, token);
+      if (row == 0u) {
+        break;
+      }
+    }
+    rows.commit_base = rows.base;
+    results[at].drafted = rows.count - 1u;
+    results[at].source = source[0];
+    results[at].ngram = source[1];
+  }
+  rows.commit_count = count;
+  results[at].count = count;
+  results[at].stop = state.stop;
+}
+
+// The draft below `row` that says `token`, or 0.
+fn child(row: u32, token: u32) -> u32 {
+  for (var r = row + 1u; r < rows.count; r++) {
+    if (rows.parent[r] == row && rows.token[r] == token) {
+      return r;
+    }
+  }
+  return 0u;
+}
+
+fn is_eos(token: u32) -> bool {
+  for (var i = 0u; i < eos[0]; i++) {
+    if (eos[1u + i] == token) {
+      return true;
+    }
+  }
+  return false;
+}

@@ -1,0 +1,52 @@
+// The greedy choice, first half: the largest logit of each slice of the vocabulary, and its token. Of
+// equal logits the lowest token wins. accept.wgsl takes the best of the slices.
+
+override VOCAB: u32;
+
+const SLICE = 4096u;
+const THREADS = 256u;
+
+struct Best {
+  logit: f32,
+  token: u32,
+}
+
+@group(0) @binding(0) var<storage, read> rows: Rows;
+@group(0) @binding(1) var<storage, read> logits: array<f32>; // [MAX_ROWS][VOCAB]
+@group(0) @binding(2) var<storage, read_write> best: array<Best>; // [MAX_ROWS][slices]
+
+var<workgroup> found: array<Best, THREADS>;
+
+fn better(a: Best, b: Best) -> bool {
+  return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = workgroup.y;
+  if (row >= rows.count) {
+    return;
+  }
+  let end = min(VOCAB, (workgroup.x + 1u) * SLICE);
+  var mine = Best(-3.4e38, min(workgroup.x * SLICE + thread, end - 1u));
+  for (var token = workgroup.x * SLICE + thread; token < end; token += THREADS) {
+    let other = Best(logits[row * VOCAB + token], token);
+    if (better(other, mine)) {
+      mine = other;
+    }
+  }
+  found[thread] = mine;
+  for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (thread < stride && better(found[thread + stride], found[thread])) {
+      found[thread] = found[thread + stride];
+    }
+  }
+  if (thread == 0u) {
+    best[row * workgroups.x + workgroup.x] = found[0];
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Opening a WebGPU device in Deno, and the oddities of doing so.
+ *
+ * Deno grants `subgroups` when it is asked for even where `adapter.features` does not list it, so it is
+ * asked for and done without when the device is refused. wgpu reports a lost device through `device.lost`
+ * only, never as an exception of the call at hand.
+ *
+ * @module
+ */
+
+/** What a {@linkcode Gpu} tells about its device. */
+export interface DeviceInfo {
+  /** The driver's name for the device, such as `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`. */
+  readonly name: string;
+  /** Lanes of a subgroup, or null where the device has no subgroups of one fixed size. */
+  readonly subgroupSize: number | null;
+  /** Largest part of a buffer that a kernel can see, in bytes. */
+  readonly maxBindingBytes: number;
+  /** Largest buffer, in bytes. */
+  readonly maxBufferBytes: number;
+}
+
+/** How to open a device. */
+export interface OpenOptions {
+  /** Use subgroup operations where the device has them. Default true; false is for tests. */
+  subgroups?: boolean;
+  /** Take a binding limit smaller than the device's, in bytes, so that tensors are split; for tests. */
+  maxBindingBytes?: number;
+}
+
+/** A WebGPU device with the buffers made on it. Disposing it frees them all. */
+export class Gpu implements Disposable {
+  /** The device itself. */
+  readonly device: GPUDevice;
+  /** What device it is. */
+  readonly info: DeviceInfo;
+  /** How often a buffer was mapped for the CPU to read. */
+  readBacks = 0;
+  /** Settles with a sentence when the device is lost, and never when it is disposed. */
+  readonly lost: Promise<string>;
+  #buffers = new Set<GPUBuffer>();
+  #disposed = false;
+
+  /** Wraps an open device. */
+  constructor(device: GPUDevice, info: DeviceInfo) {
+    this.device = device;
+    this.info = info;
+    this.lost = new Promise((resolve) => {
+      device.lost.then((reason) => {
+        if (!this.#disposed) resolve(reason.message || reason.reason || "unknown");
+      });
+    });
+  }
+
+  /** Bytes in the buffers that are alive. */
+  get allocatedBytes(): number {
+    let bytes = 0;
+    for (const buffer of this.#buffers) bytes += buffer.size;
+    return bytes;
+  }
+
+  /** Buffers that are alive. */
+  get allocatedBuffers(): number {
+    return this.#buffers.size;
+  }
+
+  /**
+   * Makes a buffer filled with zeros.
+   *
+   * @param label What it holds, for error messages.
+   * @param bytes Its size; rounded up to 16 bytes.
+   * @param usage Default: storage that can be copied from and to.
+   */
+  buffer(
+    label: string,
+    bytes: number,
+    usage: GPUBufferUsageFlags = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+  ): GPUBuffer {
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
+    const buffer = this.device.createBuffer({ label, size, usage });
+    this.#buffers.add(buffer);
+    return buffer;
+  }
+
+  /** Makes a uniform buffer that holds `values`. */
+  uniform(label: string, values: readonly number[]): GPUBuffer {
+    const buffer = this.buffer(label, values.length * 4, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    this.device.queue.writeBuffer(buffer, 0, new Uint32Array(values));
+    return buffer;
+  }
+
+  /** Frees a buffer. */
+  free(buffer: GPUBuffer): void {
+    this.#buffers.delete(buffer);
+    buffer.destroy();
+  }
+
+  /**
+   * Reads a buffer back. Costs 11.5 ms at least in Deno, however small the buffer, so nothing in the
+   * decoding loop waits for it.
+   */
+  async read(source: GPUBuffer, offset = 0, bytes = source.size - offset): Promise<ArrayBuffer> {
+    const staging = this.buffer("read-back", bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(source, offset, staging, 0, bytes);
+      this.device.queue.submit([encoder.finish()]);
+      return await this.map(staging, bytes);
+    } finally {
+      this.free(staging);
+    }
+  }
+
+  /** Maps a staging buffer, copies its first `bytes` and unmaps it. Counts as a read-back. */
+  async map(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    this.readBacks++;
+    await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    const copy = staging.getMappedRange(0, bytes).slice(0);
+    staging.unmap();
+    return copy;
+  }
+
+  /** Frees every buffer and the device. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const buffer of this.#buffers) buffer.destroy();
+    this.#buffers.clear();
+    this.device.destroy();
+  }
+}
+
+/** The names of the WebGPU devices that Deno offers, the one that is used first. */
+export async function listDevices(): Promise<DeviceInfo[]> {
+  const found = new Map<string, DeviceInfo>();
+  for (
+    const options of [
+      { powerPreference: "high-performance" },
+      { powerPreference: "low-power" },
+      { forceFallbackAdapter: true },
+    ] satisfies GPURequestAdapterOptions[]
+  ) {
+    const adapter = await navigator.gpu?.requestAdapter(options);
+    if (adapter) found.set(nameOf(adapter), infoOf(adapter));
+  }
+  return [...found.values()];
+}
+
+/**
+ * Opens the device that Deno prefers, with the largest buffers it allows.
+ *
+ * @throws {Error} If there is no WebGPU device.
+ */
+export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new Error(
+      "No WebGPU device was found: install the GPU's Vulkan driver, or Mesa's software driver " +
+        "(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers)",
+    );
+  }
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
+  const info = infoOf(adapter);
+  let device: GPUDevice | null = null;
+  if (options.subgroups !== false && info.subgroupSize !== null) {
+    try {
+      device = await adapter.requestDevice({
+        requiredFeatures: ["subgroups" as GPUFeatureName],
+        requiredLimits,
+      });
+    } catch {
+      // The device is refused when it has no subgroups after all: do without.
+    }
+  }
+  const subgroupSize = device ? info.subgroupSize : null;
+  device ??= await adapter.requestDevice({ requiredLimits });
+  return new Gpu(device, {
+    ...info,
+    subgroupSize,
+    maxBindingBytes: Math.min(info.maxBindingBytes, options.maxBindingBytes ?? Infinity),
+  });
+}
+
+function nameOf(adapter: GPUAdapter): string {
+  return adapter.info.description || adapter.info.device || adapter.info.vendor || "unnamed device";
+}
+
+function infoOf(adapter: GPUAdapter): DeviceInfo {
+  const info = adapter.info as GPUAdapterInfo & {
+    subgroupMinSize?: number;
+    subgroupMaxSize?: number;
+  };
+  const size = info.subgroupMinSize;
+  // A driver that picks among several sizes does not say which one a kernel gets.
+  const fixed = size !== undefined && size === info.subgroupMaxSize && size >= 4 && size <= 128;
+  return {
+    name: nameOf(adapter),
+    subgroupSize: fixed ? size : null,
+    maxBindingBytes: adapter.limits.maxStorageBufferBindingSize,
+    maxBufferBytes: adapter.limits.maxBufferSize,
+  };
+}

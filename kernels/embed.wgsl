@@ -1,0 +1,34 @@
+// x[i] = embedding[token[i]], for the tokens whose embedding lies in this part of the matrix.
+
+override K8: u32; // hidden size / 8, rounded up
+
+struct Ids {
+  count: u32,
+  token: array<u32>,
+}
+
+struct Part {
+  first: u32, // token id of the part's first row
+  count: u32,
+}
+
+@group(0) @binding(1) var<storage, read> ids: Ids;
+@group(0) @binding(2) var<storage, read_write> x: array<vec4f>; // [count][2 · K8]
+@group(0) @binding(3) var<uniform> part: Part;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
+  let i = workgroup.x;
+  if (i >= ids.count) {
+    return;
+  }
+  let row = ids.token[i] - part.first; // wraps to a huge number below the part
+  if (row >= part.count) {
+    return;
+  }
+  for (var k = index; k < K8; k += 64u) {
+    let v = widen(row * K8 + k);
+    x[(i * K8 + k) * 2u] = v.lo;
+    x[(i * K8 + k) * 2u + 1u] = v.hi;
+  }
+}

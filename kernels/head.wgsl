@@ -1,0 +1,27 @@
+// norm · head: the logits of every row of the pass.
+
+struct Part {
+  first: u32, // token id of the part's first row
+  count: u32,
+}
+
+override VOCAB: u32;
+
+@group(0) @binding(4) var<storage, read_write> logits: array<f32>; // [MAX_ROWS][VOCAB]
+@group(0) @binding(5) var<uniform> part: Part;
+
+fn weight_rows(quad: u32) -> vec4u {
+  return min(4u * quad + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
+}
+
+fn finish(row: u32, quad: u32, sums: Sums) {
+  let y = sums.y * inverse_rms(sums.squares);
+  for (var i = 0u; i < 4u && 4u * quad + i < part.count; i++) {
+    logits[row * VOCAB + part.first + 4u * quad + i] = y[i];
+  }
+}
+
+@compute @workgroup_size(LANES * GROUPS)
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
+  multiply(workgroup.x, index);
+}

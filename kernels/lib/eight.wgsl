@@ -1,0 +1,19 @@
+// Eight neighbouring values along the summed dimension, the unit in which every product reads.
+
+struct Eight {
+  lo: vec4f,
+  hi: vec4f,
+}
+
+// sum + w · x, in an explicit chain of fused multiply-adds: a compiler that is free to contract
+// a * b + c need not choose alike in two code paths, and then a row's bits would depend on its company.
+fn dot8(w: Eight, x: Eight, sum: f32) -> f32 {
+  var s = fma(w.lo.x, x.lo.x, sum);
+  s = fma(w.lo.y, x.lo.y, s);
+  s = fma(w.lo.z, x.lo.z, s);
+  s = fma(w.lo.w, x.lo.w, s);
+  s = fma(w.hi.x, x.hi.x, s);
+  s = fma(w.hi.y, x.hi.y, s);
+  s = fma(w.hi.z, x.hi.z, s);
+  return fma(w.hi.w, x.hi.w, s);
+}

@@ -1,0 +1,11 @@
+// Keys and values in f16. Dimensions i and i + head_dim / 2, which rotate together, share a word.
+
+alias Pair = u32;
+
+fn pack_pair(v: vec2f) -> Pair {
+  return pack2x16float(v);
+}
+
+fn unpack_pair(p: Pair) -> vec2f {
+  return unpack2x16float(p);
+}

@@ -1,0 +1,12 @@
+// Weights as the checkpoint stores them: bf16, two a word, eight a 16-byte load. bf16 is the upper half
+// of an f32, so widening is exact.
+
+@group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][K8]
+
+fn widen(i: u32) -> Eight {
+  let w = weights[i];
+  return Eight(
+    bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u)),
+    bitcast<vec4f>(vec4u(w.z << 16u, w.z & 0xffff0000u, w.w << 16u, w.w & 0xffff0000u)),
+  );
+}

@@ -1,0 +1,12 @@
+// Weights as the checkpoint stores them: f16, two a word, eight a 16-byte load. unpack2x16float is core
+// WGSL and exact, so no optional feature is needed.
+
+@group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][K8]
+
+fn widen(i: u32) -> Eight {
+  let w = weights[i];
+  return Eight(
+    vec4f(unpack2x16float(w.x), unpack2x16float(w.y)),
+    vec4f(unpack2x16float(w.z), unpack2x16float(w.w)),
+  );
+}

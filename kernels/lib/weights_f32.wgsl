@@ -1,0 +1,7 @@
+// Weights in f32, eight in two 16-byte loads.
+
+@group(0) @binding(0) var<storage, read> weights: array<vec4f>; // [rows of this part][2 · K8]
+
+fn widen(i: u32) -> Eight {
+  return Eight(weights[2u * i], weights[2u * i + 1u]);
+}

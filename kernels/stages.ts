@@ -1,0 +1,187 @@
+/**
+ * The stages of a pass: which WGSL files make up each, and how they are compiled and bound.
+ *
+ * A stage is one file in this directory plus the parts of `lib/` it needs, which WGSL, having no
+ * imports, sees as one text. Shapes are pipeline constants (`override`).
+ *
+ * @module
+ */
+import accept from "./accept.wgsl" with { type: "text" };
+import attend from "./attend.wgsl" with { type: "text" };
+import capture from "./capture.wgsl" with { type: "text" };
+import choose from "./choose.wgsl" with { type: "text" };
+import combine from "./combine.wgsl" with { type: "text" };
+import draft from "./draft.wgsl" with { type: "text" };
+import embed from "./embed.wgsl" with { type: "text" };
+import gateUp from "./gate_up.wgsl" with { type: "text" };
+import head from "./head.wgsl" with { type: "text" };
+import project from "./project.wgsl" with { type: "text" };
+import qkv from "./qkv.wgsl" with { type: "text" };
+import promptAttend from "./prompt/attend.wgsl" with { type: "text" };
+import promptGate from "./prompt/gate.wgsl" with { type: "text" };
+import promptMatmul from "./prompt/matmul.wgsl" with { type: "text" };
+import promptNormalize from "./prompt/normalize.wgsl" with { type: "text" };
+import promptRope from "./prompt/rope.wgsl" with { type: "text" };
+import attention from "./lib/attention.wgsl" with { type: "text" };
+import eight from "./lib/eight.wgsl" with { type: "text" };
+import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
+import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
+import lanesSubgroup from "./lib/lanes_subgroup.wgsl" with { type: "text" };
+import lanesWorkgroup from "./lib/lanes_workgroup.wgsl" with { type: "text" };
+import norm from "./lib/norm.wgsl" with { type: "text" };
+import product from "./lib/product.wgsl" with { type: "text" };
+import rows from "./lib/rows.wgsl" with { type: "text" };
+import silu from "./lib/silu.wgsl" with { type: "text" };
+import slots from "./lib/slots.wgsl" with { type: "text" };
+import state from "./lib/state.wgsl" with { type: "text" };
+import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
+import weightsF16 from "./lib/weights_f16.wgsl" with { type: "text" };
+import weightsF32 from "./lib/weights_f32.wgsl" with { type: "text" };
+import type { Gpu } from "./device.ts";
+
+/** Rows of a pass at most: row 0 and 31 drafts. `MAX_ROWS` in lib/rows.wgsl. */
+export const MAX_ROWS = 32;
+/** Positions of an attention chunk. `CHUNK` in lib/attention.wgsl. */
+export const CHUNK = 128;
+/** Rows and outputs of a tile of prompt/matmul.wgsl. */
+export const TILE = 64;
+/** Logits one workgroup of choose.wgsl looks at. */
+export const SLICE = 4096;
+
+/** How weights are stored on the GPU. */
+export type WeightType = "BF16" | "F16" | "F32";
+/** How keys and values are stored. */
+export type CacheType = "f16" | "f32";
+
+/** The variants a stage comes in. */
+export interface Variant {
+  /** For stages that read weights. */
+  weights?: WeightType;
+  /** For stages that touch the KV cache. */
+  cache?: CacheType;
+}
+
+const weightSources = { BF16: weightsBf16, F16: weightsF16, F32: weightsF32 };
+const cacheSources = { f16: kvF16, f32: kvF32 };
+
+type Lib = "weights" | "product" | "norm" | "cache" | "attention" | "rows" | "state" | "silu";
+
+const stages = {
+  accept: [accept, "rows", "state"],
+  attend: [attend, "rows", "cache", "attention"],
+  capture: [capture, "rows", "state"],
+  choose: [choose, "rows"],
+  combine: [combine, "rows"],
+  draft: [draft, "rows", "state"],
+  embed: [embed, "weights"],
+  gateUp: [gateUp, "rows", "weights", "product", "norm", "silu"],
+  head: [head, "rows", "weights", "product", "norm"],
+  project: [project, "rows", "weights", "product"],
+  qkv: [qkv, "rows", "weights", "product", "norm", "cache"],
+  promptAttend: [promptAttend, "rows", "cache", "attention"],
+  promptGate: [promptGate, "silu"],
+  promptMatmul: [promptMatmul, "weights"],
+  promptNormalize: [promptNormalize],
+  promptRope: [promptRope, "rows", "cache"],
+} satisfies Record<string, [string, ...Lib[]]>;
+
+/** A stage's name. */
+export type Stage = keyof typeof stages;
+
+/** The whole WGSL text of a stage, as the compiler sees it. */
+export function stageSource(stage: Stage, variant: Variant, subgroups: boolean): string {
+  const [main, ...libs] = stages[stage] as [string, ...Lib[]];
+  const parts: Record<Lib, () => string> = {
+    weights: () => eight + weightSources[variant.weights!],
+    product: () => product + (subgroups ? lanesSubgroup : lanesWorkgroup),
+    cache: () => cacheSources[variant.cache!] + slots,
+    norm: () => norm,
+    attention: () => attention,
+    rows: () => rows,
+    state: () => state,
+    silu: () => silu,
+  };
+  return [...libs.map((lib) => parts[lib]()), main].join("\n");
+}
+
+/** A compiled stage. */
+export interface Kernel {
+  /** The pipeline. */
+  readonly pipeline: GPUComputePipeline;
+  /** Binds the stage's buffers, in the order of their binding numbers. */
+  bind(...buffers: GPUBuffer[]): GPUBindGroup;
+}
+
+/** Compiles stages for one device; the same stage, variant and constants are compiled once. */
+export class Compiler {
+  /** Threads that share the outputs of a product: the subgroup's size, or 8 without subgroups. */
+  readonly lanes: number;
+  /** Quads of outputs that a workgroup of a product makes. */
+  readonly groups: number;
+  #gpu: Gpu;
+  #kernels = new Map<string, Kernel>();
+
+  /** A compiler for `gpu`. */
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+    this.lanes = gpu.info.subgroupSize ?? 8;
+    this.groups = Math.max(1, 64 / this.lanes);
+  }
+
+  /**
+   * Compiles a stage.
+   *
+   * @param constants Values of the stage's `override`s; those it does not declare are ignored.
+   */
+  kernel(stage: Stage, variant: Variant, constants: Record<string, number>): Kernel {
+    const source = stageSource(stage, variant, this.#gpu.info.subgroupSize !== null);
+    const all: Record<string, number> = { LANES: this.lanes, GROUPS: this.groups, ...constants };
+    const used: Record<string, number> = {};
+    for (const [, name] of source.matchAll(/^override (\w+)/gm)) {
+      const value = all[name!];
+      if (value === undefined) throw new TypeError(`Stage ${stage} needs the constant ${name}`);
+      used[name!] = value;
+    }
+    const key = JSON.stringify([stage, variant, used]);
+    const known = this.#kernels.get(key);
+    if (known) return known;
+    const { device } = this.#gpu;
+    const module = device.createShaderModule({ label: stage, code: source });
+    const pipeline = device.createComputePipeline({
+      label: stage,
+      layout: "auto",
+      compute: { module, entryPoint: "main", constants: used },
+    });
+    const layout = pipeline.getBindGroupLayout(0);
+    const kernel = {
+      pipeline,
+      bind: (...buffers: GPUBuffer[]) =>
+        device.createBindGroup({
+          label: stage,
+          layout,
+          entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+        }),
+    };
+    this.#kernels.set(key, kernel);
+    return kernel;
+  }
+}
+
+/** One dispatch of a compiled and bound stage. */
+export interface Dispatch {
+  /** The stage. */
+  readonly kernel: Kernel;
+  /** Its buffers. */
+  readonly bindings: GPUBindGroup;
+  /** Workgroups in x, y and z. */
+  readonly workgroups: readonly [number, number?, number?];
+}
+
+/** Encodes dispatches, in order. */
+export function encode(pass: GPUComputePassEncoder, dispatches: Iterable<Dispatch>): void {
+  for (const { kernel, bindings, workgroups } of dispatches) {
+    pass.setPipeline(kernel.pipeline);
+    pass.setBindGroup(0, bindings);
+    pass.dispatchWorkgroups(...workgroups);
+  }
+}
