@@ -22,7 +22,7 @@ import {
   equal,
   fail,
   unreachable,
-} from "@std/assert";
+} from "../../std/assert/mod.ts";
 
 /** The message with which an assertion fails, without colours. */
 function failure(assertion: () => void): string {

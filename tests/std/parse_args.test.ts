@@ -1,5 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { type Args, parseArgs } from "@std/cli/parse-args";
+import { assertEquals, assertThrows } from "../../std/assert/mod.ts";
+import { type Args, parseArgs } from "../../std/cli/parse_args.ts";
 
 /** Fails to compile unless both types are the same for those who read and write values of them. */
 function assertType<A>() {
