@@ -1,0 +1,182 @@
+import { fileURLToPath } from "node:url";
+import { type MistralConfig, parseConfig } from "./config.ts";
+import { DittoError, show } from "./errors.ts";
+import { readJson } from "./json.ts";
+import { PositionedFile } from "./positioned_file.ts";
+import { checkTensor, checkTensors } from "./required_tensors.ts";
+import {
+  isWeightDtype,
+  readHeader,
+  type SafetensorsEntry,
+  type WeightDtype,
+} from "./safetensors.ts";
+import { findShards } from "./shards.ts";
+
+export type { WeightDtype } from "./safetensors.ts";
+
+/** A tensor of a checkpoint. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: WeightDtype;
+  /** Outermost dimension first; a matrix is [outputs, inputs]. */
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+  /** The path of the file that holds it. */
+  readonly file: string;
+}
+
+/** Where a tensor's data lie. */
+interface Place {
+  readonly file: PositionedFile;
+  readonly entry: SafetensorsEntry;
+}
+
+/**
+ * A checkpoint whose files are open and whose metadata have been checked. Data are read on request,
+ * a piece at a time, so a checkpoint costs no memory to speak of.
+ */
+export class Checkpoint implements Disposable {
+  readonly config: MistralConfig;
+  /**
+   * The tensors by name. Those of other element types (old buffers of integers, say) are left out:
+   * the forward pass does not need them.
+   */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly #places: ReadonlyMap<string, Place>;
+  readonly #files: DisposableStack;
+
+  /** Use {@linkcode openCheckpoint}. */
+  constructor(
+    config: MistralConfig,
+    places: ReadonlyMap<string, Place>,
+    files: DisposableStack,
+  ) {
+    const tensors = new Map<string, TensorInfo>();
+    for (const [name, { file, entry: { dtype, shape, byteLength } }] of places) {
+      if (!isWeightDtype(dtype)) continue;
+      tensors.set(name, { name, dtype, shape, byteLength, file: file.path });
+    }
+    this.config = config;
+    this.tensors = tensors;
+    this.#places = places;
+    this.#files = files;
+  }
+
+  /**
+   * Finds a tensor.
+   *
+   * @param expectedShape The shape it must have.
+   * @throws {DittoError} If it is missing, misshapen, or of an element type other than BF16, F16, F32.
+   */
+  tensor(name: string, expectedShape: readonly number[]): TensorInfo {
+    checkTensor(this.#place(name).entry, expectedShape);
+    return this.tensors.get(name)!;
+  }
+
+  /**
+   * Fills `into` with a piece of a tensor's data. Several reads may be under way at once.
+   *
+   * @param name The tensor.
+   * @param byteOffset First byte, from the start of the tensor.
+   * @throws {DittoError} If there is no such tensor, or its file has shrunk or was closed.
+   * @throws {RangeError} If the piece does not lie inside the tensor.
+   */
+  async read(name: string, byteOffset: number, into: Uint8Array): Promise<void> {
+    const { file, entry } = this.#place(name);
+    const end = byteOffset + into.length;
+    if (!Number.isSafeInteger(byteOffset) || byteOffset < 0 || end > entry.byteLength) {
+      throw new RangeError(
+        `Cannot read bytes ${byteOffset} to ${end} of tensor ${show(name)}: it has ` +
+          `${entry.byteLength} bytes.`,
+      );
+    }
+    await file.read(entry.byteOffset + byteOffset, into);
+  }
+
+  #place(name: string): Place {
+    const place = this.#places.get(name);
+    if (place === undefined) throw new DittoError(`The checkpoint has no tensor ${show(name)}.`);
+    return place;
+  }
+
+  /** Closes the files. Doing it twice is harmless. */
+  [Symbol.dispose](): void {
+    this.#files.dispose();
+  }
+}
+
+/**
+ * Opens a Hugging Face checkpoint directory: reads its configuration and the headers of its weight
+ * files, and checks that every tensor the model needs is there. No weights are read yet.
+ *
+ * @param directory A path or a `file:` URL.
+ * @throws {DittoError} If anything about it is missing, unsupported or contradictory; no file stays
+ * open then.
+ */
+export async function openCheckpoint(directory: string | URL): Promise<Checkpoint> {
+  const root = await checkDirectory(directory);
+  const configJson = await readJson(`${root}/config.json`);
+  if (configJson === undefined) {
+    throw new DittoError(
+      `${root} has no config.json: it is not a Hugging Face checkpoint directory.`,
+    );
+  }
+  const config = parseConfig(configJson, await readJson(`${root}/generation_config.json`));
+  const { files, weightMap } = await findShards(root);
+
+  using stack = new DisposableStack();
+  const places = new Map<string, Place>();
+  for (const name of files) {
+    const file = stack.use(await PositionedFile.open(`${root}/${name}`));
+    for (const entry of (await readHeader(file)).values()) {
+      if (weightMap) checkListed(entry.name, name, weightMap, places.get(entry.name));
+      places.set(entry.name, { file, entry });
+    }
+  }
+  for (const [name, file] of weightMap ?? []) {
+    if (places.has(name)) continue;
+    throw new DittoError(
+      `${root}/${file} has no tensor ${show(name)}, but the index says so: the files belong to ` +
+        `different checkpoints.`,
+    );
+  }
+  checkTensors(config, new Map([...places].map(([name, { entry }]) => [name, entry])), root);
+  return new Checkpoint(config, places, stack.move());
+}
+
+/** The path of a checkpoint directory, given as a path or a `file:` URL, without checking it. */
+export function directoryPath(directory: string | URL): string {
+  const path = directory instanceof URL ? fileURLToPath(directory) : directory;
+  return path.replace(/(?<=.)\/+$/, "");
+}
+
+async function checkDirectory(directory: string | URL): Promise<string> {
+  const path = directoryPath(directory);
+  try {
+    if ((await Deno.stat(path)).isDirectory) return path;
+  } catch (cause) {
+    throw new DittoError(`Cannot open the model directory ${path}: ${(cause as Error).message}.`, {
+      cause,
+    });
+  }
+  throw new DittoError(`${path} is a file; give the directory of a Hugging Face checkpoint.`);
+}
+
+/** Checks that the index agrees with a tensor found in a shard. */
+function checkListed(
+  name: string,
+  file: string,
+  weightMap: ReadonlyMap<string, string>,
+  earlier: Place | undefined,
+): void {
+  const listed = weightMap.get(name);
+  if (earlier === undefined && listed === file) return;
+  const problem = earlier !== undefined
+    ? `and so has ${earlier.file.path}`
+    : listed === undefined
+    ? "but the index does not list it"
+    : `but the index says it is in ${show(listed)}`;
+  throw new DittoError(
+    `${file} has a tensor ${show(name)}, ${problem}: the files belong to different checkpoints.`,
+  );
+}
