@@ -1,0 +1,66 @@
+import { Template } from "@huggingface/jinja";
+import { DittoError, show } from "./errors.ts";
+import { isObject } from "./json.ts";
+
+/** One turn of a chat. */
+export interface Message {
+  /** Who speaks; most templates know "system", "user" and "assistant". */
+  readonly role: string;
+  readonly content: string;
+}
+
+/**
+ * Renders a chat with a checkpoint's Jinja template.
+ *
+ * @param template What the checkpoint has: a template, an array of `{ name, template }` (the one
+ * named "default" counts), or nothing.
+ * @param messages The turns, in order.
+ * @param variables What else the template may ask for, such as `bos_token`.
+ * @throws {DittoError} If there is no template, it is not valid Jinja, or it refuses the messages.
+ */
+export function renderChat(
+  template: unknown,
+  messages: readonly Message[],
+  variables: Readonly<Record<string, unknown>>,
+): string {
+  const source = selectTemplate(template);
+  let compiled: Template;
+  try {
+    compiled = new Template(source);
+  } catch (cause) {
+    throw new DittoError(
+      `The checkpoint's chat template is not valid Jinja: ${(cause as Error).message}. Leave out ` +
+        `--chat and write the prompt's markers yourself.`,
+      { cause },
+    );
+  }
+  try {
+    return compiled.render({ ...variables, messages });
+  } catch (cause) {
+    throw new DittoError(
+      `The checkpoint's chat template refuses these messages (${
+        show(messages.map(({ role }) => role))
+      }): ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+function selectTemplate(template: unknown): string {
+  if (typeof template === "string") return template;
+  const advice = "Leave out --chat and write the prompt's markers yourself.";
+  if (template == null) {
+    throw new DittoError(
+      `The checkpoint has no chat template, neither chat_template.jinja nor chat_template in ` +
+        `tokenizer_config.json. ${advice}`,
+    );
+  }
+  const named = Array.isArray(template) ? template.filter(isObject) : [];
+  const found = named.find(({ name }) => name === "default")?.template;
+  if (typeof found === "string") return found;
+  throw new DittoError(
+    `The checkpoint's chat_template has no template named "default" (it has ${
+      show(Array.isArray(template) ? named.map(({ name }) => name) : template)
+    }). ${advice}`,
+  );
+}

@@ -1,0 +1,223 @@
+import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { type Message, renderChat } from "./chat_template.ts";
+import { directoryPath } from "./checkpoint.ts";
+import type { MistralConfig } from "./config.ts";
+import { type Detokenizer, parseDetokenizer, type Piece, StreamDecoder } from "./detokenizer.ts";
+import { DittoError, show } from "./errors.ts";
+import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
+
+export type { Message } from "./chat_template.ts";
+export type { StreamDecoder } from "./detokenizer.ts";
+
+/** Options of {@linkcode Tokenizer.encode}. */
+export interface EncodeOptions {
+  /** Whether to add what the tokenizer puts around a text, usually a begin-of-sequence token. */
+  readonly addSpecialTokens?: boolean;
+}
+
+/** Options of {@linkcode Tokenizer.decode} and {@linkcode Tokenizer.streamDecoder}. */
+export interface DecodeOptions {
+  /** Whether to leave out tokens such as `</s>`. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+/** Options of {@linkcode Tokenizer.applyChatTemplate}. */
+export interface ChatOptions {
+  /** Whether the text should end where the assistant's answer begins. */
+  readonly addGenerationPrompt?: boolean;
+}
+
+/** A checkpoint's tokenizer: text to token ids and back. */
+export class Tokenizer {
+  readonly #tokenizer: HuggingFaceTokenizer;
+  readonly #detokenizer: Detokenizer;
+  /** Ids of `added_tokens`: true for special ones. */
+  readonly #added: ReadonlyMap<number, boolean>;
+  readonly #chatTemplate: unknown;
+  /** bos_token, eos_token and so on, as chat templates call them. */
+  readonly #specialTokens: Readonly<Record<string, string>>;
+
+  /** Use {@linkcode loadTokenizer}. */
+  constructor(
+    tokenizer: HuggingFaceTokenizer,
+    detokenizer: Detokenizer,
+    chatTemplate: unknown,
+    specialTokens: Readonly<Record<string, string>>,
+  ) {
+    this.#tokenizer = tokenizer;
+    this.#detokenizer = detokenizer;
+    this.#added = new Map(
+      [...tokenizer.get_added_tokens_decoder()].map(([id, { special }]) => [id, special]),
+    );
+    this.#chatTemplate = chatTemplate;
+    this.#specialTokens = specialTokens;
+  }
+
+  /**
+   * Turns text into token ids. Names of special tokens inside the text become those tokens.
+   *
+   * @param options `addSpecialTokens` is true by default.
+   * @throws {DittoError} If the tokenizer has no token for a part of the text.
+   */
+  encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
+    const { ids } = this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens });
+    if (ids.every((id) => typeof id === "number")) return ids;
+    throw new DittoError(
+      `The tokenizer cannot encode ${show(text)}: it has neither a token for every character nor ` +
+        `one for the unknown.`,
+    );
+  }
+
+  /**
+   * Turns token ids into text. Ids without a token (a model's vocabulary may be padded) add nothing,
+   * and spaces stay as they are: there is no `clean_up_tokenization_spaces`.
+   *
+   * @param options `skipSpecialTokens` is true by default.
+   */
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    const decoder = this.streamDecoder(options);
+    return decoder.push(ids) + decoder.flush();
+  }
+
+  /**
+   * Begins a text that arrives token by token.
+   *
+   * @param options `skipSpecialTokens` is true by default.
+   */
+  streamDecoder({ skipSpecialTokens = true }: DecodeOptions = {}): StreamDecoder {
+    const pieceOf = (id: number): Piece | null => {
+      const token = this.#tokenizer.id_to_token(id);
+      const special = this.#added.get(id);
+      if (token === undefined || (special && skipSpecialTokens)) return null;
+      return this.#detokenizer.piece(token, special !== undefined);
+    };
+    return new StreamDecoder(pieceOf, this.#detokenizer);
+  }
+
+  /**
+   * Writes a chat as the model was trained to see it.
+   *
+   * @param options `addGenerationPrompt` is true by default.
+   * @throws {DittoError} If the checkpoint has no chat template, or it refuses the messages.
+   */
+  applyChatTemplate(
+    messages: readonly Message[],
+    { addGenerationPrompt = true }: ChatOptions = {},
+  ): string {
+    return renderChat(this.#chatTemplate, messages, {
+      ...this.#specialTokens,
+      add_generation_prompt: addGenerationPrompt,
+    });
+  }
+
+  /**
+   * Writes a chat and encodes it. Most templates write the begin-of-sequence token themselves; then
+   * no second one is added.
+   *
+   * @param options `addGenerationPrompt` is true by default.
+   * @throws {DittoError} As {@linkcode applyChatTemplate} and {@linkcode encode}.
+   */
+  encodeChat(messages: readonly Message[], options: ChatOptions = {}): number[] {
+    const text = this.applyChatTemplate(messages, options);
+    const { bos_token: bos } = this.#specialTokens;
+    return this.encode(text, { addSpecialTokens: !bos || !text.startsWith(bos) });
+  }
+}
+
+/**
+ * Loads the tokenizer of a checkpoint directory.
+ *
+ * @param directory A path or a `file:` URL.
+ * @param config The model's configuration, which the tokenizer must agree with.
+ * @returns The tokenizer, or null if there is no `tokenizer.json`; see {@linkcode requireTokenizer}.
+ * @throws {DittoError} If its files are invalid, or know tokens that the model does not.
+ */
+export async function loadTokenizer(
+  directory: string | URL,
+  config: Pick<MistralConfig, "vocabSize" | "bosTokenId">,
+): Promise<Tokenizer | null> {
+  const root = directoryPath(directory);
+  const json = await readJson(`${root}/tokenizer.json`);
+  if (json === undefined) return null;
+  const settings = await readJson(`${root}/tokenizer_config.json`) ?? {};
+  if (!isObject(settings)) {
+    throw new DittoError(`${root}/tokenizer_config.json holds ${show(settings)}, not an object.`);
+  }
+  checkVocabulary(json, config.vocabSize, root);
+  let tokenizer: HuggingFaceTokenizer;
+  try {
+    tokenizer = new HuggingFaceTokenizer(json as JsonObject, settings);
+  } catch (cause) {
+    throw new DittoError(
+      `${root}/tokenizer.json is not a tokenizer Ditto can use: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
+  const specialTokens = parseSpecialTokens(settings);
+  const bos = config.bosTokenId === null ? undefined : tokenizer.id_to_token(config.bosTokenId);
+  if (bos !== undefined) specialTokens.bos_token ??= bos;
+
+  // As in transformers, a file of its own counts before the field.
+  const file = await readSmallFile(`${root}/chat_template.jinja`);
+  const chatTemplate = file ? new TextDecoder().decode(file) : settings.chat_template;
+  const detokenizer = parseDetokenizer((json as JsonObject).decoder);
+  return new Tokenizer(tokenizer, detokenizer, chatTemplate, specialTokens);
+}
+
+/**
+ * Insists on a tokenizer where text is needed.
+ *
+ * @param tokenizer What {@linkcode loadTokenizer} returned for `directory`.
+ * @throws {DittoError} If it is null.
+ */
+export function requireTokenizer(tokenizer: Tokenizer | null, directory: string | URL): Tokenizer {
+  if (tokenizer !== null) return tokenizer;
+  throw new DittoError(
+    `${
+      directoryPath(directory)
+    } has no tokenizer.json, so text cannot become tokens: add the file ` +
+      `(SentencePiece's tokenizer.model is not read), or give token ids with --prompt-ids.`,
+  );
+}
+
+/** Checks every id before anything is built from them; an id may lie, too. */
+function checkVocabulary(json: unknown, vocabSize: number, root: string): void {
+  const model = isObject(json) ? json.model : undefined;
+  const vocab = isObject(model) ? model.vocab : undefined;
+  const added = isObject(json) ? json.added_tokens ?? [] : undefined;
+  const broken = (found: unknown) =>
+    new DittoError(`${root}/tokenizer.json is not a tokenizer: it has ${found}.`);
+  const check = (token: unknown, id: unknown) => {
+    if (typeof token !== "string" || !Number.isSafeInteger(id) || (id as number) < 0) {
+      throw broken(`a token ${show(token)} with the id ${show(id)}`);
+    }
+    if ((id as number) >= vocabSize) {
+      throw new DittoError(
+        `${root}/tokenizer.json has a token ${
+          show(token)
+        } with the id ${id}, but config.json has ` +
+          `vocab_size ${vocabSize}: the two belong to different models.`,
+      );
+    }
+  };
+  if (!Array.isArray(added)) throw broken(`added_tokens ${show(added)}`);
+  for (const token of added) check(token?.content, token?.id);
+  if (Array.isArray(vocab)) { // Unigram: [token, score], the position is the id
+    vocab.forEach((entry, id) => check(Array.isArray(entry) ? entry[0] : entry, id));
+  } else if (isObject(vocab)) {
+    for (const [token, id] of Object.entries(vocab)) check(token, id);
+  } else {
+    throw broken(`a vocabulary ${show(vocab)}`);
+  }
+}
+
+/** Reads `bos_token` and its like, each a string or an object with `content`. */
+function parseSpecialTokens(settings: JsonObject): Record<string, string> {
+  const tokens: Record<string, string> = {};
+  for (const field of ["bos_token", "eos_token", "unk_token", "pad_token"]) {
+    const value = settings[field];
+    const content = isObject(value) ? value.content : value;
+    if (typeof content === "string") tokens[field] = content;
+  }
+  return tokens;
+}
