@@ -1,0 +1,316 @@
+/**
+ * The decoding loop: steps are submitted ahead of what has been read, and the GPU alone decides what each
+ * of them does. A step is the same list of dispatches whatever it drafts, accepts or stops at.
+ *
+ * @module
+ */
+import type { Gpu } from "../kernels/device.ts";
+import {
+  Compiler,
+  type Dispatch,
+  encode,
+  type Kernel,
+  MAX_ROWS,
+  SLICE,
+} from "../kernels/stages.ts";
+import { DittoError } from "../model/errors.ts";
+import type { Forward } from "../model/forward.ts";
+import {
+  initialState,
+  parseResults,
+  type PassResult,
+  RESULT_BYTES,
+  RING,
+  STATE_BYTES,
+} from "./state.ts";
+
+/** Steps of one submission at most. */
+const MAX_BATCH = 16;
+/** A submission should not take longer than this, so that slow devices stream too. In milliseconds. */
+const MAX_BATCH_MS = 1000;
+/** Bytes of logits kept for a digest at most. */
+const MAX_CAPTURE_BYTES = 64 << 20;
+/** End-of-sequence tokens at most. */
+const MAX_EOS = 63;
+
+/** What a generation is to do. */
+export interface EngineOptions {
+  /** Tokens to append at most. */
+  readonly maxNewTokens: number;
+  /** Drafts of a pass, 0 to 31; 0 is plain decoding. */
+  readonly numDraft: number;
+  /** Longest n-gram that is looked up, 1 to 15. */
+  readonly maxNgram: number;
+  /** Tokens that end the answer. */
+  readonly eos: readonly number[];
+  /** Submissions that may be under way before the oldest is read. Default 2. */
+  readonly batchesAhead?: number;
+  /** Steps of a submission at most, 1 to 16. Default 16. */
+  readonly maxBatch?: number;
+  /** Ends the generation early. */
+  readonly signal?: AbortSignal;
+  /** Takes the logits row that chose each token, in order, before the pass is yielded. Default: they stay on the GPU. */
+  readonly onLogits?: (row: Uint8Array) => void;
+  /** Called once, when the prompt has gone through. */
+  readonly onPrefilled?: () => void;
+}
+
+/** Decodes with one model on one device, one generation at a time. */
+export class Engine {
+  #gpu: Gpu;
+  #compiler: Compiler;
+  #forward: Forward;
+  #vocabSize: number;
+  #context: number;
+  #state: GPUBuffer;
+  #tokens: GPUBuffer;
+  #eos: GPUBuffer;
+  #options: GPUBuffer;
+  #results: GPUBuffer;
+  #draft: Dispatch;
+  #choose: (rows: number) => Dispatch;
+  #accept: Dispatch;
+  #isBusy = false;
+
+  /** Compiles the stages around the forward pass and allocates the generation's buffers. */
+  constructor(
+    gpu: Gpu,
+    compiler: Compiler,
+    forward: Forward,
+    vocabSize: number,
+    context: number,
+  ) {
+    const slices = Math.ceil(vocabSize / SLICE);
+    const { rows, logits } = forward;
+    const best = gpu.buffer("best of each slice", MAX_ROWS * slices * 8);
+    const source = gpu.buffer("draft's source", 8);
+    this.#gpu = gpu;
+    this.#compiler = compiler;
+    this.#forward = forward;
+    this.#vocabSize = vocabSize;
+    this.#context = context;
+    this.#state = gpu.buffer("state", STATE_BYTES);
+    this.#tokens = gpu.buffer("tokens", context * 4);
+    this.#eos = gpu.buffer("end-of-sequence tokens", (1 + MAX_EOS) * 4);
+    this.#options = gpu.uniform("draft options", [0, 0]);
+    this.#results = gpu.buffer("results", RING * RESULT_BYTES);
+    const bound = (kernel: Kernel, ...buffers: GPUBuffer[]) => ({
+      kernel,
+      bindings: kernel.bind(...buffers),
+    });
+    this.#draft = {
+      ...bound(
+        compiler.kernel("draft", {}, {}),
+        this.#state,
+        this.#tokens,
+        rows,
+        source,
+        this.#options,
+      ),
+      workgroups: [1],
+    };
+    const choose = bound(
+      compiler.kernel("choose", {}, { VOCAB: vocabSize }),
+      rows,
+      logits,
+      best,
+    );
+    this.#choose = (maxRows) => ({ ...choose, workgroups: [slices, maxRows] });
+    this.#accept = {
+      ...bound(
+        compiler.kernel("accept", {}, { SLICES: slices, RING }),
+        this.#state,
+        this.#tokens,
+        rows,
+        best,
+        source,
+        this.#eos,
+        this.#results,
+      ),
+      workgroups: [1],
+    };
+  }
+
+  /**
+   * Appends tokens to a prompt.
+   *
+   * @param prompt Token ids, at least one; prompt and answer must fit the context.
+   * @returns The passes, each as soon as the CPU knows of it. Ends without a stop when aborted.
+   * @throws {DittoError} If the device is lost, or the model is busy with another generation.
+   */
+  async *run(prompt: readonly number[], options: EngineOptions): AsyncGenerator<PassResult> {
+    if (this.#isBusy) {
+      throw new DittoError(
+        "The model is in the middle of another generation: read that one to its end or abort it first.",
+      );
+    }
+    this.#isBusy = true;
+    const batches: Promise<PassResult[]>[] = [];
+    const staging: GPUBuffer[] = [];
+    const capture = options.onLogits ? this.#makeCapture() : null;
+    try {
+      await this.#begin(prompt, options);
+      const { maxNewTokens, numDraft, signal } = options;
+      const limit = prompt.length + maxNewTokens;
+      const batchesAhead = options.batchesAhead ?? 2;
+      const maxBatch = Math.min(options.maxBatch ?? MAX_BATCH, capture?.steps ?? MAX_BATCH);
+      let batch = 1;
+      let submitted = 0; // steps
+      let read = 0; // steps
+      let length = prompt.length; // tokens known of
+      let isOver = maxNewTokens === 0;
+      let since = performance.now();
+      while (!isOver && !signal?.aborted) {
+        while (batches.length < batchesAhead && submitted < maxNewTokens) {
+          const steps = Math.min(batch, maxNewTokens - submitted);
+          const bound = length + (submitted + steps - read) * (1 + numDraft);
+          batches.push(this.#submit(
+            { first: submitted, steps, maxRows: 1 + numDraft, maxLength: Math.min(limit, bound) },
+            staging,
+            capture,
+            options.onLogits,
+          ));
+          // Its failure is seen when it is awaited; until then it is not an unhandled one.
+          batches.at(-1)!.catch(() => {});
+          submitted += steps;
+          batch = Math.min(batch * 2, maxBatch);
+        }
+        const before = read;
+        const passes = await batches.shift()!;
+        for (const pass of passes) {
+          read = pass.pass + 1;
+          length += pass.tokens.length;
+          if (pass.stop) isOver = true;
+          yield pass;
+        }
+        const now = performance.now();
+        const stepMs = (now - since) / Math.max(1, read - before);
+        since = now;
+        batch = Math.max(1, Math.min(batch, Math.floor(MAX_BATCH_MS / stepMs)));
+      }
+    } finally {
+      await Promise.allSettled(batches);
+      for (const buffer of staging) this.#gpu.free(buffer);
+      if (capture) this.#gpu.free(capture.buffer);
+      this.#isBusy = false;
+    }
+  }
+
+  /** Puts the prompt in place and runs it through the model, except for its last token: that is row 0. */
+  async #begin(prompt: readonly number[], options: EngineOptions): Promise<void> {
+    const { queue } = this.#gpu.device;
+    const { numDraft, maxNgram, eos, maxNewTokens, signal } = options;
+    if (prompt.length + maxNewTokens > this.#context) {
+      throw new RangeError(`${prompt.length} + ${maxNewTokens} tokens exceed ${this.#context}`);
+    }
+    queue.writeBuffer(this.#tokens, 0, new Uint32Array(prompt));
+    queue.writeBuffer(
+      this.#state,
+      0,
+      initialState(prompt.length, prompt.length + maxNewTokens),
+    );
+    queue.writeBuffer(this.#options, 0, new Uint32Array([maxNgram, numDraft]));
+    const ends = eos.slice(0, MAX_EOS);
+    queue.writeBuffer(this.#eos, 0, new Uint32Array([ends.length, ...ends]));
+    const { rows } = this.#forward;
+    queue.writeBuffer(rows, 0, new Uint8Array(rows.size)); // nothing to commit yet
+    // One chunk is under way while the next is encoded; an abort waits for no more than that.
+    let earlier = Promise.resolve<unknown>(undefined);
+    await this.#forward.prefill(prompt.slice(0, -1), async () => {
+      await this.#guard(earlier);
+      earlier = queue.onSubmittedWorkDone();
+      earlier.catch(() => {});
+      return !signal?.aborted;
+    });
+    queue.onSubmittedWorkDone().then(() => options.onPrefilled?.(), () => {});
+  }
+
+  /** Submits a batch of steps and reads their results when they are there. */
+  async #submit(
+    batch: { first: number; steps: number; maxRows: number; maxLength: number },
+    staging: GPUBuffer[],
+    capture: Capture | null,
+    onLogits?: (row: Uint8Array) => void,
+  ): Promise<PassResult[]> {
+    const { device } = this.#gpu;
+    const resultBytes = MAX_BATCH * RESULT_BYTES;
+    const bytes = resultBytes + (capture?.buffer.size ?? 0);
+    const target = staging.pop() ??
+      this.#gpu.buffer("staging", bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    const encoder = device.createCommandEncoder();
+    for (let i = 0; i < batch.steps; i++) {
+      const pass = encoder.beginComputePass();
+      encode(pass, [this.#draft]);
+      this.#forward.encode(pass, batch.maxRows, batch.maxLength);
+      encode(pass, [this.#choose(batch.maxRows), this.#accept]);
+      if (capture) encode(pass, [capture.dispatch(batch.maxRows)]);
+      pass.end();
+    }
+    for (let i = 0; i < batch.steps; i++) {
+      const slot = (batch.first + i) % RING;
+      const from = slot * RESULT_BYTES;
+      encoder.copyBufferToBuffer(this.#results, from, target, i * RESULT_BYTES, RESULT_BYTES);
+    }
+    if (capture) {
+      encoder.copyBufferToBuffer(capture.buffer, 0, target, resultBytes, capture.buffer.size);
+    }
+    device.queue.submit([encoder.finish()]);
+    const mapped = await this.#guard(this.#gpu.map(target, bytes));
+    staging.push(target);
+    const words = new Uint32Array(mapped, 0, batch.steps * RESULT_BYTES / 4);
+    const passes = parseResults(words, batch.first);
+    if (capture && onLogits) {
+      for (const { pass, tokens } of passes) {
+        for (let i = 0; i < tokens.length; i++) {
+          const row = pass % capture.steps * MAX_ROWS + i;
+          const rowBytes = this.#vocabSize * 4;
+          onLogits(new Uint8Array(mapped, resultBytes + row * rowBytes, rowBytes));
+        }
+      }
+    }
+    return passes;
+  }
+
+  /** Room for the logits that chose the tokens of a few steps. */
+  #makeCapture(): Capture {
+    const stepBytes = MAX_ROWS * this.#vocabSize * 4;
+    const limit = Math.min(MAX_CAPTURE_BYTES, this.#gpu.info.maxBindingBytes);
+    const steps = Math.max(1, Math.min(MAX_BATCH, Math.floor(limit / stepBytes)));
+    const buffer = this.#gpu.buffer("captured logits", steps * stepBytes);
+    const constants = { VOCAB: this.#vocabSize, RING: steps };
+    const kernel = this.#compiler.kernel("capture", {}, constants);
+    const { rows, logits } = this.#forward;
+    const bindings = kernel.bind(this.#state, rows, logits, buffer);
+    const columns = Math.ceil(this.#vocabSize / 64);
+    return {
+      steps,
+      buffer,
+      dispatch: (maxRows) => ({ kernel, bindings, workgroups: [columns, maxRows] }),
+    };
+  }
+
+  /** Waits for the GPU, or for its loss. */
+  async #guard<T>(work: Promise<T>): Promise<T> {
+    const lost = this.#gpu.lost.then((reason) => {
+      throw new DittoError(
+        `The GPU device (${this.#gpu.info.name}) was lost in the middle of a generation: ${reason}. ` +
+          `Load the model again.`,
+      );
+    });
+    try {
+      return await Promise.race([work, lost]);
+    } catch (error) {
+      if (error instanceof DittoError) throw error;
+      // Work on a lost device fails in its own words, perhaps before the loss is announced.
+      const soon = new Promise<never>((_, reject) => setTimeout(reject, 100, error));
+      return await Promise.race([lost, soon]);
+    }
+  }
+}
+
+/** Where the logits of a few steps are kept until they are read. */
+interface Capture {
+  readonly steps: number;
+  readonly buffer: GPUBuffer;
+  readonly dispatch: (maxRows: number) => Dispatch;
+}

@@ -1,0 +1,71 @@
+/**
+ * The buffers in which a generation lives on the GPU, as the CPU sees them. Kept in step with
+ * kernels/lib/state.wgsl and kernels/accept.wgsl.
+ *
+ * @module
+ */
+import { MAX_ROWS } from "../kernels/stages.ts";
+
+/** Steps whose results are kept until the CPU has copied them. */
+export const RING = 64;
+
+/** Why a generation has stopped, by the number that `State.stop` holds; null while it runs. */
+export const STOPS = [null, "eos", "length"] as const;
+
+/** What one pass did. */
+export interface PassResult {
+  /** Which pass it was, from 0. */
+  readonly pass: number;
+  /** The tokens it appended: accepted drafts, then one more. */
+  readonly tokens: readonly number[];
+  /** Drafts it verified. */
+  readonly drafted: number;
+  /** Where the draft was copied from, an index into prompt and answer; 0 without drafts. */
+  readonly source: number;
+  /** Tokens of the n-gram that was found there, right before the source; 0 without drafts. */
+  readonly ngram: number;
+  /** Whether the answer ends with it. */
+  readonly stop: "eos" | "length" | null;
+}
+
+/** Bytes of `State`. */
+export const STATE_BYTES = 4 * 4;
+
+const RESULT_WORDS = 5 + MAX_ROWS;
+/** Bytes of a `Result`. */
+export const RESULT_BYTES = RESULT_WORDS * 4;
+
+/** `State` at the start of a generation. */
+export function initialState(length: number, limit: number): Uint32Array<ArrayBuffer> {
+  return new Uint32Array([length, limit, 0, 0]);
+}
+
+/**
+ * Reads the results of consecutive steps.
+ *
+ * @param words The results, one behind the other.
+ * @param firstStep The number of the first.
+ * @returns Those of the steps that were passes: steps after the stop did nothing.
+ */
+export function parseResults(words: Uint32Array, firstStep: number): PassResult[] {
+  const results: PassResult[] = [];
+  for (let at = 0; at < words.length; at += RESULT_WORDS) {
+    const [count, drafted, source, ngram, stop] = words.subarray(at, at + 5) as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    if (count === 0) break;
+    results.push({
+      pass: firstStep + at / RESULT_WORDS,
+      tokens: [...words.subarray(at + 5, at + 5 + count)],
+      drafted,
+      source,
+      ngram,
+      stop: STOPS[stop]!,
+    });
+  }
+  return results;
+}

@@ -1,0 +1,296 @@
+/**
+ * The forward pass of a Mistral: embedding, layers and head for the few rows of a decoding pass, and the
+ * layers alone for the chunks of a prompt.
+ *
+ * @module
+ */
+import type { Gpu } from "../kernels/device.ts";
+import {
+  CHUNK,
+  Compiler,
+  type Dispatch,
+  encode,
+  type Kernel,
+  MAX_ROWS,
+  TILE,
+} from "../kernels/stages.ts";
+import type { MistralConfig } from "./config.ts";
+import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memory.ts";
+import { ropeTable } from "./rope.ts";
+import type { Matrix, MatrixPart, Weights } from "./weights.ts";
+
+/** A stage bound to its buffers, whose workgroups follow from the size of the pass. */
+interface Step {
+  readonly kernel: Kernel;
+  readonly bindings: GPUBindGroup;
+  readonly workgroups: (size: number, chunks: number) => Dispatch["workgroups"];
+}
+
+/** The forward pass of one model on one device, with its KV cache and workspaces. */
+export class Forward {
+  /** The rows of a pass, `Rows` in kernels/lib/rows.wgsl; decode/ fills it. */
+  readonly rows: GPUBuffer;
+  /** Logits of every row of the pass just run, [MAX_ROWS][vocab_size] f32. */
+  readonly logits: GPUBuffer;
+  #gpu: Gpu;
+  #dimensions: Dimensions;
+  #decode: Step[];
+  #prompt: Step[];
+  #promptIds: GPUBuffer;
+  #span: GPUBuffer;
+
+  /** Compiles the stages and allocates the cache and the workspaces. */
+  constructor(
+    gpu: Gpu,
+    compiler: Compiler,
+    config: MistralConfig,
+    weights: Weights,
+    d: Dimensions,
+  ) {
+    const buffers = {} as Record<Workspace, GPUBuffer>;
+    for (const [name, bytes] of Object.entries(workspaces(config, d))) {
+      buffers[name as Workspace] = gpu.buffer(name, bytes);
+    }
+    gpu.device.queue.writeBuffer(
+      buffers.rope,
+      0,
+      ropeTable(d.context, config.headDim, config.ropeTheta),
+    );
+    const span = gpu.uniform("prompt chunk: rows, position", [0, 0]);
+    const caches = weights.layers.map((_, i) =>
+      gpu.buffer(`KV cache of layer ${i}`, cacheBytes(config, d))
+    );
+    const stages = new Stages(compiler, config, d);
+    this.#gpu = gpu;
+    this.#dimensions = d;
+    this.rows = buffers.rows;
+    this.logits = buffers.logits;
+    this.#promptIds = buffers.promptIds;
+    this.#span = span;
+    this.#decode = decodeSteps(stages, weights, buffers, caches);
+    this.#prompt = promptSteps(stages, weights, buffers, caches, span);
+  }
+
+  /**
+   * Encodes the pass of the rows in {@linkcode rows}.
+   *
+   * @param maxRows Rows the pass can have at most.
+   * @param maxLength Tokens the text can have at most, the pass's rows included.
+   */
+  encode(pass: GPUComputePassEncoder, maxRows: number, maxLength: number): void {
+    const chunks = Math.min(this.#dimensions.slots, Math.ceil(maxLength / CHUNK));
+    encode(pass, this.#decode.map((step) => sized(step, maxRows, chunks)));
+  }
+
+  /**
+   * Runs the tokens of a prompt through the layers, which leaves their keys and values in the cache. One
+   * submission a chunk.
+   *
+   * @param tokens Token ids, from position 0.
+   * @param proceed Asked before each chunk but the first; false ends the prefill there.
+   */
+  async prefill(
+    tokens: readonly number[],
+    proceed: () => boolean | Promise<boolean> = () => true,
+  ): Promise<void> {
+    const { promptRows } = this.#dimensions;
+    const { device } = this.#gpu;
+    for (let position = 0; position < tokens.length; position += promptRows) {
+      if (position > 0 && !await proceed()) return;
+      const ids = tokens.slice(position, position + promptRows);
+      device.queue.writeBuffer(this.#promptIds, 0, new Uint32Array([ids.length, ...ids]));
+      device.queue.writeBuffer(this.#span, 0, new Uint32Array([ids.length, position]));
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      encode(pass, this.#prompt.map((step) => sized(step, ids.length, 0)));
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+    }
+  }
+}
+
+function sized({ kernel, bindings, workgroups }: Step, size: number, chunks: number): Dispatch {
+  return { kernel, bindings, workgroups: workgroups(size, chunks) };
+}
+
+/** Compiles the stages with this model's shapes. */
+class Stages {
+  readonly config: MistralConfig;
+  readonly dimensions: Dimensions;
+  readonly compiler: Compiler;
+  /** Constants that mean the same in every stage. */
+  readonly #shape: Record<string, number>;
+
+  constructor(compiler: Compiler, config: MistralConfig, d: Dimensions) {
+    const half = config.headDim / 2;
+    const tile = Math.min(half, CHUNK);
+    this.compiler = compiler;
+    this.config = config;
+    this.dimensions = d;
+    this.#shape = {
+      HIDDEN: config.hiddenSize,
+      EPSILON: config.rmsNormEps,
+      HEADS: config.numAttentionHeads,
+      KV_HEADS: config.numKeyValueHeads,
+      HALF: half,
+      TILE: tile,
+      PARTS: Math.floor(CHUNK / tile),
+      WINDOW: config.slidingWindow ?? 0xffffffff,
+      SCALE: 1 / Math.sqrt(config.headDim),
+      CAPACITY: d.capacity,
+      SLOTS: d.slots,
+      VOCAB: config.vocabSize,
+    };
+  }
+
+  /** A stage that reads no weights. */
+  kernel(
+    stage: "attend" | "combine" | "promptAttend" | "promptGate" | "promptNormalize" | "promptRope",
+    constants: Record<string, number> = {},
+  ): Kernel {
+    const variant = { cache: this.dimensions.cache };
+    return this.compiler.kernel(stage, variant, { ...this.#shape, ...constants });
+  }
+
+  /** A stage that reads a matrix. */
+  product(
+    stage: "embed" | "qkv" | "project" | "gateUp" | "head" | "promptMatmul",
+    { type, k8 }: Matrix,
+    constants: Record<string, number> = {},
+  ): Kernel {
+    const variant = { weights: type, cache: this.dimensions.cache };
+    return this.compiler.kernel(stage, variant, { ...this.#shape, K8: k8, ...constants });
+  }
+
+  /** Query heads that attention takes together, four at a time and from one group. */
+  get quads(): number {
+    const { numAttentionHeads, numKeyValueHeads } = this.config;
+    return numKeyValueHeads * Math.ceil(numAttentionHeads / numKeyValueHeads / 4);
+  }
+}
+
+/** embed, then each layer's qkv, attend, combine, out, gate and up, down; then the head. */
+function decodeSteps(
+  stages: Stages,
+  weights: Weights,
+  b: Record<Workspace, GPUBuffer>,
+  caches: readonly GPUBuffer[],
+): Step[] {
+  const { hiddenStride, attentionStride, intermediateStride } = stages.dimensions;
+  const { groups } = stages.compiler;
+  const steps: Step[] = [];
+  const add = (
+    kernel: Kernel,
+    buffers: GPUBuffer[],
+    workgroups: Step["workgroups"],
+  ) => steps.push({ kernel, bindings: kernel.bind(...buffers), workgroups });
+  // A quad is four weight rows, shared by `lanes` threads.
+  const quads = (part: MatrixPart) => {
+    const count = Math.ceil(part.rows / 4 / groups);
+    return () => [count] as const;
+  };
+
+  for (const part of weights.embedding.parts) {
+    const kernel = stages.product("embed", weights.embedding);
+    add(kernel, [part.buffer, b.rows, b.x, part.decode], (rows) => [rows]);
+  }
+  weights.layers.forEach((layer, i) => {
+    const cache = caches[i]!;
+    for (const part of layer.qkv.parts) {
+      const kernel = stages.product("qkv", layer.qkv);
+      const { buffer, decode } = part;
+      add(kernel, [buffer, b.rows, b.x, layer.inputNorm, b.rope, b.q, cache, decode], quads(part));
+    }
+    add(
+      stages.kernel("attend"),
+      [b.rows, b.q, cache, b.sums, b.peaks],
+      (rows, chunks) => [chunks, stages.quads, rows],
+    );
+    add(
+      stages.kernel("combine", { STRIDE: attentionStride }),
+      [b.rows, b.sums, b.peaks, b.attention],
+      (rows) => [stages.config.numAttentionHeads, rows],
+    );
+    for (const part of layer.out.parts) {
+      const kernel = stages.product("project", layer.out, { STRIDE: hiddenStride });
+      add(kernel, [part.buffer, b.rows, b.attention, b.x, part.decode], quads(part));
+    }
+    for (const part of layer.gateUp.parts) {
+      const kernel = stages.product("gateUp", layer.gateUp, { STRIDE: intermediateStride });
+      add(kernel, [part.buffer, b.rows, b.x, layer.postNorm, b.h, part.decode], quads(part));
+    }
+    for (const part of layer.down.parts) {
+      const kernel = stages.product("project", layer.down, { STRIDE: hiddenStride });
+      add(kernel, [part.buffer, b.rows, b.h, b.x, part.decode], quads(part));
+    }
+  });
+  for (const part of weights.head.parts) {
+    const kernel = stages.product("head", weights.head);
+    add(kernel, [part.buffer, b.rows, b.x, weights.norm, b.logits, part.decode], quads(part));
+  }
+  return steps;
+}
+
+/** The same for a chunk of a prompt, without the head: only keys and values are wanted. */
+function promptSteps(
+  stages: Stages,
+  weights: Weights,
+  b: Record<Workspace, GPUBuffer>,
+  caches: readonly GPUBuffer[],
+  span: GPUBuffer,
+): Step[] {
+  const { config } = stages;
+  const { hiddenStride, attentionStride, intermediateStride, qkvSize } = stages.dimensions;
+  const steps: Step[] = [];
+  const add = (
+    kernel: Kernel,
+    buffers: GPUBuffer[],
+    workgroups: Step["workgroups"],
+  ) => steps.push({ kernel, bindings: kernel.bind(...buffers), workgroups });
+  const matmul = (
+    matrix: Matrix,
+    input: GPUBuffer,
+    output: GPUBuffer,
+    constants: { STRIDE: number; ADD: number },
+  ) => {
+    const kernel = stages.product("promptMatmul", matrix, constants);
+    for (const { buffer, prompt, rows } of matrix.parts) {
+      const across = Math.ceil(rows / TILE);
+      add(kernel, [buffer, input, output, prompt, span], (size) => [across, Math.ceil(size / TILE)]);
+    }
+  };
+  const normalize = stages.kernel("promptNormalize", { STRIDE: hiddenStride });
+  const threads = (count: number): Step["workgroups"] => (size) => [Math.ceil(count / 64), size];
+
+  for (const part of weights.embedding.parts) {
+    const kernel = stages.product("embed", weights.embedding);
+    add(kernel, [part.buffer, b.promptIds, b.promptX, part.decode], (size) => [size]);
+  }
+  weights.layers.forEach((layer, i) => {
+    const cache = caches[i]!;
+    add(normalize, [b.promptX, layer.inputNorm, b.promptNormed], (size) => [size]);
+    matmul(layer.qkv, b.promptNormed, b.promptQkv, { STRIDE: qkvSize, ADD: 0 });
+    add(
+      stages.kernel("promptRope", { STRIDE: qkvSize }),
+      [b.promptQkv, b.rope, b.promptQ, cache, span],
+      threads(qkvSize / 2),
+    );
+    // The last layer ends with its keys and values: the prompt's own logits are not wanted.
+    if (i === weights.layers.length - 1) return;
+    add(
+      stages.kernel("promptAttend", { STRIDE: attentionStride }),
+      [b.promptQ, cache, b.promptAttention, span],
+      (size) => [stages.quads, size],
+    );
+    matmul(layer.out, b.promptAttention, b.promptX, { STRIDE: hiddenStride, ADD: 1 });
+    add(normalize, [b.promptX, layer.postNorm, b.promptNormed], (size) => [size]);
+    const width = 2 * config.intermediateSize;
+    matmul(layer.gateUp, b.promptNormed, b.promptGateUp, { STRIDE: width, ADD: 0 });
+    for (const part of layer.gateUp.parts) {
+      const kernel = stages.kernel("promptGate", { STRIDE: intermediateStride, WIDTH: width });
+      add(kernel, [b.promptGateUp, b.promptH, part.decode], threads(part.count));
+    }
+    matmul(layer.down, b.promptH, b.promptX, { STRIDE: hiddenStride, ADD: 1 });
+  });
+  return steps;
+}

@@ -1,0 +1,181 @@
+/**
+ * What a model needs on the GPU, computed before anything is allocated and compared with what the device
+ * allows, buffer by buffer.
+ *
+ * @module
+ */
+import type { DeviceInfo } from "../kernels/device.ts";
+import { type CacheType, CHUNK, MAX_ROWS } from "../kernels/stages.ts";
+import type { MistralConfig } from "./config.ts";
+import { DittoError } from "./errors.ts";
+import type { WeightLayout } from "./layout.ts";
+
+/** Prompt tokens that go through the model in one pass. */
+export const PROMPT_CHUNK = 256;
+
+/** The sizes that follow from a model's shape, the context and the cache's type. */
+export interface Dimensions {
+  /** Positions a generation can reach, prompt included. */
+  readonly context: number;
+  /** How keys and values are stored. */
+  readonly cache: CacheType;
+  /** Positions a layer's cache keeps; fewer than the context under a sliding window. */
+  readonly capacity: number;
+  /** Attention chunks a row can see at most. */
+  readonly slots: number;
+  /** Prompt tokens of a pass. */
+  readonly promptRows: number;
+  /** Values between two rows of the residual stream. */
+  readonly hiddenStride: number;
+  /** Values between two rows of the attention's output. */
+  readonly attentionStride: number;
+  /** Values between two rows of the feed-forward. */
+  readonly intermediateStride: number;
+  /** Outputs of the query, key and value product. */
+  readonly qkvSize: number;
+}
+
+/** Computes the sizes of caches and workspaces. */
+export function dimensions(config: MistralConfig, context: number, cache: CacheType): Dimensions {
+  const { numAttentionHeads, numKeyValueHeads, headDim, slidingWindow } = config;
+  const promptRows = Math.min(PROMPT_CHUNK, context);
+  const window = slidingWindow ?? Infinity;
+  return {
+    context,
+    cache,
+    // A prompt pass writes all of its rows before the first of them looks back over the window.
+    capacity: Math.min(context, window + promptRows),
+    slots: Math.ceil(Math.min(context, window + CHUNK) / CHUNK),
+    promptRows,
+    hiddenStride: padded(config.hiddenSize),
+    attentionStride: padded(numAttentionHeads * headDim),
+    intermediateStride: padded(config.intermediateSize),
+    qkvSize: (numAttentionHeads + 2 * numKeyValueHeads) * headDim,
+  };
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / 8) * 8;
+}
+
+/** The buffers of a forward pass besides the weights, in bytes. The shapes are those in the kernels. */
+export function workspaces(config: MistralConfig, d: Dimensions): Record<Workspace, number> {
+  const { numAttentionHeads, headDim, vocabSize } = config;
+  const half = headDim / 2;
+  const queries = numAttentionHeads * headDim;
+  const f32 = 4;
+  return {
+    rows: 4 * (5 + 4 * MAX_ROWS),
+    rope: d.context * half * 2 * f32,
+    x: MAX_ROWS * d.hiddenStride * f32,
+    q: MAX_ROWS * queries * f32,
+    sums: MAX_ROWS * numAttentionHeads * d.slots * headDim * f32,
+    peaks: MAX_ROWS * numAttentionHeads * d.slots * 2 * f32,
+    attention: MAX_ROWS * d.attentionStride * f32,
+    h: MAX_ROWS * d.intermediateStride * f32,
+    logits: MAX_ROWS * vocabSize * f32,
+    promptIds: (1 + d.promptRows) * 4,
+    promptX: d.promptRows * d.hiddenStride * f32,
+    promptNormed: d.promptRows * d.hiddenStride * f32,
+    promptQkv: d.promptRows * d.qkvSize * f32,
+    promptQ: d.promptRows * queries * f32,
+    promptAttention: d.promptRows * d.attentionStride * f32,
+    promptGateUp: d.promptRows * 2 * config.intermediateSize * f32,
+    promptH: d.promptRows * d.intermediateStride * f32,
+  };
+}
+
+/** Names of the workspaces. */
+export type Workspace =
+  | "rows"
+  | "rope"
+  | "x"
+  | "q"
+  | "sums"
+  | "peaks"
+  | "attention"
+  | "h"
+  | "logits"
+  | "promptIds"
+  | "promptX"
+  | "promptNormed"
+  | "promptQkv"
+  | "promptQ"
+  | "promptAttention"
+  | "promptGateUp"
+  | "promptH";
+
+/** Bytes of one layer's keys and values: the ring and the fresh slots of two passes. */
+export function cacheBytes(config: MistralConfig, d: Dimensions): number {
+  const bytes = d.cache === "f16" ? 2 : 4;
+  return (d.capacity + 2 * MAX_ROWS) * 2 * config.numKeyValueHeads * config.headDim * bytes;
+}
+
+/** What a model needs in all, in bytes. */
+export interface MemoryNeed {
+  readonly weights: number;
+  readonly cache: number;
+  readonly workspaces: number;
+  readonly total: number;
+}
+
+/**
+ * Adds up what a model needs and checks it against the device.
+ *
+ * @param availableBytes Memory the device can still give, where that is known.
+ * @throws {DittoError} If one buffer is larger than the device allows, or all together are larger than
+ * its memory.
+ */
+export function checkMemory(
+  config: MistralConfig,
+  layout: WeightLayout,
+  d: Dimensions,
+  device: DeviceInfo,
+  availableBytes = Infinity,
+): MemoryNeed {
+  const limit = Math.min(device.maxBindingBytes, device.maxBufferBytes);
+  const need = (what: string, bytes: number, remedy: string) => {
+    if (bytes <= limit) return bytes;
+    throw new DittoError(
+      `The buffer for ${what} needs ${megabytes(bytes)}, and ${device.name} allows ` +
+        `${megabytes(limit)} a buffer: ${remedy}.`,
+    );
+  };
+  const { embedding, head, layers } = layout;
+  const matrices = [embedding, ...(head === embedding ? [] : [head])]
+    .concat(layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down]));
+  let weights = (2 * layers.length + 1) * d.hiddenStride * 4;
+  for (const matrix of matrices) {
+    for (const part of matrix.parts) {
+      weights += need(
+        `the weights of ${matrix.label}`,
+        part.bytes,
+        "use a device with larger buffers",
+      );
+    }
+  }
+  const smaller = `ask for a context below ${d.context} tokens`;
+  const cache = need("one layer's KV cache", cacheBytes(config, d), smaller) * layers.length;
+  let spaces = 0;
+  for (const [name, bytes] of Object.entries(workspaces(config, d))) {
+    spaces += need(`the workspace "${name}"`, bytes, smaller);
+  }
+  const total = weights + cache + spaces;
+  if (total > availableBytes) {
+    throw new DittoError(
+      `The model needs ${megabytes(total)} (weights ${megabytes(weights)}, KV cache ` +
+        `${megabytes(cache)}, workspaces ${megabytes(spaces)}), and ${device.name} has ` +
+        `${megabytes(availableBytes)} left: ${smaller}, or use a smaller model.`,
+    );
+  }
+  return { weights, cache, workspaces: spaces, total };
+}
+
+/** A size as people read it. */
+export function megabytes(bytes: number): string {
+  return bytes < 1e6
+    ? `${(bytes / 1e3).toFixed(1)} kB`
+    : bytes < 1e9
+    ? `${(bytes / 1e6).toFixed(1)} MB`
+    : `${(bytes / 1e9).toFixed(2)} GB`;
+}

@@ -1,0 +1,228 @@
+/**
+ * Streams weights from the checkpoint's files to the GPU, in bounded chunks.
+ *
+ * @module
+ */
+import type { Gpu } from "../kernels/device.ts";
+import type { WeightType } from "../kernels/stages.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { type MatrixLayout, WEIGHT_BYTES, type WeightLayout } from "./layout.ts";
+
+/** Bytes read from a file at a time. */
+const CHUNK_BYTES = 16 << 20;
+/** Bytes handed to the queue before waiting until they have arrived: what bounds the memory in use. */
+const IN_FLIGHT_BYTES = 256 << 20;
+
+/** A part of a matrix on the GPU. */
+export interface MatrixPart {
+  /** Its weights, [rows][8 · k8], in the matrix's type. */
+  readonly buffer: GPUBuffer;
+  /** Uniform for the decode stages: first unit, and outputs or pairs of outputs. */
+  readonly decode: GPUBuffer;
+  /** Uniform for prompt/matmul.wgsl: first column, and weight rows. */
+  readonly prompt: GPUBuffer;
+  /** Outputs, or pairs of outputs, as the decode stages count them. */
+  readonly count: number;
+  /** Weight rows. */
+  readonly rows: number;
+}
+
+/** A matrix on the GPU. */
+export interface Matrix {
+  readonly type: WeightType;
+  /** Inputs / 8, rounded up. */
+  readonly k8: number;
+  readonly parts: readonly MatrixPart[];
+}
+
+/** A decoder layer on the GPU. Norms are their gains in f32, padded with zeros to whole eights. */
+export interface LayerWeights {
+  readonly inputNorm: GPUBuffer;
+  readonly qkv: Matrix;
+  readonly out: Matrix;
+  readonly postNorm: GPUBuffer;
+  readonly gateUp: Matrix;
+  readonly down: Matrix;
+}
+
+/** A model's weights on the GPU. */
+export interface Weights {
+  readonly embedding: Matrix;
+  readonly layers: readonly LayerWeights[];
+  readonly norm: GPUBuffer;
+  readonly head: Matrix;
+}
+
+/** How far loading has come. */
+export interface LoadProgress {
+  /** Bytes of weights on their way to the GPU so far. */
+  readonly loadedBytes: number;
+  /** Bytes of weights in all. */
+  readonly totalBytes: number;
+}
+
+/**
+ * Loads a model's weights.
+ *
+ * @param onProgress Called after every chunk.
+ * @throws {DittoError} If a file cannot be read to its end. What was allocated by then belongs to `gpu`,
+ * which the caller disposes.
+ */
+export async function loadWeights(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  layout: WeightLayout,
+  onProgress: (progress: LoadProgress) => void = () => {},
+): Promise<Weights> {
+  const upload = new Upload(gpu, checkpoint, totalBytes(layout), onProgress);
+  const embedding = await upload.matrix(layout.embedding);
+  const layers: LayerWeights[] = [];
+  for (const layer of layout.layers) {
+    layers.push({
+      inputNorm: await upload.gain(layer.inputNorm),
+      qkv: await upload.matrix(layer.qkv),
+      out: await upload.matrix(layer.out),
+      postNorm: await upload.gain(layer.postNorm),
+      gateUp: await upload.matrix(layer.gateUp),
+      down: await upload.matrix(layer.down),
+    });
+  }
+  const norm = await upload.gain(layout.norm);
+  const head = layout.head === layout.embedding ? embedding : await upload.matrix(layout.head);
+  await upload.settle();
+  return { embedding, layers, norm, head };
+}
+
+function totalBytes({ embedding, layers, head }: WeightLayout): number {
+  const matrices = layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down]);
+  if (head !== embedding) matrices.push(head);
+  return [embedding, ...matrices].flatMap((m) => m.parts)
+    .reduce((sum, part) => sum + part.bytes, 0);
+}
+
+class Upload {
+  #gpu: Gpu;
+  #checkpoint: Checkpoint;
+  #chunk = new Uint8Array(CHUNK_BYTES);
+  #loadedBytes = 0;
+  #inFlightBytes = 0;
+  #totalBytes: number;
+  #onProgress: (progress: LoadProgress) => void;
+
+  constructor(
+    gpu: Gpu,
+    checkpoint: Checkpoint,
+    totalBytes: number,
+    onProgress: (progress: LoadProgress) => void,
+  ) {
+    this.#gpu = gpu;
+    this.#checkpoint = checkpoint;
+    this.#totalBytes = totalBytes;
+    this.#onProgress = onProgress;
+  }
+
+  async matrix(layout: MatrixLayout): Promise<Matrix> {
+    const { label, type, k8, rowsPerUnit, countPerUnit } = layout;
+    const parts: MatrixPart[] = [];
+    for (const { first, units, segments, bytes } of layout.parts) {
+      const buffer = this.#gpu.buffer(`weights of ${label}`, bytes);
+      const rows = units * rowsPerUnit;
+      parts.push({
+        buffer,
+        rows,
+        count: units * countPerUnit,
+        decode: this.#gpu.uniform(`${label}: part`, [first, units * countPerUnit]),
+        prompt: this.#gpu.uniform(`${label}: part of a prompt`, [first * rowsPerUnit, rows]),
+      });
+      let row = 0;
+      for (const segment of segments) {
+        await this.#rows(layout, buffer, row, segment.tensor, segment.row, segment.rows);
+        row += segment.rows;
+      }
+    }
+    return { type, k8, parts };
+  }
+
+  /** A norm's gain, widened to f32. */
+  async gain(tensor: string): Promise<GPUBuffer> {
+    const { dtype, byteLength } = this.#checkpoint.tensors.get(tensor)!;
+    const bytes = new Uint8Array(byteLength);
+    await this.#checkpoint.read(tensor, 0, bytes);
+    const values = widen(bytes, dtype);
+    const buffer = this.#gpu.buffer(tensor, Math.ceil(values.length / 8) * 32);
+    this.#gpu.device.queue.writeBuffer(buffer, 0, values);
+    return buffer;
+  }
+
+  /** Rows of a tensor to rows of a part, padded and widened where they have to be. */
+  async #rows(
+    layout: MatrixLayout,
+    buffer: GPUBuffer,
+    targetRow: number,
+    tensor: string,
+    sourceRow: number,
+    rows: number,
+  ): Promise<void> {
+    const { dtype } = this.#checkpoint.tensors.get(tensor)!;
+    const rowBytes = layout.inputs * WEIGHT_BYTES[dtype];
+    const targetBytes = layout.k8 * 8 * WEIGHT_BYTES[layout.type];
+    const isCopy = dtype === layout.type && rowBytes === targetBytes;
+    const { queue } = this.#gpu.device;
+    const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / Math.max(rowBytes, targetBytes)));
+    for (let row = 0; row < rows; row += rowsPerChunk) {
+      const count = Math.min(rowsPerChunk, rows - row);
+      const bytes = this.#chunk.length >= count * rowBytes
+        ? this.#chunk.subarray(0, count * rowBytes)
+        : new Uint8Array(count * rowBytes);
+      await this.#checkpoint.read(tensor, (sourceRow + row) * rowBytes, bytes);
+      const data = isCopy ? bytes : repack(bytes, count, dtype, layout);
+      queue.writeBuffer(buffer, (targetRow + row) * targetBytes, data);
+      this.#loadedBytes += count * targetBytes;
+      this.#inFlightBytes += count * targetBytes;
+      this.#onProgress({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
+      if (this.#inFlightBytes >= IN_FLIGHT_BYTES) await this.settle();
+    }
+  }
+
+  /** Waits until everything handed to the queue has arrived. */
+  async settle(): Promise<void> {
+    this.#gpu.device.queue.submit([]);
+    await this.#gpu.device.queue.onSubmittedWorkDone();
+    this.#inFlightBytes = 0;
+  }
+}
+
+/** Rows in the matrix's type, each padded with zeros to whole eights. */
+function repack(
+  bytes: Uint8Array<ArrayBuffer>,
+  rows: number,
+  dtype: WeightType,
+  layout: MatrixLayout,
+): Uint8Array<ArrayBuffer> {
+  const source = dtype === layout.type ? bytes : new Uint8Array(widen(bytes, dtype).buffer);
+  const rowBytes = layout.inputs * WEIGHT_BYTES[layout.type];
+  const targetBytes = layout.k8 * 8 * WEIGHT_BYTES[layout.type];
+  const target = new Uint8Array(rows * targetBytes);
+  for (let row = 0; row < rows; row++) {
+    target.set(source.subarray(row * rowBytes, (row + 1) * rowBytes), row * targetBytes);
+  }
+  return target;
+}
+
+/** Values of a checkpoint tensor as f32, exactly. */
+export function widen(
+  bytes: Uint8Array<ArrayBuffer>,
+  dtype: WeightType,
+): Float32Array<ArrayBuffer> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const values = new Float32Array(bytes.byteLength / WEIGHT_BYTES[dtype]);
+  if (dtype === "BF16") {
+    const bits = new Uint32Array(values.buffer);
+    for (let i = 0; i < bits.length; i++) bits[i] = view.getUint16(2 * i, true) << 16;
+  } else if (dtype === "F16") {
+    for (let i = 0; i < values.length; i++) values[i] = view.getFloat16(2 * i, true);
+  } else {
+    for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(4 * i, true);
+  }
+  return values;
+}
