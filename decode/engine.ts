@@ -196,6 +196,13 @@ export class Engine {
     }
   }
 
+  /** Runs every stage once without effect, so that drivers that compile at first use do it now. */
+  async warmUp(): Promise<void> {
+    await this.#forward.prefill([0]);
+    this.#gpu.device.queue.writeBuffer(this.#state, 0, initialState(1, 1, "length"));
+    await this.#submit({ first: 0, steps: 1, maxRows: 1, maxLength: 1 }, [], null);
+  }
+
   /** Puts the prompt in place and runs it through the model, except for its last token: that is row 0. */
   async #begin(prompt: readonly number[], options: EngineOptions): Promise<void> {
     const { queue } = this.#gpu.device;

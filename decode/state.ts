@@ -35,9 +35,13 @@ const RESULT_WORDS = 5 + MAX_ROWS;
 /** Bytes of a `Result`. */
 export const RESULT_BYTES = RESULT_WORDS * 4;
 
-/** `State` at the start of a generation. */
-export function initialState(length: number, limit: number): Uint32Array<ArrayBuffer> {
-  return new Uint32Array([length, limit, 0, 0]);
+/** `State` at the start of a generation, or after it. */
+export function initialState(
+  length: number,
+  limit: number,
+  stop: typeof STOPS[number] = null,
+): Uint32Array<ArrayBuffer> {
+  return new Uint32Array([length, limit, STOPS.indexOf(stop), 0]);
 }
 
 /**

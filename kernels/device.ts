@@ -8,6 +8,8 @@
  * @module
  */
 
+import { DittoError } from "./errors.ts";
+
 /** What a {@linkcode Gpu} tells about its device. */
 export interface DeviceInfo {
   /** The driver's name for the device, such as `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`. */
@@ -74,7 +76,8 @@ export class Gpu implements Disposable {
   buffer(
     label: string,
     bytes: number,
-    usage: GPUBufferUsageFlags = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+    usage: GPUBufferUsageFlags = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST |
+      GPUBufferUsage.COPY_SRC,
   ): GPUBuffer {
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
     const buffer = this.device.createBuffer({ label, size, usage });
@@ -84,7 +87,11 @@ export class Gpu implements Disposable {
 
   /** Makes a uniform buffer that holds `values`. */
   uniform(label: string, values: readonly number[]): GPUBuffer {
-    const buffer = this.buffer(label, values.length * 4, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    const buffer = this.buffer(
+      label,
+      values.length * 4,
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    );
     this.device.queue.writeBuffer(buffer, 0, new Uint32Array(values));
     return buffer;
   }
@@ -100,7 +107,11 @@ export class Gpu implements Disposable {
    * decoding loop waits for it.
    */
   async read(source: GPUBuffer, offset = 0, bytes = source.size - offset): Promise<ArrayBuffer> {
-    const staging = this.buffer("read-back", bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    const staging = this.buffer(
+      "read-back",
+      bytes,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    );
     try {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(source, offset, staging, 0, bytes);
@@ -149,12 +160,12 @@ export async function listDevices(): Promise<DeviceInfo[]> {
 /**
  * Opens the device that Deno prefers, with the largest buffers it allows.
  *
- * @throws {Error} If there is no WebGPU device.
+ * @throws {DittoError} If there is no WebGPU device.
  */
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
-    throw new Error(
+    throw new DittoError(
       "No WebGPU device was found: install the GPU's Vulkan driver, or Mesa's software driver " +
         "(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers)",
     );

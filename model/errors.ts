@@ -1,11 +1,4 @@
-/**
- * A failure the user can understand and act on: a file that lies, a field that is not supported, a
- * device that is too small. Its message is a whole sentence that names the thing, says what was
- * found and what to do. Anything else that is thrown is a bug in Ditto.
- */
-export class DittoError extends Error {
-  override name = "DittoError";
-}
+export { DittoError } from "../kernels/errors.ts";
 
 /**
  * A value from a file, as it should appear in an error message: JSON, cut to 80 characters, so that

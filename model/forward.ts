@@ -5,15 +5,7 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import {
-  CHUNK,
-  Compiler,
-  type Dispatch,
-  encode,
-  type Kernel,
-  MAX_ROWS,
-  TILE,
-} from "../kernels/stages.ts";
+import { CHUNK, Compiler, type Dispatch, encode, type Kernel, TILE } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
 import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memory.ts";
 import { ropeTable } from "./rope.ts";
@@ -256,7 +248,11 @@ function promptSteps(
     const kernel = stages.product("promptMatmul", matrix, constants);
     for (const { buffer, prompt, rows } of matrix.parts) {
       const across = Math.ceil(rows / TILE);
-      add(kernel, [buffer, input, output, prompt, span], (size) => [across, Math.ceil(size / TILE)]);
+      add(
+        kernel,
+        [buffer, input, output, prompt, span],
+        (size) => [across, Math.ceil(size / TILE)],
+      );
     }
   };
   const normalize = stages.kernel("promptNormalize", { STRIDE: hiddenStride });

@@ -113,9 +113,13 @@ export function cacheBytes(config: MistralConfig, d: Dimensions): number {
 
 /** What a model needs in all, in bytes. */
 export interface MemoryNeed {
+  /** The weights, as stored on the GPU. */
   readonly weights: number;
+  /** Keys and values of all layers. */
   readonly cache: number;
+  /** Everything else. */
   readonly workspaces: number;
+  /** All together. */
   readonly total: number;
 }
 

@@ -1,0 +1,251 @@
+/**
+ * A model, ready to generate: checkpoint, tokenizer and engine on one device.
+ *
+ * @module
+ */
+import { type DeviceInfo, type Gpu, openGpu, type OpenOptions } from "../kernels/device.ts";
+import { type CacheType, Compiler, MAX_ROWS } from "../kernels/stages.ts";
+import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
+import type { MistralConfig } from "../model/config.ts";
+import { DittoError, show } from "../model/errors.ts";
+import { Forward } from "../model/forward.ts";
+import { layOutWeights } from "../model/layout.ts";
+import { checkMemory, dimensions, type MemoryNeed } from "../model/memory.ts";
+import {
+  loadTokenizer,
+  type Message,
+  requireTokenizer,
+  type Tokenizer,
+} from "../model/tokenizer.ts";
+import { type LoadProgress, loadWeights } from "../model/weights.ts";
+import { Engine } from "./engine.ts";
+import { type GenerateOptions, Generation } from "./generation.ts";
+
+/** How to load a model. */
+export interface LoadOptions {
+  /**
+   * Tokens that prompt and answer may have together; the KV cache grows with it up to the sliding window.
+   * Default: the checkpoint's `max_position_embeddings`, but not more than 4096.
+   */
+  readonly context?: number;
+  /** Precision of the KV cache. Default "f16". */
+  readonly kvCache?: CacheType;
+  /** Called as weights are loaded. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** How to open the GPU; for tests. */
+  readonly device?: OpenOptions;
+}
+
+const DEFAULT_CONTEXT = 4096;
+
+/** A loaded model. Dispose of it to free its GPU memory: `using model = await loadModel(…)`. */
+export class LanguageModel implements Disposable, AsyncDisposable {
+  /** The model's shape, from `config.json` and `generation_config.json`. */
+  readonly config: MistralConfig;
+  /** The device it runs on. */
+  readonly device: DeviceInfo;
+  /** Tokens that prompt and answer may have together. */
+  readonly context: number;
+  /** GPU memory it takes, in bytes. */
+  readonly memory: MemoryNeed;
+  /** Milliseconds that loading took. */
+  readonly loadMs: number;
+  #directory: string;
+  #gpu: Gpu;
+  #engine: Engine;
+  #tokenizer: Tokenizer | null;
+  #isDisposed = false;
+
+  /** Use {@linkcode loadModel}. */
+  constructor(
+    parts: Pick<LanguageModel, "config" | "context" | "memory" | "loadMs"> & {
+      directory: string;
+      gpu: Gpu;
+      engine: Engine;
+      tokenizer: Tokenizer | null;
+    },
+  ) {
+    this.config = parts.config;
+    this.device = parts.gpu.info;
+    this.context = parts.context;
+    this.memory = parts.memory;
+    this.loadMs = parts.loadMs;
+    this.#directory = parts.directory;
+    this.#gpu = parts.gpu;
+    this.#engine = parts.engine;
+    this.#tokenizer = parts.tokenizer;
+  }
+
+  /** Buffers mapped for reading so far; the decoding loop never waits for one between submissions. */
+  get readBacks(): number {
+    return this.#gpu.readBacks;
+  }
+
+  /**
+   * Turns text into token ids, with the special tokens that the tokenizer puts around a text (usually
+   * begin-of-sequence), or a chat into the token ids of the checkpoint's chat template.
+   *
+   * @throws {DittoError} If the checkpoint has no tokenizer, or no chat template for a chat.
+   */
+  tokenize(prompt: string | readonly Message[]): number[] {
+    const tokenizer = requireTokenizer(this.#tokenizer, this.#directory);
+    return typeof prompt === "string" ? tokenizer.encode(prompt) : tokenizer.encodeChat(prompt);
+  }
+
+  /**
+   * Turns token ids into text, special tokens left out.
+   *
+   * @throws {DittoError} If the checkpoint has no tokenizer.
+   */
+  detokenize(tokens: Iterable<number>): string {
+    return requireTokenizer(this.#tokenizer, this.#directory).decode(tokens);
+  }
+
+  /**
+   * Generates an answer.
+   *
+   * @param prompt Text, the turns of a chat, or token ids, which are taken as they are.
+   * @throws {DittoError} If the prompt is empty or does not fit the context, a token id or an option is
+   * out of range, or the model was disposed of.
+   */
+  generate(
+    prompt: string | readonly Message[] | readonly number[],
+    options: GenerateOptions = {},
+  ): Generation {
+    if (this.#isDisposed) throw new DittoError("The model was disposed of; load it again.");
+    const ids = isTokens(prompt) ? [...prompt] : this.tokenize(prompt);
+    this.#checkPrompt(ids);
+    const room = this.context - ids.length;
+    const maxNewTokens = integer(options, "maxNewTokens", 256, 1, Number.MAX_SAFE_INTEGER);
+    return new Generation(
+      this.#engine,
+      this.#tokenizer,
+      ids,
+      {
+        maxNewTokens: Math.min(maxNewTokens, room),
+        numDraft: integer(options, "promptLookupNumTokens", 10, 0, MAX_ROWS - 1),
+        maxNgram: integer(options, "maxMatchingNgramSize", 3, 1, 15),
+        batchesAhead: integer(options, "submissionsAhead", 2, 1, 8),
+        eos: options.ignoreEos ? [] : this.config.eosTokenIds,
+        ...(options.signal && { signal: options.signal }),
+      },
+      options.logitsDigest ?? false,
+    );
+  }
+
+  #checkPrompt(ids: readonly number[]): void {
+    if (ids.length === 0) {
+      throw new DittoError("The prompt is empty: give at least one token.");
+    }
+    const { vocabSize } = this.config;
+    ids.forEach((id, i) => {
+      if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
+        throw new DittoError(
+          `Token ${i} of the prompt is ${show(id)}: the model has tokens 0 to ${vocabSize - 1}.`,
+        );
+      }
+    });
+    if (ids.length >= this.context) {
+      throw new DittoError(
+        `The prompt has ${ids.length} tokens, and the context holds ${this.context}, answer included: ` +
+          `load the model with a larger context, or shorten the prompt.`,
+      );
+    }
+  }
+
+  /** Frees the GPU memory. Doing it twice is harmless. */
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#gpu[Symbol.dispose]();
+  }
+
+  /** Frees the GPU memory. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this[Symbol.dispose]();
+    return Promise.resolve();
+  }
+}
+
+/**
+ * Loads a model from a Hugging Face checkpoint directory.
+ *
+ * @param directory A directory with `config.json` and `model.safetensors`, or shards with their index;
+ * `tokenizer.json` is needed for text.
+ * @throws {DittoError} If there is no WebGPU device, the checkpoint is damaged or not supported, or the
+ * device has not enough memory. Nothing stays on the GPU then.
+ */
+export async function loadModel(
+  directory: string | URL,
+  options: LoadOptions = {},
+): Promise<LanguageModel> {
+  const start = performance.now();
+  using checkpoint = await openCheckpoint(directory);
+  const { config } = checkpoint;
+  const tokenizer = await loadTokenizer(directory, config);
+  const defaultContext = Math.min(config.maxPositionEmbeddings, DEFAULT_CONTEXT);
+  const context = integer(options, "context", defaultContext, 2, 2 ** 24);
+  const gpu = await openGpu(options.device);
+  try {
+    const layout = layOutWeights(
+      config,
+      (tensor) => checkpoint.tensors.get(tensor)!.dtype,
+      Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
+    );
+    const d = dimensions(config, context, options.kvCache ?? "f16");
+    const memory = checkMemory(config, layout, d, gpu.info, availableBytes(gpu.info));
+    gpu.device.pushErrorScope("out-of-memory");
+    const weights = await loadWeights(gpu, checkpoint, layout, options.onProgress);
+    const compiler = new Compiler(gpu);
+    const forward = new Forward(gpu, compiler, config, weights, d);
+    const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
+    await engine.warmUp();
+    const outOfMemory = await gpu.device.popErrorScope();
+    if (outOfMemory) {
+      throw new DittoError(
+        `${gpu.info.name} ran out of memory: the model needs ${memory.total} bytes at a context of ` +
+          `${context} tokens. Ask for a smaller context, or close what else uses the GPU.`,
+        { cause: outOfMemory },
+      );
+    }
+    return new LanguageModel({
+      config,
+      context,
+      memory,
+      loadMs: performance.now() - start,
+      directory: directoryPath(directory),
+      gpu,
+      engine,
+      tokenizer,
+    });
+  } catch (error) {
+    gpu[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A software device's memory is the machine's; what a real GPU has, WebGPU does not tell. */
+function availableBytes(device: DeviceInfo): number {
+  return /llvmpipe|swiftshader/i.test(device.name) ? Deno.systemMemoryInfo().available : Infinity;
+}
+
+function isTokens(
+  prompt: string | readonly Message[] | readonly number[],
+): prompt is readonly number[] {
+  return typeof prompt !== "string" && typeof prompt[0] !== "object";
+}
+
+function integer<Name extends string>(
+  options: { readonly [K in Name]?: unknown },
+  name: Name,
+  fallback: number,
+  min: number,
+  max: number,
+): number {
+  const value = options[name] ?? fallback;
+  if (Number.isInteger(value) && value as number >= min && value as number <= max) {
+    return value as number;
+  }
+  throw new DittoError(
+    `The option ${name} is ${show(value)}: it must be an integer from ${min} to ${max}.`,
+  );
+}

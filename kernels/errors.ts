@@ -1,0 +1,8 @@
+/**
+ * A failure the user can understand and act on: a file that lies, a field that is not supported, a
+ * device that is too small. Its message is a whole sentence that names the thing, says what was
+ * found and what to do. Anything else that is thrown is a bug in Ditto.
+ */
+export class DittoError extends Error {
+  override name = "DittoError";
+}

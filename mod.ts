@@ -1,0 +1,45 @@
+/**
+ * Ditto runs Mistral checkpoints on any WebGPU device and makes input-grounded generation (summaries,
+ * answers from documents, code edits) several times faster by prompt lookup: the next tokens are guessed
+ * by finding the last few earlier in the text, and all guesses are checked in one pass. The answer is the
+ * same, to the bit, as without it.
+ *
+ * @example Stream an answer
+ * ```ts
+ * import { loadModel } from "./mod.ts";
+ *
+ * using model = await loadModel("tests/fixtures/tiny-gqa-bf16");
+ * const generation = model.generate("The quick brown fox", { maxNewTokens: 20 });
+ * for await (const piece of generation) console.log(piece.pass, piece.text);
+ *
+ * const { tokens, passes, tokensPerPass } = await generation.result();
+ * console.log(`${tokens.length} tokens in ${passes} passes: ${tokensPerPass.toFixed(2)} a pass`);
+ * ```
+ *
+ * @example Ask in the form of a chat, and stop after a second
+ * ```ts
+ * import { loadModel } from "./mod.ts";
+ *
+ * using model = await loadModel("tests/fixtures/tiny-gqa-bf16");
+ * const chat = [{ role: "user", content: "Say the same." }];
+ * const signal = AbortSignal.timeout(1000);
+ * const { text, stopReason } = await model.generate(chat, { signal }).result();
+ * console.log(text, stopReason);
+ * ```
+ *
+ * @module
+ */
+export { LanguageModel, loadModel, type LoadOptions } from "./decode/language_model.ts";
+export {
+  type GenerateOptions,
+  Generation,
+  type GenerationResult,
+  type Piece,
+  type StopReason,
+} from "./decode/generation.ts";
+export { type DeviceInfo, listDevices, type OpenOptions } from "./kernels/device.ts";
+export type { MistralConfig } from "./model/config.ts";
+export { DittoError } from "./model/errors.ts";
+export type { MemoryNeed } from "./model/memory.ts";
+export type { Message } from "./model/tokenizer.ts";
+export type { LoadProgress } from "./model/weights.ts";
