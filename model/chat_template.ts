@@ -6,6 +6,7 @@ import { isObject } from "./json.ts";
 export interface Message {
   /** Who speaks; most templates know "system", "user" and "assistant". */
   readonly role: string;
+  /** What is said. */
   readonly content: string;
 }
 

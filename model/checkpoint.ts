@@ -16,10 +16,13 @@ export type { WeightDtype } from "./safetensors.ts";
 
 /** A tensor of a checkpoint. */
 export interface TensorInfo {
+  /** Its name, as in the file: `model.norm.weight`, say. */
   readonly name: string;
+  /** Type of its elements. */
   readonly dtype: WeightDtype;
   /** Outermost dimension first; a matrix is [outputs, inputs]. */
   readonly shape: readonly number[];
+  /** Length of its data: elements times 2 or 4. */
   readonly byteLength: number;
   /** The path of the file that holds it. */
   readonly file: string;
@@ -36,6 +39,7 @@ interface Place {
  * a piece at a time, so a checkpoint costs no memory to speak of.
  */
 export class Checkpoint implements Disposable {
+  /** The shape of the model. */
   readonly config: MistralConfig;
   /**
    * The tensors by name. Those of other element types (old buffers of integers, say) are left out:

@@ -9,14 +9,17 @@ export interface MistralConfig {
   readonly hiddenSize: number;
   /** Width of the feed-forward layer between gate/up and down. */
   readonly intermediateSize: number;
+  /** Transformer layers. */
   readonly numHiddenLayers: number;
   /** Query heads; a multiple of {@linkcode numKeyValueHeads}. */
   readonly numAttentionHeads: number;
+  /** Key and value heads; each serves numAttentionHeads / numKeyValueHeads query heads. */
   readonly numKeyValueHeads: number;
   /** Width of one head, even. Need not be hiddenSize / numAttentionHeads. */
   readonly headDim: number;
   /** Rows of the embedding and of the head. The tokenizer may know fewer tokens. */
   readonly vocabSize: number;
+  /** Added to the mean square in every RMSNorm. */
   readonly rmsNormEps: number;
   /** Base of the rotary embedding's wavelengths. */
   readonly ropeTheta: number;
@@ -26,6 +29,7 @@ export interface MistralConfig {
   readonly maxPositionEmbeddings: number;
   /** True if the head's weights are those of the embedding. */
   readonly tieWordEmbeddings: boolean;
+  /** The token a text begins with; null if the model has none. */
   readonly bosTokenId: number | null;
   /** The tokens that end an answer, in the checkpoint's order; may be empty. */
   readonly eosTokenIds: readonly number[];

@@ -12,10 +12,16 @@ export type Piece = string | Uint8Array<ArrayBuffer>;
  * the first few characters dropped. So text can be put together token by token, exactly.
  */
 export interface Detokenizer {
-  /** @param added True for a token of `added_tokens`, which stands for its own name. */
+  /**
+   * What a token adds to the text.
+   *
+   * @param token The token as the vocabulary writes it.
+   * @param added True for a token of `added_tokens`, which stands for its own name.
+   */
   piece(token: string, added: boolean): Piece;
-  /** At most {@linkcode leadCount} of this character are dropped from the start of the text. */
+  /** What is dropped from the start of the text. */
   readonly leadCharacter: string;
+  /** How many of it are dropped at most. */
   readonly leadCount: number;
 }
 
@@ -31,6 +37,8 @@ export class StreamDecoder {
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
   /**
+   * Begins a text.
+   *
    * @param pieceOf What a token adds; null for one that is skipped.
    * @param detokenizer Says what to drop from the start.
    */

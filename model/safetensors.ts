@@ -4,7 +4,7 @@ import { isObject, parseJson } from "./json.ts";
 import type { PositionedFile } from "./positioned_file.ts";
 
 /** Bits of one element, for every type the format knows. */
-const DTYPE_BITS = {
+const DTYPE_BITS: Readonly<Record<SafetensorsDtype, number>> = {
   F4: 4,
   F6_E2M3: 6,
   F6_E3M2: 6,
@@ -25,10 +25,20 @@ const DTYPE_BITS = {
   I64: 64,
   F64: 64,
   C64: 64,
-} as const;
+};
 
 /** An element type of the safetensors format. */
-export type SafetensorsDtype = keyof typeof DTYPE_BITS;
+export type SafetensorsDtype =
+  | `F${4 | 16 | 32 | 64}`
+  | `${"I" | "U"}${8 | 16 | 32 | 64}`
+  | "BOOL"
+  | "BF16"
+  | "C64"
+  | "F6_E2M3"
+  | "F6_E3M2"
+  | "F8_E5M2"
+  | "F8_E4M3"
+  | "F8_E8M0";
 
 /** The element types Ditto computes with. */
 export type WeightDtype = "BF16" | "F16" | "F32";
@@ -40,12 +50,15 @@ export function isWeightDtype(dtype: SafetensorsDtype): dtype is WeightDtype {
 
 /** Where one tensor of a safetensors file lies, and what it is. */
 export interface SafetensorsEntry {
+  /** Its name, unique in the file. */
   readonly name: string;
+  /** Type of its elements. */
   readonly dtype: SafetensorsDtype;
   /** Outermost dimension first; empty for a single number. */
   readonly shape: readonly number[];
   /** First byte of the data, from the start of the file. */
   readonly byteOffset: number;
+  /** Length of the data: elements times their size. */
   readonly byteLength: number;
 }
 
@@ -183,7 +196,7 @@ function parseFields(tensors: Record<string, Fields>): SafetensorsEntry[] {
 
 function checkSize({ name, dtype, shape, byteLength }: SafetensorsEntry, path: string): void {
   // Step by step, because a product of lies may pass 2^53 and come out right by rounding.
-  let bits: number = DTYPE_BITS[dtype];
+  let bits = DTYPE_BITS[dtype];
   for (const size of shape) bits = Number.isSafeInteger(bits) ? bits * size : NaN;
   if (!Number.isSafeInteger(bits) || bits !== 8 * byteLength) {
     throw new DittoError(

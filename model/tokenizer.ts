@@ -144,6 +144,7 @@ export async function loadTokenizer(
     throw new DittoError(`${root}/tokenizer_config.json holds ${show(settings)}, not an object.`);
   }
   checkVocabulary(json, config.vocabSize, root);
+  const detokenizer = parseDetokenizer((json as JsonObject).decoder);
   let tokenizer: HuggingFaceTokenizer;
   try {
     tokenizer = new HuggingFaceTokenizer(json as JsonObject, settings);
@@ -160,7 +161,6 @@ export async function loadTokenizer(
   // As in transformers, a file of its own counts before the field.
   const file = await readSmallFile(`${root}/chat_template.jinja`);
   const chatTemplate = file ? new TextDecoder().decode(file) : settings.chat_template;
-  const detokenizer = parseDetokenizer((json as JsonObject).decoder);
   return new Tokenizer(tokenizer, detokenizer, chatTemplate, specialTokens);
 }
 
@@ -200,6 +200,10 @@ function checkVocabulary(json: unknown, vocabSize: number, root: string): void {
       );
     }
   };
+  const type = isObject(model) ? model.type : undefined; // absent in old files, which are all BPE
+  if (type !== undefined && !["BPE", "Unigram", "WordLevel"].includes(type as string)) {
+    throw broken(`a model of the type ${show(type)}`); // the library would take it for a word list
+  }
   if (!Array.isArray(added)) throw broken(`added_tokens ${show(added)}`);
   for (const token of added) check(token?.content, token?.id);
   if (Array.isArray(vocab)) { // Unigram: [token, score], the position is the id

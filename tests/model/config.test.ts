@@ -1,0 +1,196 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { parseConfig } from "../../model/config.ts";
+import { DittoError } from "../../model/errors.ts";
+import { TINY_CONFIG } from "./tiny_checkpoint.ts";
+
+const MISTRAL_7B_V01 = {
+  architectures: ["MistralForCausalLM"],
+  bos_token_id: 1,
+  eos_token_id: 2,
+  hidden_act: "silu",
+  hidden_size: 4096,
+  initializer_range: 0.02,
+  intermediate_size: 14336,
+  max_position_embeddings: 32768,
+  model_type: "mistral",
+  num_attention_heads: 32,
+  num_hidden_layers: 32,
+  num_key_value_heads: 8,
+  rms_norm_eps: 1e-05,
+  rope_theta: 10000.0,
+  sliding_window: 4096,
+  tie_word_embeddings: false,
+  torch_dtype: "bfloat16",
+  transformers_version: "4.34.0.dev0",
+  use_cache: true,
+  vocab_size: 32000,
+};
+
+/** Asserts that a config is refused in one sentence that has these parts. */
+function assertRefused(config: unknown, parts: string[], generation?: unknown): void {
+  const error = assertThrows(() => parseConfig(config, generation), DittoError);
+  for (const part of parts) assertStringIncludes(error.message, part);
+}
+
+Deno.test("parseConfig() reads Mistral-7B-v0.1", () => {
+  assertEquals(parseConfig(MISTRAL_7B_V01), {
+    architecture: "MistralForCausalLM",
+    hiddenSize: 4096,
+    intermediateSize: 14336,
+    numHiddenLayers: 32,
+    numAttentionHeads: 32,
+    numKeyValueHeads: 8,
+    headDim: 128,
+    vocabSize: 32000,
+    rmsNormEps: 1e-5,
+    ropeTheta: 10000,
+    slidingWindow: 4096,
+    maxPositionEmbeddings: 32768,
+    tieWordEmbeddings: false,
+    bosTokenId: 1,
+    eosTokenIds: [2],
+  });
+});
+
+Deno.test("parseConfig() reads Nemo's explicit head_dim, no window and large vocabulary", () => {
+  const config = parseConfig({
+    ...MISTRAL_7B_V01,
+    head_dim: 128,
+    hidden_size: 5120,
+    num_hidden_layers: 40,
+    rope_theta: 1e6,
+    sliding_window: null,
+    vocab_size: 131072,
+  });
+  assertEquals([config.headDim, config.slidingWindow, config.vocabSize], [128, null, 131072]);
+  assertEquals(config.ropeTheta, 1e6);
+});
+
+Deno.test("parseConfig() fills in transformers' defaults", () => {
+  const { bosTokenId, eosTokenIds, ...mistral } = parseConfig({ model_type: "mistral" });
+  assertEquals(mistral, {
+    architecture: "MistralForCausalLM",
+    hiddenSize: 4096,
+    intermediateSize: 14336,
+    numHiddenLayers: 32,
+    numAttentionHeads: 32,
+    numKeyValueHeads: 8,
+    headDim: 128,
+    vocabSize: 32000,
+    rmsNormEps: 1e-6,
+    ropeTheta: 10000,
+    slidingWindow: 4096,
+    maxPositionEmbeddings: 131072,
+    tieWordEmbeddings: false,
+  });
+  assertEquals([bosTokenId, eosTokenIds], [1, [2]]);
+  const llama = parseConfig({ architectures: ["LlamaForCausalLM"], sliding_window: 7 });
+  assertEquals([llama.numKeyValueHeads, llama.intermediateSize], [32, 11008]);
+  assertEquals([llama.slidingWindow, llama.maxPositionEmbeddings], [null, 2048]);
+  const nulls = parseConfig({ model_type: "mistral", num_key_value_heads: null, head_dim: null });
+  assertEquals([nulls.numKeyValueHeads, nulls.headDim], [32, 128]);
+});
+
+Deno.test("parseConfig() takes rope_theta from rope_parameters of transformers 5", () => {
+  const rope = { rope_theta: 5e5, rope_type: "default" };
+  assertEquals(parseConfig({ ...TINY_CONFIG, rope_parameters: rope }).ropeTheta, 5e5);
+  assertEquals(parseConfig({ ...TINY_CONFIG, rope_scaling: null, rope_theta: 7 }).ropeTheta, 7);
+  assertEquals(parseConfig({ ...TINY_CONFIG, rope_scaling: { type: "default" } }).ropeTheta, 1e4);
+});
+
+Deno.test("parseConfig() takes the end of sequence from generation_config.json first", () => {
+  const eos = (config: object, generation?: unknown) =>
+    parseConfig({ ...TINY_CONFIG, ...config }, generation).eosTokenIds;
+  assertEquals(eos({ eos_token_id: 3 }), [3]);
+  assertEquals(eos({ eos_token_id: 3 }, {}), [3]);
+  assertEquals(eos({ eos_token_id: 3 }, { eos_token_id: null }), [3]);
+  assertEquals(eos({ eos_token_id: 3 }, { eos_token_id: 4 }), [4]);
+  assertEquals(eos({ eos_token_id: 3 }, { eos_token_id: [5, 4, 5] }), [5, 4]);
+  assertEquals(eos({ eos_token_id: null }), []);
+  assertEquals(parseConfig({ ...TINY_CONFIG, bos_token_id: null }).bosTokenId, null);
+});
+
+Deno.test("parseConfig() refuses other architectures", () => {
+  const only = "Ditto runs MistralForCausalLM";
+  assertRefused({}, [only, "undefined"]);
+  assertRefused({ model_type: "mixtral" }, ['"mixtral"', only]);
+  assertRefused({ model_type: "constructor" }, ['"constructor"', only]);
+  assertRefused({ architectures: ["Qwen2ForCausalLM"] }, ["Qwen2ForCausalLM", only]);
+  assertRefused({ architectures: [], model_type: "mistral" }, ["[]", only]);
+  assertRefused({ architectures: ["LlamaForCausalLM"], model_type: "mistral" }, ["LlamaFor", only]);
+  for (const config of [null, [], "mistral", 7, undefined]) assertRefused(config, ["an object"]);
+});
+
+Deno.test("parseConfig() refuses by name what would change the result", () => {
+  const refused: Record<string, unknown> = {
+    rope_scaling: { type: "linear", factor: 2 },
+    rope_parameters: { rope_type: "yarn", factor: 4, rope_theta: 1e4 },
+    attention_bias: true,
+    mlp_bias: true,
+    hidden_act: "gelu",
+    quantization_config: { quant_method: "awq" },
+    pretraining_tp: 2,
+    partial_rotary_factor: 0.5,
+    is_encoder_decoder: true,
+    layer_types: ["full_attention", "sliding_attention"],
+  };
+  for (const [field, value] of Object.entries(refused)) {
+    assertRefused({ ...TINY_CONFIG, [field]: value }, [`config.json has ${field}`]);
+  }
+  const perLayer = { full_attention: { rope_theta: 1e4, rope_type: "default" } };
+  assertRefused({ ...TINY_CONFIG, rope_parameters: perLayer }, ["rope_parameters"]);
+  const harmless = { attention_bias: false, mlp_bias: null, pretraining_tp: 1, hidden_act: "silu" };
+  parseConfig({ ...TINY_CONFIG, ...harmless, quantization_config: null });
+  parseConfig({ ...TINY_CONFIG, layer_types: ["full_attention", "full_attention"] });
+});
+
+Deno.test("parseConfig() refuses nonsense in every numeric field", () => {
+  const integers = [
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "vocab_size",
+    "max_position_embeddings",
+    "sliding_window",
+  ];
+  const nonsense = [0, -1, 1.5, NaN, Infinity, 2 ** 53, "8", true, [], {}];
+  for (const field of integers) {
+    for (const value of nonsense) assertRefused({ ...TINY_CONFIG, [field]: value }, [field]);
+  }
+  for (const field of ["rms_norm_eps", "rope_theta"]) {
+    for (const value of [0, -1, NaN, Infinity, "1", [], {}]) {
+      assertRefused({ ...TINY_CONFIG, [field]: value }, [field, "above 0"]);
+    }
+  }
+  assertRefused({ ...TINY_CONFIG, num_hidden_layers: 1e9 }, ["num_hidden_layers", "1000"]);
+  assertRefused({ ...TINY_CONFIG, vocab_size: 2 ** 30 }, ["vocab_size"]);
+  assertRefused({ ...TINY_CONFIG, tie_word_embeddings: "no" }, ["tie_word_embeddings"]);
+});
+
+Deno.test("parseConfig() refuses fields that contradict each other", () => {
+  assertRefused({ ...TINY_CONFIG, num_attention_heads: 8, num_key_value_heads: 3 }, [
+    "num_attention_heads 8",
+    "num_key_value_heads 3",
+  ]);
+  assertRefused({ ...TINY_CONFIG, num_key_value_heads: 4 }, ["no multiple"]);
+  assertRefused({ ...TINY_CONFIG, head_dim: 3 }, ["has head_dim 3", "even"]);
+  assertRefused({ ...TINY_CONFIG, hidden_size: 10 }, ["implies head_dim 5", "even"]);
+  assertRefused({ ...TINY_CONFIG, hidden_size: 9 }, ["head_dim 4.5"]);
+  assertRefused({ ...TINY_CONFIG, num_attention_heads: 2 ** 20, head_dim: 2 ** 20 }, ["heads of"]);
+});
+
+Deno.test("parseConfig() refuses token ids that are none or outside the vocabulary", () => {
+  for (const id of [-1, 1.5, "2", {}, [null], [[1]], true]) {
+    assertRefused({ ...TINY_CONFIG, eos_token_id: id }, ["eos_token_id"]);
+    assertRefused({ ...TINY_CONFIG, bos_token_id: id }, ["bos_token_id"]);
+    assertRefused(TINY_CONFIG, ["generation_config.json", "eos_token_id"], { eos_token_id: id });
+  }
+  assertRefused({ ...TINY_CONFIG, eos_token_id: 16 }, ["token 16", "vocab_size is 16"]);
+  assertRefused({ ...TINY_CONFIG, bos_token_id: 99 }, ["token 99"]);
+  for (const generation of [null, [], 5]) {
+    assertRefused(TINY_CONFIG, ["generation_config.json"], generation);
+  }
+});
