@@ -1,0 +1,47 @@
+"""Endless examples of the work that prompt lookup is for: what the model in the box is trained and measured on.
+
+An example is a pure function of (seed, number, task, size): training draws from seed "train", held-out
+measurements from any other. Look at some with
+
+    python3 tools/train/generator.py [task] [count]
+"""
+
+import random
+import sys
+
+from code_tasks import argument, edit, rename
+from text_tasks import extract, quote
+
+BOS, EOS, USER, ASSISTANT = "<s>", "</s>", "[INST]", "[/INST]"
+
+
+def correct(r, size):
+    """A second turn that corrects the first, of any other task."""
+    turns, revise = r.choice((rename, argument, edit, quote, extract))(r, size)
+    return turns + [revise(r)], revise
+
+
+TASKS = {"rename": rename, "argument": argument, "edit": edit, "quote": quote, "extract": extract, "correct": correct}
+SHARES = {"rename": 22, "argument": 17, "edit": 15, "quote": 15, "extract": 15, "correct": 16}
+
+
+def example(seed, number, task=None, size=1.0):
+    """[(user message, answer), …]. `size` from 0 to 1 grows the texts; the held-out examples have size 1."""
+    r = random.Random(f"{seed} {number}")
+    task = task or r.choices(list(SHARES), SHARES.values())[0]
+    return TASKS[task](r, size)[0]
+
+
+def pieces(turns):
+    """The chat as the template writes it: [(text, is answer)]. An answer includes the end of sequence."""
+    listed = [(BOS, False)]
+    for user, answer in turns:
+        listed += [(USER + user + ASSISTANT, False), (answer + EOS, True)]
+    return listed
+
+
+if __name__ == "__main__":
+    for i in range(int(sys.argv[2]) if len(sys.argv) > 2 else 3):
+        for user, answer in example("look", i, sys.argv[1] if len(sys.argv) > 1 else None):
+            print(f"--- user\n{user}\n--- answer\n{answer}")
+        print("=" * 60)

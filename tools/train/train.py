@@ -1,0 +1,250 @@
+"""Trains the model in the box. One command, fixed seeds; stop it at any step and run it again to go on.
+
+    python tools/train/tokenizer.py demo/ditto-tiny        # once; needs the `tokenizers` package
+    python tools/train/train.py                            # two CPU cores: hours
+    python tools/train/train.py --preset gpu               # a CUDA device: minutes
+
+The run lives in .cache/ditto-tiny/ (weights, optimizer state, figures); step n's batch depends on the
+seed and n alone, so a resumed run sees what an unbroken one would have seen. On SIGTERM, on Ctrl-C and every
+--save-every steps the state is written. At the end (or with --export-now) the model is exported to demo/ditto-tiny/
+beside its loss curve and figures (training.json).
+
+Curriculum: --warm steps that repeat random token strings (copying appears there within a few hundred steps),
+then the generator's tasks, growing to their full size over --grow steps. The learning rate is constant after its warm-up
+and falls to zero over the last --cool share of --steps.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import random
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread an operation: see `gradients`
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+import torch
+from torch.nn import functional as F
+
+from generator import ASSISTANT, BOS, EOS, SHARES, TASKS, example, pieces
+from model import Config, Mistral, export
+from optimizer import optimizers
+from tokenizer import SPECIALS, Encoder
+
+PRESETS = {
+    "cpu": dict(steps=9000, tokens=4096, warm=250, grow=2000, workers=0, evaluate_every=250, held_out=25, num_hidden_layers=4),
+    "gpu": dict(steps=8000, tokens=32768, warm=250, grow=1500, workers=12, evaluate_every=500, held_out=200, num_hidden_layers=6),
+}
+PROMPT_WEIGHT = 0.1  # of the loss on a prompt's tokens, against 1 on an answer's
+
+
+class Batches:
+    """Item n is the batch of step n: a list of (ids, weights) groups of sequences of like length."""
+
+    def __init__(self, options):
+        self.options, self.encoder = options, Encoder(Path(options.model) / "tokenizer.json")
+
+    def __len__(self):
+        return self.options.steps
+
+    def sequence(self, seed, number, task=None, size=1.0):
+        """Token ids, and for each the weight of its loss."""
+        ids, weights = [], []
+        for text, is_answer in pieces(example(seed, number, task, size)):
+            piece = self.encoder.encode(text)
+            ids += piece
+            weights += [1.0 if is_answer else PROMPT_WEIGHT] * len(piece)
+        return ids, weights
+
+    def repetition(self, number):
+        """A random token string, and some of it again, of weight 1."""
+        r = random.Random(f"repeat {number}")
+        string = [r.randrange(len(SPECIALS), 1024) for _ in range(r.randint(8, 48))]
+        start = r.randrange(len(string) // 2)
+        return string + string[start:], [0.0] * len(string) + [0.0] + [1.0] * (len(string) - start - 1)
+
+    def __getitem__(self, step):
+        o = self.options
+        size = min(1.0, max(0, step - o.warm) / o.grow)
+        sequences, total, i = [], 0, 0
+        while total < o.tokens:
+            number = step * 100_000 + i
+            repeat = step < o.warm and i % 5 or i % 20 == 19
+            ids, weights = self.repetition(number) if repeat else self.sequence("train", number, size=size)
+            sequences.append((ids, weights))
+            total, i = total + len(ids), i + 1
+        return grouped(sequences, 4)
+
+
+def grouped(sequences, count):
+    """`count` padded groups of sequences, sorted by length: little padding, and each step still a fair draw."""
+    sequences = sorted(sequences, key=lambda sequence: len(sequence[0]))
+    groups = []
+    for g in range(count):
+        part = sequences[g * len(sequences) // count:(g + 1) * len(sequences) // count]
+        if part:
+            length = max(len(ids) for ids, _ in part)
+            groups.append((torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in part]),
+                           torch.tensor([weights + [0.0] * (length - len(weights)) for _, weights in part])))
+    return groups
+
+
+def answers_right(model, batches, options, device):
+    """Share of held-out answers (the last of each chat) that greedy decoding gets exactly right, per task.
+
+    Greedy decoding writes the reference answer exactly if, given the reference so far, each next token is the
+    likeliest: one pass tells.
+    """
+    model.eval()
+    figures = {}
+    for task in TASKS:
+        right = 0
+        sequences = []
+        for i in range(options.held_out):
+            listed = pieces(example("held out", i, task))
+            prompt = [token for text, _ in listed[:-1] for token in batches.encoder.encode(text)]
+            answer = batches.encoder.encode(listed[-1][0])
+            sequences.append((prompt + answer, [0.0] * len(prompt) + [1.0] * len(answer)))
+        for ids, weights in grouped(sequences, 4):
+            with torch.no_grad(), autocast(device):
+                best = model(ids.to(device)).argmax(-1).cpu()
+            wrong = (best[:, :-1] != ids[:, 1:]) & (weights[:, 1:] > 0)
+            right += int((~wrong.any(1)).sum())
+        figures[task] = round(right / options.held_out, 4)
+    model.train()
+    return figures
+
+
+def autocast(device):
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
+
+
+def rate(options, step):
+    """The learning rate's factor at a step."""
+    cool = int(options.steps * (1 - options.cool))
+    return min(1.0, (step + 1) / 50) * (1.0 if step < cool else max(0.0, (options.steps - step) / (options.steps - cool)))
+
+
+def keep_freed_memory():
+    """Tells glibc to keep large freed blocks: on the CPU a step otherwise spends half its time in page faults."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except OSError:
+        return
+    for parameter, value in ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 1 << 28), (-8, 1)):  # mmap, trim, top pad, arenas
+        mallopt(parameter, value)
+
+
+def gradients(model, group, whole, device):
+    """One group's share of the gradient, and its summed answer loss and answer tokens.
+
+    On the CPU groups run side by side, each on one thread. That takes less than half the time of one
+    group at a time on two threads, whose work is too small to be split.
+    """
+    ids, weights = group[0].to(device), group[1][:, 1:].to(device)
+    with autocast(device):
+        logits = model(ids)
+    each = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view_as(weights)
+    answers = weights == 1
+    loss = (each * weights).sum() / whole
+    return torch.autograd.grad(loss, list(model.parameters())), float((each.detach() * answers).sum()), int(answers.sum())
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    for name in PRESETS["cpu"]:
+        parser.add_argument("--" + name.replace("_", "-"), type=int)
+    parser.add_argument("--model", default="demo/ditto-tiny", help="folder with tokenizer.json, and of the export")
+    parser.add_argument("--work", default=".cache/ditto-tiny", help="folder of the run's state")
+    parser.add_argument("--matrix-lr", type=float, default=0.02)
+    parser.add_argument("--vector-lr", type=float, default=0.003)
+    parser.add_argument("--cool", type=float, default=0.3)
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--export-now", action="store_true", help="export the last state and stop")
+    options = parser.parse_args()
+    for name, value in PRESETS[options.preset].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
+
+
+def main():
+    options = parse()
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        keep_freed_memory()
+    pool = ThreadPoolExecutor(options.threads if device == "cpu" else 1)
+    work, state_file = Path(options.work), Path(options.work) / "state.pt"
+    work.mkdir(parents=True, exist_ok=True)
+    model = Mistral(Config(num_hidden_layers=options.num_hidden_layers)).to(device)
+    opts = optimizers(model, options.matrix_lr, options.vector_lr)
+    start, history = 0, []
+    if state_file.exists():
+        state = torch.load(state_file, map_location=device)
+        model.load_state_dict(state["model"])
+        for optimizer, saved in zip(opts, state["optimizers"]):
+            optimizer.load_state_dict(saved)
+        start, history = state["step"], state["history"]
+    batches = Batches(options)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    print(f"{parameters:,} parameters on {device}, from step {start} to {options.steps}", flush=True)
+
+    def save(step):
+        state = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in opts], step=step, history=history)
+        torch.save(state, state_file.with_suffix(".new"))
+        state_file.with_suffix(".new").replace(state_file)  # never half a file
+        (work / "training.json").write_text(summary(step))
+
+    def summary(step):
+        lines = ",\n".join("  " + json.dumps(entry) for entry in history)
+        head = dict(parameters=parameters, steps=step, preset=options.preset, tokensAStep=options.tokens, torch=torch.__version__)
+        return json.dumps(head)[:-1] + ', "history": [\n' + lines + "\n]}\n"
+
+    def finish(step):
+        export(model, Path(options.model), eos_token_id=SPECIALS.index(EOS), bos_token_id=SPECIALS.index(BOS))
+        (Path(options.model) / "training.json").write_text(summary(step))
+        print(f"exported to {options.model}", flush=True)
+
+    if options.export_now:
+        return finish(start)
+    stopped = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopped.append(True))
+    loader = torch.utils.data.DataLoader(batches, batch_size=None, sampler=range(start, options.steps), num_workers=options.workers)
+    began, losses = time.time(), []
+    for step, groups in zip(range(start, options.steps), loader):
+        for optimizer, base in zip(opts, (options.matrix_lr, options.vector_lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = base * rate(options, step)
+        whole = sum(float(weights[:, 1:].sum()) for _, weights in groups)
+        parts = list(pool.map(lambda group: gradients(model, group, whole, device), groups))
+        for weight, *shares in zip(model.parameters(), *(part[0] for part in parts)):
+            weight.grad = sum(shares)
+        torch.nn.utils.clip_grad_norm_(opts[1].param_groups[0]["params"], 1.0)
+        for optimizer in opts:
+            optimizer.step()
+        losses.append(sum(part[1] for part in parts) / sum(part[2] for part in parts))
+        if (step + 1) % 25 == 0:
+            entry = dict(step=step + 1, loss=round(sum(losses) / len(losses), 4), seconds=round((time.time() - began) / len(losses), 2))
+            began, losses = time.time(), []
+            if (step + 1) % options.evaluate_every == 0 or step + 1 == options.steps:
+                entry["heldOut"] = answers_right(model, batches, options, device)
+                began = time.time()
+            history.append(entry)
+            print(json.dumps(entry), flush=True)
+        if stopped or (step + 1) % options.save_every == 0 or step + 1 == options.steps:
+            save(step + 1)
+        if stopped:
+            print(f"stopped after step {step + 1}; run again to go on", flush=True)
+            return
+    finish(options.steps)
+
+
+if __name__ == "__main__":
+    main()
