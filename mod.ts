@@ -37,6 +37,7 @@ export {
   type Piece,
   type StopReason,
 } from "./decode/generation.ts";
+export type { SamplingOptions } from "./decode/sampling.ts";
 export { type DeviceInfo, listDevices, type OpenOptions } from "./kernels/device.ts";
 export type { MistralConfig } from "./model/config.ts";
 export { DittoError } from "./model/errors.ts";

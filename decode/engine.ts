@@ -16,6 +16,14 @@ import {
 import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
 import {
+  GREEDY,
+  isPlainArgmax,
+  SAMPLING_BYTES,
+  type SamplingOptions,
+  samplingUniform,
+  seenTokens,
+} from "./sampling.ts";
+import {
   initialState,
   parseResults,
   type PassResult,
@@ -49,10 +57,18 @@ export interface EngineOptions {
   readonly maxBatch?: number;
   /** Ends the generation early. */
   readonly signal?: AbortSignal;
-  /** Takes the logits row that chose each token, in order, before the pass is yielded. Default: they stay on the GPU. */
-  readonly onLogits?: (row: Uint8Array) => void;
+  /** How tokens are chosen. Default: greedily. */
+  readonly sampling?: SamplingOptions;
+  /** Whether to read back the logits row that chose each token. Default: they stay on the GPU. */
+  readonly logits?: boolean;
   /** Called once, when the prompt has gone through. */
   readonly onPrefilled?: () => void;
+}
+
+/** A pass, with the logits that chose its tokens where they were asked for. */
+export interface Pass extends PassResult {
+  /** One row of vocab_size f32, little-endian, for each token. */
+  readonly logits?: readonly Uint8Array[];
 }
 
 /** Decodes with one model on one device, one generation at a time. */
@@ -68,7 +84,10 @@ export class Engine {
   #options: GPUBuffer;
   #results: GPUBuffer;
   #draft: Dispatch;
-  #choose: (rows: number) => Dispatch;
+  #choose: Choice;
+  #sample: Choice;
+  #seen: GPUBuffer;
+  #sampling: GPUBuffer;
   #accept: Dispatch;
   #isBusy = false;
 
@@ -94,6 +113,8 @@ export class Engine {
     this.#eos = gpu.buffer("end-of-sequence tokens", (1 + MAX_EOS) * 4);
     this.#options = gpu.uniform("draft options", [0, 0]);
     this.#results = gpu.buffer("results", RING * RESULT_BYTES);
+    this.#seen = gpu.buffer("tokens seen", Math.ceil(vocabSize / 32) * 4);
+    this.#sampling = gpu.uniform("sampling options", new Array(SAMPLING_BYTES / 4).fill(0));
     const bound = (kernel: Kernel, ...buffers: GPUBuffer[]) => ({
       kernel,
       bindings: kernel.bind(...buffers),
@@ -116,6 +137,15 @@ export class Engine {
       best,
     );
     this.#choose = (maxRows) => ({ ...choose, workgroups: [slices, maxRows] });
+    const sample = bound(
+      compiler.kernel("sample", {}, { VOCAB: vocabSize, SLICES: slices }),
+      rows,
+      logits,
+      best,
+      this.#seen,
+      this.#sampling,
+    );
+    this.#sample = (maxRows) => ({ ...sample, workgroups: [maxRows] });
     this.#accept = {
       ...bound(
         compiler.kernel("accept", {}, { SLICES: slices, RING }),
@@ -126,6 +156,7 @@ export class Engine {
         source,
         this.#eos,
         this.#results,
+        this.#seen,
       ),
       workgroups: [1],
     };
@@ -138,19 +169,20 @@ export class Engine {
    * @returns The passes, each as soon as the CPU knows of it. Ends without a stop when aborted.
    * @throws {DittoError} If the device is lost, or the model is busy with another generation.
    */
-  async *run(prompt: readonly number[], options: EngineOptions): AsyncGenerator<PassResult> {
+  async *run(prompt: readonly number[], options: EngineOptions): AsyncGenerator<Pass> {
     if (this.#isBusy) {
       throw new DittoError(
         "The model is in the middle of another generation: read that one to its end or abort it first.",
       );
     }
     this.#isBusy = true;
-    const batches: Promise<PassResult[]>[] = [];
+    const batches: Promise<Pass[]>[] = [];
     const staging: GPUBuffer[] = [];
-    const capture = options.onLogits ? this.#makeCapture() : null;
+    const capture = options.logits ? this.#makeCapture() : null;
     try {
       await this.#begin(prompt, options);
       const { maxNewTokens, numDraft, signal } = options;
+      const choose = isPlainArgmax(options.sampling ?? GREEDY) ? this.#choose : this.#sample;
       const limit = prompt.length + maxNewTokens;
       const batchesAhead = options.batchesAhead ?? 2;
       const maxBatch = Math.min(options.maxBatch ?? MAX_BATCH, capture?.steps ?? MAX_BATCH);
@@ -167,8 +199,8 @@ export class Engine {
           batches.push(this.#submit(
             { first: submitted, steps, maxRows: 1 + numDraft, maxLength: Math.min(limit, bound) },
             staging,
+            choose,
             capture,
-            options.onLogits,
           ));
           // Its failure is seen when it is awaited; until then it is not an unhandled one.
           batches.at(-1)!.catch(() => {});
@@ -200,13 +232,15 @@ export class Engine {
   async warmUp(): Promise<void> {
     await this.#forward.prefill([0]);
     this.#gpu.device.queue.writeBuffer(this.#state, 0, initialState(1, 1, "length"));
-    await this.#submit({ first: 0, steps: 1, maxRows: 1, maxLength: 1 }, [], null);
+    await this.#submit({ first: 0, steps: 1, maxRows: 1, maxLength: 1 }, [], this.#choose, null);
+    await this.#submit({ first: 1, steps: 1, maxRows: 1, maxLength: 1 }, [], this.#sample, null);
   }
 
   /** Puts the prompt in place and runs it through the model, except for its last token: that is row 0. */
   async #begin(prompt: readonly number[], options: EngineOptions): Promise<void> {
     const { queue } = this.#gpu.device;
     const { numDraft, maxNgram, eos, maxNewTokens, signal } = options;
+    const sampling = options.sampling ?? GREEDY;
     if (prompt.length + maxNewTokens > this.#context) {
       throw new RangeError(`${prompt.length} + ${maxNewTokens} tokens exceed ${this.#context}`);
     }
@@ -217,6 +251,8 @@ export class Engine {
       initialState(prompt.length, prompt.length + maxNewTokens),
     );
     queue.writeBuffer(this.#options, 0, new Uint32Array([maxNgram, numDraft]));
+    queue.writeBuffer(this.#sampling, 0, samplingUniform(sampling));
+    queue.writeBuffer(this.#seen, 0, seenTokens(prompt, this.#vocabSize));
     const ends = eos.slice(0, MAX_EOS);
     queue.writeBuffer(this.#eos, 0, new Uint32Array([ends.length, ...ends]));
     const { rows } = this.#forward;
@@ -236,9 +272,9 @@ export class Engine {
   async #submit(
     batch: { first: number; steps: number; maxRows: number; maxLength: number },
     staging: GPUBuffer[],
+    choose: Choice,
     capture: Capture | null,
-    onLogits?: (row: Uint8Array) => void,
-  ): Promise<PassResult[]> {
+  ): Promise<Pass[]> {
     const { device } = this.#gpu;
     const resultBytes = MAX_BATCH * RESULT_BYTES;
     const bytes = resultBytes + (capture?.buffer.size ?? 0);
@@ -249,7 +285,7 @@ export class Engine {
       const pass = encoder.beginComputePass();
       encode(pass, [this.#draft]);
       this.#forward.encode(pass, batch.maxRows, batch.maxLength);
-      encode(pass, [this.#choose(batch.maxRows), this.#accept]);
+      encode(pass, [choose(batch.maxRows), this.#accept]);
       if (capture) encode(pass, [capture.dispatch(batch.maxRows)]);
       pass.end();
     }
@@ -266,16 +302,13 @@ export class Engine {
     staging.push(target);
     const words = new Uint32Array(mapped, 0, batch.steps * RESULT_BYTES / 4);
     const passes = parseResults(words, batch.first);
-    if (capture && onLogits) {
-      for (const { pass, tokens } of passes) {
-        for (let i = 0; i < tokens.length; i++) {
-          const row = pass % capture.steps * MAX_ROWS + i;
-          const rowBytes = this.#vocabSize * 4;
-          onLogits(new Uint8Array(mapped, resultBytes + row * rowBytes, rowBytes));
-        }
-      }
-    }
-    return passes;
+    if (!capture) return passes;
+    const rowBytes = this.#vocabSize * 4;
+    return passes.map((pass) => {
+      const from = resultBytes + pass.pass % capture.steps * MAX_ROWS * rowBytes;
+      const row = (i: number) => new Uint8Array(mapped, from + i * rowBytes, rowBytes);
+      return { ...pass, logits: pass.tokens.map((_, i) => row(i)) };
+    });
   }
 
   /** Room for the logits that chose the tokens of a few steps. */
@@ -298,22 +331,25 @@ export class Engine {
 
   /** Waits for the GPU, or for its loss. */
   async #guard<T>(work: Promise<T>): Promise<T> {
-    const lost = this.#gpu.lost.then((reason) => {
+    const failure = this.#gpu.failure.then((what) => {
       throw new DittoError(
-        `The GPU device (${this.#gpu.info.name}) was lost in the middle of a generation: ${reason}. ` +
-          `Load the model again.`,
+        `The GPU device (${this.#gpu.info.name}) ${what}. This happened in the middle of a generation: ` +
+          `load the model again.`,
       );
     });
     try {
-      return await Promise.race([work, lost]);
+      return await Promise.race([work, failure]);
     } catch (error) {
       if (error instanceof DittoError) throw error;
       // Work on a lost device fails in its own words, perhaps before the loss is announced.
       const soon = new Promise<never>((_, reject) => setTimeout(reject, 100, error));
-      return await Promise.race([lost, soon]);
+      return await Promise.race([failure, soon]);
     }
   }
 }
+
+/** The dispatch that chooses a token for each of up to so many rows. */
+type Choice = (maxRows: number) => Dispatch;
 
 /** Where the logits of a few steps are kept until they are read. */
 interface Capture {

@@ -5,11 +5,14 @@
  */
 import { createHash } from "node:crypto";
 import { DittoError } from "../model/errors.ts";
+import type { StreamDecoder } from "../model/detokenizer.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
+import type { SamplingOptions } from "./sampling.ts";
+import { StopStrings } from "./stop_strings.ts";
 
 /** How to generate. Names follow Hugging Face transformers. */
-export interface GenerateOptions {
+export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Tokens to generate at most; fewer where the context ends. Default 256. */
   readonly maxNewTokens?: number;
   /**
@@ -21,6 +24,11 @@ export interface GenerateOptions {
   readonly maxMatchingNgramSize?: number;
   /** Whether to go on after an end-of-sequence token. Default false. */
   readonly ignoreEos?: boolean;
+  /**
+   * Texts that end the answer. Neither a stop string nor what a pass made beyond it is part of the answer's
+   * text; its tokens end with the one that completed the stop string. Default none.
+   */
+  readonly stop?: string | readonly string[];
   /** Ends the generation early; what was decoded by then is kept. */
   readonly signal?: AbortSignal;
   /**
@@ -48,8 +56,8 @@ export interface Piece {
   readonly ngram: number;
 }
 
-/** Why a generation ended. */
-export type StopReason = "eos" | "length" | "aborted";
+/** Why a generation ended: an end-of-sequence token, `maxNewTokens` or the end of the context, a stop string, an abort. */
+export type StopReason = "eos" | "length" | "stop" | "aborted";
 
 /** A finished generation. */
 export interface GenerationResult {
@@ -65,7 +73,7 @@ export interface GenerationResult {
   readonly drafted: number;
   /** Drafts that were right. */
   readonly accepted: number;
-  /** An end-of-sequence token, `maxNewTokens` or the end of the context, or an abort. */
+  /** Why it ended. */
   readonly stopReason: StopReason;
   /** Milliseconds: for the prompt but its last token, and from there to the end. */
   readonly timing: { readonly prefillMs: number; readonly decodeMs: number };
@@ -94,10 +102,10 @@ export class Generation implements AsyncIterable<Piece> {
     engine: Engine,
     tokenizer: Tokenizer | null,
     prompt: readonly number[],
-    options: Omit<EngineOptions, "onLogits" | "onPrefilled">,
-    logitsDigest: boolean,
+    options: Omit<EngineOptions, "onPrefilled">,
+    stop: readonly string[],
   ) {
-    this.#pieces = this.#run(engine, tokenizer, prompt, options, logitsDigest);
+    this.#pieces = this.#run(engine, tokenizer, prompt, options, stop);
   }
 
   /**
@@ -131,61 +139,99 @@ export class Generation implements AsyncIterable<Piece> {
     engine: Engine,
     tokenizer: Tokenizer | null,
     prompt: readonly number[],
-    options: Omit<EngineOptions, "onLogits" | "onPrefilled">,
-    logitsDigest: boolean,
+    options: Omit<EngineOptions, "onPrefilled">,
+    stops: readonly string[],
   ): AsyncGenerator<Piece> {
     const start = performance.now();
     const tokens: number[] = [];
     let prefilled: number | null = null;
     let end = start;
-    let text = "";
     let passes = 0;
     let drafted = 0;
-    let stop: StopReason = "aborted";
-    const decoder = tokenizer?.streamDecoder();
-    const hash = logitsDigest ? createHash("sha256") : null;
+    let stopReason: StopReason = "aborted";
+    const text = new AnswerText(tokenizer, stops);
+    const hash = options.logits ? createHash("sha256") : null;
     try {
       const run = engine.run(prompt, {
         ...options,
         onPrefilled: () => prefilled ??= performance.now(),
-        ...(hash && { onLogits: (row) => hash.update(row) }),
       });
       for await (const pass of run) {
         end = performance.now();
         prefilled ??= end; // the first results may arrive before the news of the prompt
-        tokens.push(...pass.tokens);
+        const { kept, shown } = text.push(pass.tokens);
+        tokens.push(...kept);
+        for (const row of pass.logits?.slice(0, kept.length) ?? []) hash?.update(row);
         passes++;
         drafted += pass.drafted;
-        stop = pass.stop ?? stop;
-        let piece = decoder?.push(pass.tokens) ?? "";
-        if (pass.stop) piece += decoder?.flush() ?? "";
-        text += piece;
+        stopReason = text.isStopped ? "stop" : pass.stop ?? stopReason;
         yield {
           pass: pass.pass,
-          tokens: pass.tokens,
-          text: piece,
+          tokens: kept,
+          text: pass.stop ? shown + text.end() : shown,
           drafted: pass.drafted,
           source: pass.source,
           ngram: pass.ngram,
         };
+        if (text.isStopped) break;
       }
     } finally {
-      if (stop === "aborted") text += decoder?.flush() ?? "";
+      text.end();
       prefilled ??= performance.now();
       const decodeMs = Math.max(0, end - prefilled);
       this.#result = {
         promptTokens: prompt.length,
         tokens,
-        text,
+        text: text.whole,
         passes,
         drafted,
-        accepted: tokens.length - passes,
-        stopReason: stop,
+        accepted: Math.max(0, tokens.length - passes),
+        stopReason,
         timing: { prefillMs: prefilled - start, decodeMs },
         tokensPerPass: passes === 0 ? 0 : tokens.length / passes,
         tokensPerSecond: decodeMs === 0 ? 0 : tokens.length / decodeMs * 1000,
         ...(hash && { logitsDigest: hash.digest("hex") }),
       };
     }
+  }
+}
+
+/** An answer's text as its tokens arrive, up to a stop string. */
+class AnswerText {
+  /** All that was shown. */
+  whole = "";
+  /** Whether a stop string came. */
+  isStopped = false;
+  #decoder: StreamDecoder | null;
+  #stops: StopStrings;
+
+  constructor(tokenizer: Tokenizer | null, stops: readonly string[]) {
+    this.#decoder = tokenizer?.streamDecoder() ?? null;
+    this.#stops = new StopStrings(stops);
+  }
+
+  /** Takes a pass's tokens. Returns those up to the end of a stop string, and the text that may be shown now. */
+  push(tokens: readonly number[]): { kept: readonly number[]; shown: string } {
+    let shown = "";
+    for (const [i, token] of tokens.entries()) {
+      const part = this.#stops.push(this.#decoder?.push([token]) ?? "");
+      shown += part.text;
+      if (part.stopped) {
+        this.isStopped = true;
+        this.whole += shown;
+        return { kept: tokens.slice(0, i + 1), shown };
+      }
+    }
+    this.whole += shown;
+    return { kept: tokens, shown };
+  }
+
+  /** Ends the text. Returns what was held back; the second time, nothing. */
+  end(): string {
+    if (this.isStopped) return "";
+    const part = this.#stops.push(this.#decoder?.flush() ?? "");
+    const rest = part.stopped ? part.text : part.text + this.#stops.flush();
+    this.whole += rest;
+    return rest;
   }
 }

@@ -20,6 +20,7 @@ import {
 import { type LoadProgress, loadWeights } from "../model/weights.ts";
 import { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
+import { GREEDY, type SamplingOptions } from "./sampling.ts";
 
 /** How to load a model. */
 export interface LoadOptions {
@@ -127,10 +128,36 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         maxNgram: integer(options, "maxMatchingNgramSize", 3, 1, 15),
         batchesAhead: integer(options, "submissionsAhead", 2, 1, 8),
         eos: options.ignoreEos ? [] : this.config.eosTokenIds,
+        sampling: this.#sampling(options),
+        logits: options.logitsDigest ?? false,
         ...(options.signal && { signal: options.signal }),
       },
-      options.logitsDigest ?? false,
+      this.#stops(options.stop ?? []),
     );
+  }
+
+  #sampling(options: GenerateOptions): SamplingOptions {
+    return {
+      temperature: number(options, "temperature", GREEDY.temperature, 0, 100),
+      topK: integer(options, "topK", GREEDY.topK, 0, 2 ** 32 - 1),
+      topP: number(options, "topP", GREEDY.topP, Number.MIN_VALUE, 1),
+      minP: number(options, "minP", GREEDY.minP, 0, 1),
+      repetitionPenalty: number(options, "repetitionPenalty", GREEDY.repetitionPenalty, 0.01, 100),
+      seed: integer(options, "seed", GREEDY.seed, 0, 2 ** 32 - 1),
+    };
+  }
+
+  #stops(stop: string | readonly string[]): readonly string[] {
+    const stops = typeof stop === "string" ? [stop] : stop;
+    if (stops.length > 0) requireTokenizer(this.#tokenizer, this.#directory);
+    for (const text of stops) {
+      if (typeof text !== "string" || text === "") {
+        throw new DittoError(
+          `A stop string is ${show(text)}: it must be a text of one character or more.`,
+        );
+      }
+    }
+    return stops;
   }
 
   #checkPrompt(ids: readonly number[]): void {
@@ -232,6 +259,21 @@ function isTokens(
   prompt: string | readonly Message[] | readonly number[],
 ): prompt is readonly number[] {
   return typeof prompt !== "string" && typeof prompt[0] !== "object";
+}
+
+function number<Name extends string>(
+  options: { readonly [K in Name]?: unknown },
+  name: Name,
+  fallback: number,
+  min: number,
+  max: number,
+): number {
+  const value = options[name] ?? fallback;
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  const least = min === Number.MIN_VALUE ? "above 0" : `from ${min}`;
+  throw new DittoError(
+    `The option ${name} is ${show(value)}: it must be a number ${least} to ${max}.`,
+  );
 }
 
 function integer<Name extends string>(

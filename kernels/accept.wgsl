@@ -26,6 +26,7 @@ struct Result {
 @group(0) @binding(4) var<storage, read> source: array<u32>; // [2]
 @group(0) @binding(5) var<storage, read> eos: array<u32>; // count, then the end-of-sequence tokens
 @group(0) @binding(6) var<storage, read_write> results: array<Result>; // [RING], step s in s mod RING
+@group(0) @binding(7) var<storage, read_write> seen: array<u32>; // a bit for each token that stands in the text
 
 var<workgroup> chosen: array<u32, MAX_ROWS>;
 
@@ -63,6 +64,7 @@ fn walk() {
       rows.commit_row[count] = row;
       results[at].token[count] = token;
       tokens[state.length] = token;
+      seen[token / 32u] |= 1u << (token % 32u);
       state.length++;
       count++;
       if (is_eos(token)) {

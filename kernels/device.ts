@@ -38,8 +38,11 @@ export class Gpu implements Disposable {
   readonly info: DeviceInfo;
   /** How often a buffer was mapped for the CPU to read. */
   readBacks = 0;
-  /** Settles with a sentence when the device is lost, and never when it is disposed. */
-  readonly lost: Promise<string>;
+  /**
+   * Settles with a sentence when the device is lost or reports an error that no call raised, and never when
+   * it is disposed.
+   */
+  readonly failure: Promise<string>;
   #buffers = new Set<GPUBuffer>();
   #disposed = false;
 
@@ -47,9 +50,13 @@ export class Gpu implements Disposable {
   constructor(device: GPUDevice, info: DeviceInfo) {
     this.device = device;
     this.info = info;
-    this.lost = new Promise((resolve) => {
-      device.lost.then((reason) => {
-        if (!this.#disposed) resolve(reason.message || reason.reason || "unknown");
+    this.failure = new Promise((resolve) => {
+      device.lost.then(({ message, reason }) => {
+        if (!this.#disposed) resolve(`was lost: ${message || reason || "unknown reason"}`);
+      });
+      device.addEventListener("uncapturederror", (event) => {
+        event.preventDefault(); // it is thrown from the generation at hand, not printed
+        resolve(`failed: ${(event as GPUUncapturedErrorEvent).error.message}`);
       });
     });
   }
