@@ -4,7 +4,7 @@
  * @module
  */
 import { type DeviceInfo, type Gpu, openGpu, type OpenOptions } from "../kernels/device.ts";
-import { type CacheType, Compiler, MAX_ROWS } from "../kernels/stages.ts";
+import { Compiler, MAX_ROWS } from "../kernels/stages.ts";
 import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
@@ -30,7 +30,7 @@ export interface LoadOptions {
    */
   readonly context?: number;
   /** Precision of the KV cache. Default "f16". */
-  readonly kvCache?: CacheType;
+  readonly kvCache?: "f16" | "f32";
   /** Called as weights are loaded. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** How to open the GPU; for tests. */

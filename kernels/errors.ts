@@ -4,5 +4,6 @@
  * found and what to do. Anything else that is thrown is a bug in Ditto.
  */
 export class DittoError extends Error {
+  /** Tells it from other errors where classes are not shared. */
   override name = "DittoError";
 }
