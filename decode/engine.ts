@@ -136,7 +136,8 @@ export class Engine {
       logits,
       best,
     );
-    this.#choose = (maxRows) => ({ ...choose, workgroups: [slices, maxRows] });
+    const spread = (maxRows: number) => Math.min(maxRows, compiler.spread);
+    this.#choose = (maxRows) => ({ ...choose, workgroups: [slices, spread(maxRows)] });
     const sample = bound(
       compiler.kernel("sample", {}, { VOCAB: vocabSize, SLICES: slices }),
       rows,
@@ -145,7 +146,7 @@ export class Engine {
       this.#seen,
       this.#sampling,
     );
-    this.#sample = (maxRows) => ({ ...sample, workgroups: [maxRows] });
+    this.#sample = (maxRows) => ({ ...sample, workgroups: [spread(maxRows)] });
     this.#accept = {
       ...bound(
         compiler.kernel("accept", {}, { SLICES: slices, RING }),

@@ -252,7 +252,7 @@ export async function loadModel(
 
 /** A software device's memory is the machine's; what a real GPU has, WebGPU does not tell. */
 function availableBytes(device: DeviceInfo): number {
-  return /llvmpipe|swiftshader/i.test(device.name) ? Deno.systemMemoryInfo().available : Infinity;
+  return device.isSoftware ? Deno.systemMemoryInfo().available : Infinity;
 }
 
 function isTokens(

@@ -24,24 +24,28 @@ fn slot_of(position: u32) -> u32 {
 }
 
 @compute @workgroup_size(CHUNK)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-  row = workgroup.z;
-  if (workgroup.z >= rows.count) {
-    return;
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  for (row = workgroup.z; row < rows.count; row += workgroups.z) {
+    let position = rows.base + rows.depth[row];
+    let start = window_start(position);
+    let chunk = start / CHUNK + workgroup.x;
+    let first = max(start, chunk * CHUNK);
+    let end = min(position + 1u, chunk * CHUNK + CHUNK);
+    if (first < end) {
+      attend(workgroup.x, first, end, workgroup.y, thread);
+    }
   }
-  let position = rows.base + rows.depth[workgroup.z];
-  let start = window_start(position);
-  let chunk = start / CHUNK + workgroup.x;
-  let first = max(start, chunk * CHUNK);
-  let end = min(position + 1u, chunk * CHUNK + CHUNK);
-  if (first >= end) {
-    return;
-  }
-  let quad = workgroup.y;
+}
+
+fn attend(slot: u32, first: u32, end: u32, quad: u32, thread: u32) {
   let kv_head = head_of(quad, 0u) / (HEADS / KV_HEADS);
-  load_queries(workgroup.z, quad, thread);
+  load_queries(row, quad, thread);
   let c = score(first, end, kv_head, thread);
-  let at = (workgroup.z * HEADS) * SLOTS + workgroup.x;
+  let at = (row * HEADS) * SLOTS + slot;
   for (var tile = 0u; tile < HALF; tile += TILE) {
     let sum = gather(first, end, kv_head, tile, thread);
     if (thread < TILE && tile + thread < HALF) {

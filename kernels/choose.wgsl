@@ -27,13 +27,15 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = workgroup.y;
-  if (row >= rows.count) {
-    return;
+  for (var row = workgroup.y; row < rows.count; row += workgroups.y) {
+    choose(row, workgroup.x, workgroups.x, thread);
   }
-  let end = min(VOCAB, (workgroup.x + 1u) * SLICE);
-  var mine = Best(-3.4e38, min(workgroup.x * SLICE + thread, end - 1u));
-  for (var token = workgroup.x * SLICE + thread; token < end; token += THREADS) {
+}
+
+fn choose(row: u32, slice: u32, slices: u32, thread: u32) {
+  let end = min(VOCAB, (slice + 1u) * SLICE);
+  var mine = Best(-3.4e38, min(slice * SLICE + thread, end - 1u));
+  for (var token = slice * SLICE + thread; token < end; token += THREADS) {
     let other = Best(logits[row * VOCAB + token], token);
     if (better(other, mine)) {
       mine = other;
@@ -47,6 +49,7 @@ fn main(
     }
   }
   if (thread == 0u) {
-    best[row * workgroups.x + workgroup.x] = found[0];
+    best[row * slices + slice] = found[0];
   }
+  workgroupBarrier();
 }

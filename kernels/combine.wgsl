@@ -15,12 +15,17 @@ const CHUNK = 128u;
 @group(0) @binding(3) var<storage, read_write> attention: array<f32>; // [MAX_ROWS][STRIDE]
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let head = workgroup.x;
-  let row = workgroup.y;
-  if (row >= rows.count) {
-    return;
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  for (var row = workgroup.y; row < rows.count; row += workgroups.y) {
+    combine(row, workgroup.x, thread);
   }
+}
+
+fn combine(row: u32, head: u32, thread: u32) {
   let position = rows.base + rows.depth[row];
   let start = select(0u, position + 1u - WINDOW, position >= WINDOW);
   let chunks = position / CHUNK - start / CHUNK + 1u;

@@ -16,6 +16,8 @@ export interface DeviceInfo {
   readonly name: string;
   /** Lanes of a subgroup, or null where the device has no subgroups of one fixed size. */
   readonly subgroupSize: number | null;
+  /** Whether the CPU plays the device (llvmpipe, SwiftShader). */
+  readonly isSoftware: boolean;
   /** Largest part of a buffer that a kernel can see, in bytes. */
   readonly maxBindingBytes: number;
   /** Largest buffer, in bytes. */
@@ -180,11 +182,13 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
   const info = infoOf(adapter);
+  // The GPU's clock, by which the cost of a pass is measured.
+  const clock = (["timestamp-query"] as const).filter((name) => adapter.features.has(name));
   let device: GPUDevice | null = null;
   if (options.subgroups !== false && info.subgroupSize !== null) {
     try {
       device = await adapter.requestDevice({
-        requiredFeatures: ["subgroups" as GPUFeatureName],
+        requiredFeatures: ["subgroups" as GPUFeatureName, ...clock],
         requiredLimits,
       });
     } catch {
@@ -192,7 +196,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     }
   }
   const subgroupSize = device ? info.subgroupSize : null;
-  device ??= await adapter.requestDevice({ requiredLimits });
+  device ??= await adapter.requestDevice({ requiredFeatures: clock, requiredLimits });
   return new Gpu(device, {
     ...info,
     subgroupSize,
@@ -214,6 +218,7 @@ function infoOf(adapter: GPUAdapter): DeviceInfo {
   const fixed = size !== undefined && size === info.subgroupMaxSize && size >= 4 && size <= 128;
   return {
     name: nameOf(adapter),
+    isSoftware: /llvmpipe|swiftshader/i.test(nameOf(adapter)),
     subgroupSize: fixed ? size : null,
     maxBindingBytes: adapter.limits.maxStorageBufferBindingSize,
     maxBufferBytes: adapter.limits.maxBufferSize,

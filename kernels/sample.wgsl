@@ -1,5 +1,5 @@
 // The sampled choice: repetition penalty, temperature, top-k, top-p and min-p, in that order (that of Hugging
-// Face transformers), then one draw. One workgroup a row.
+// Face transformers), then one draw. A workgroup takes a row at a time.
 //
 // A draw is the argmax of logit / temperature + Gumbel noise, which is a sample of the softmax (Gumbel 1954).
 // The noise is a function of the seed, the token's absolute position and the token alone. It does not depend
@@ -38,11 +38,17 @@ var<workgroup> path: array<u32, MAX_ROWS>; // tokens of this row and its ancesto
 var<workgroup> path_length: u32;
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let row = workgroup.x;
-  if (row >= rows.count) {
-    return;
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  for (var row = workgroup.x; row < rows.count; row += workgroups.x) {
+    sample(row, thread);
   }
+}
+
+fn sample(row: u32, thread: u32) {
   if (thread == 0u) {
     var n = 0u;
     for (var r = row; r != 0u; r = rows.parent[r]) {

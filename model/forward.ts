@@ -169,7 +169,7 @@ function decodeSteps(
   caches: readonly GPUBuffer[],
 ): Step[] {
   const { hiddenStride, attentionStride, intermediateStride } = stages.dimensions;
-  const { groups } = stages.compiler;
+  const { groups, spread } = stages.compiler;
   const steps: Step[] = [];
   const add = (
     kernel: Kernel,
@@ -196,12 +196,12 @@ function decodeSteps(
     add(
       stages.kernel("attend"),
       [b.rows, b.q, cache, b.sums, b.peaks],
-      (rows, chunks) => [chunks, stages.quads, rows],
+      (rows, chunks) => [chunks, stages.quads, Math.min(rows, spread)],
     );
     add(
       stages.kernel("combine", { STRIDE: attentionStride }),
       [b.rows, b.sums, b.peaks, b.attention],
-      (rows) => [stages.config.numAttentionHeads, rows],
+      (rows) => [stages.config.numAttentionHeads, Math.min(rows, spread)],
     );
     for (const part of layer.out.parts) {
       const kernel = stages.product("project", layer.out, { STRIDE: hiddenStride });
