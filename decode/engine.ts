@@ -59,6 +59,8 @@ export interface EngineOptions {
   readonly signal?: AbortSignal;
   /** How tokens are chosen. Default: greedily. */
   readonly sampling?: SamplingOptions;
+  /** Prompt and recorded answer, whose tokens are taken in place of the model's own choices: for benchmarks. */
+  readonly replay?: readonly number[];
   /** Whether to read back the logits row that chose each token. Default: they stay on the GPU. */
   readonly logits?: boolean;
   /** Called once, when the prompt has gone through. */
@@ -86,7 +88,9 @@ export class Engine {
   #draft: Dispatch;
   #choose: Choice;
   #sample: Choice;
+  #replay: Choice;
   #seen: GPUBuffer;
+  #recorded: GPUBuffer;
   #sampling: GPUBuffer;
   #accept: Dispatch;
   #isBusy = false;
@@ -114,6 +118,7 @@ export class Engine {
     this.#options = gpu.uniform("draft options", [0, 0]);
     this.#results = gpu.buffer("results", RING * RESULT_BYTES);
     this.#seen = gpu.buffer("tokens seen", Math.ceil(vocabSize / 32) * 4);
+    this.#recorded = gpu.buffer("recorded answer", (context + 1 + MAX_ROWS) * 4);
     this.#sampling = gpu.uniform("sampling options", new Array(SAMPLING_BYTES / 4).fill(0));
     const bound = (kernel: Kernel, ...buffers: GPUBuffer[]) => ({
       kernel,
@@ -147,6 +152,13 @@ export class Engine {
       this.#sampling,
     );
     this.#sample = (maxRows) => ({ ...sample, workgroups: [spread(maxRows)] });
+    const replay = bound(
+      compiler.kernel("replay", {}, { SLICES: slices }),
+      rows,
+      this.#recorded,
+      best,
+    );
+    this.#replay = () => ({ ...replay, workgroups: [1] });
     this.#accept = {
       ...bound(
         compiler.kernel("accept", {}, { SLICES: slices, RING }),
@@ -183,7 +195,11 @@ export class Engine {
     try {
       await this.#begin(prompt, options);
       const { maxNewTokens, numDraft, signal } = options;
-      const choose = isPlainArgmax(options.sampling ?? GREEDY) ? this.#choose : this.#sample;
+      const choose = options.replay
+        ? this.#replay
+        : isPlainArgmax(options.sampling ?? GREEDY)
+        ? this.#choose
+        : this.#sample;
       const limit = prompt.length + maxNewTokens;
       const batchesAhead = options.batchesAhead ?? 2;
       const maxBatch = Math.min(options.maxBatch ?? MAX_BATCH, capture?.steps ?? MAX_BATCH);
@@ -254,6 +270,7 @@ export class Engine {
     queue.writeBuffer(this.#options, 0, new Uint32Array([maxNgram, numDraft]));
     queue.writeBuffer(this.#sampling, 0, samplingUniform(sampling));
     queue.writeBuffer(this.#seen, 0, seenTokens(prompt, this.#vocabSize));
+    if (options.replay) queue.writeBuffer(this.#recorded, 0, new Uint32Array(options.replay));
     const ends = eos.slice(0, MAX_EOS);
     queue.writeBuffer(this.#eos, 0, new Uint32Array([ends.length, ...ends]));
     const { rows } = this.#forward;

@@ -36,6 +36,12 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
    * back from the GPU. Default false.
    */
   readonly logitsDigest?: boolean;
+  /**
+   * A recorded answer's token ids, which are taken in place of the model's own choices, for benchmarks: so the
+   * real kernels run with the real pattern of acceptance on whatever weights there are. The answer is then
+   * not the model's; say "replay" wherever a figure comes from that.
+   */
+  readonly replay?: readonly number[];
   /** Submissions of up to 16 steps that are under way at once, 1 to 8. Does not change the answer. Default 2. */
   readonly submissionsAhead?: number;
 }

@@ -17,7 +17,7 @@ import {
   requireTokenizer,
   type Tokenizer,
 } from "../model/tokenizer.ts";
-import { type LoadProgress, loadWeights } from "../model/weights.ts";
+import { type LoadProgress, loadWeights, type WeightSource } from "../model/weights.ts";
 import { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
 import { GREEDY, type SamplingOptions } from "./sampling.ts";
@@ -116,7 +116,9 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     if (this.#isDisposed) throw new DittoError("The model was disposed of; load it again.");
     const ids = isTokens(prompt) ? [...prompt] : this.tokenize(prompt);
     this.#checkPrompt(ids);
-    const room = this.context - ids.length;
+    const { replay } = options;
+    if (replay) this.#checkTokens(replay, "recorded answer");
+    const room = Math.min(this.context - ids.length, replay?.length ?? Infinity);
     const maxNewTokens = integer(options, "maxNewTokens", 256, 1, Number.MAX_SAFE_INTEGER);
     return new Generation(
       this.#engine,
@@ -129,6 +131,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         batchesAhead: integer(options, "submissionsAhead", 2, 1, 8),
         eos: options.ignoreEos ? [] : this.config.eosTokenIds,
         sampling: this.#sampling(options),
+        ...(replay && { replay: [...ids, ...replay] }),
         logits: options.logitsDigest ?? false,
         ...(options.signal && { signal: options.signal }),
       },
@@ -160,18 +163,20 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     return stops;
   }
 
-  #checkPrompt(ids: readonly number[]): void {
-    if (ids.length === 0) {
-      throw new DittoError("The prompt is empty: give at least one token.");
-    }
+  #checkTokens(ids: readonly number[], what: string): void {
+    if (ids.length === 0) throw new DittoError(`The ${what} is empty: give at least one token.`);
     const { vocabSize } = this.config;
     ids.forEach((id, i) => {
       if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
         throw new DittoError(
-          `Token ${i} of the prompt is ${show(id)}: the model has tokens 0 to ${vocabSize - 1}.`,
+          `Token ${i} of the ${what} is ${show(id)}: the model has tokens 0 to ${vocabSize - 1}.`,
         );
       }
     });
+  }
+
+  #checkPrompt(ids: readonly number[]): void {
+    this.#checkTokens(ids, "prompt");
     if (ids.length >= this.context) {
       throw new DittoError(
         `The prompt has ${ids.length} tokens, and the context holds ${this.context}, answer included: ` +
@@ -207,21 +212,37 @@ export async function loadModel(
 ): Promise<LanguageModel> {
   const start = performance.now();
   using checkpoint = await openCheckpoint(directory);
-  const { config } = checkpoint;
-  const tokenizer = await loadTokenizer(directory, config);
+  const tokenizer = await loadTokenizer(directory, checkpoint.config);
+  return await loadFrom(checkpoint, tokenizer, { ...options, start, directory });
+}
+
+/**
+ * Loads a model whose weights come from anywhere, such as made-up ones for a benchmark.
+ *
+ * @throws {DittoError} As {@linkcode loadModel} does.
+ */
+export async function loadFrom(
+  source: WeightSource,
+  tokenizer: Tokenizer | null,
+  { start = performance.now(), directory = "", ...options }: LoadOptions & {
+    readonly start?: number;
+    readonly directory?: string | URL;
+  } = {},
+): Promise<LanguageModel> {
+  const { config } = source;
   const defaultContext = Math.min(config.maxPositionEmbeddings, DEFAULT_CONTEXT);
   const context = integer(options, "context", defaultContext, 2, 2 ** 24);
   const gpu = await openGpu(options.device);
   try {
     const layout = layOutWeights(
       config,
-      (tensor) => checkpoint.tensors.get(tensor)!.dtype,
+      (tensor) => source.tensors.get(tensor)!.dtype,
       Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
     );
     const d = dimensions(config, context, options.kvCache ?? "f16");
     const memory = checkMemory(config, layout, d, gpu.info, availableBytes(gpu.info));
     gpu.device.pushErrorScope("out-of-memory");
-    const weights = await loadWeights(gpu, checkpoint, layout, options.onProgress);
+    const weights = await loadWeights(gpu, source, layout, options.onProgress);
     const compiler = new Compiler(gpu);
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);

@@ -17,6 +17,7 @@ import gateUp from "./gate_up.wgsl" with { type: "text" };
 import head from "./head.wgsl" with { type: "text" };
 import project from "./project.wgsl" with { type: "text" };
 import qkv from "./qkv.wgsl" with { type: "text" };
+import replay from "./replay.wgsl" with { type: "text" };
 import sample from "./sample.wgsl" with { type: "text" };
 import promptAttend from "./prompt/attend.wgsl" with { type: "text" };
 import promptGate from "./prompt/gate.wgsl" with { type: "text" };
@@ -79,6 +80,7 @@ const stages = {
   head: [head, "rows", "weights", "product", "norm"],
   project: [project, "rows", "weights", "product"],
   qkv: [qkv, "rows", "weights", "product", "norm", "cache"],
+  replay: [replay, "rows"],
   sample: [sample, "rows"],
   promptAttend: [promptAttend, "rows", "cache", "attention"],
   promptGate: [promptGate, "silu"],

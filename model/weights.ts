@@ -5,7 +5,8 @@
  */
 import type { Gpu } from "../kernels/device.ts";
 import type { WeightType } from "../kernels/stages.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { TensorInfo } from "./checkpoint.ts";
+import type { MistralConfig } from "./config.ts";
 import { type MatrixLayout, WEIGHT_BYTES, type WeightLayout } from "./layout.ts";
 
 /** Bytes read from a file at a time. */
@@ -53,6 +54,16 @@ export interface Weights {
   readonly head: Matrix;
 }
 
+/** Where weights come from: a `Checkpoint`, or something that makes them up. */
+export interface WeightSource {
+  /** The shape of the model. */
+  readonly config: MistralConfig;
+  /** Every tensor the model needs, by its name in the checkpoint. */
+  readonly tensors: ReadonlyMap<string, Pick<TensorInfo, "dtype" | "byteLength">>;
+  /** Fills `into` with a piece of a tensor, from `byteOffset` on. */
+  read(name: string, byteOffset: number, into: Uint8Array): Promise<void>;
+}
+
 /** How far loading has come. */
 export interface LoadProgress {
   /** Bytes of weights on their way to the GPU so far. */
@@ -70,11 +81,11 @@ export interface LoadProgress {
  */
 export async function loadWeights(
   gpu: Gpu,
-  checkpoint: Checkpoint,
+  source: WeightSource,
   layout: WeightLayout,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<Weights> {
-  const upload = new Upload(gpu, checkpoint, totalBytes(layout), onProgress);
+  const upload = new Upload(gpu, source, totalBytes(layout), onProgress);
   const embedding = await upload.matrix(layout.embedding);
   const layers: LayerWeights[] = [];
   for (const layer of layout.layers) {
@@ -102,7 +113,7 @@ function totalBytes({ embedding, layers, head }: WeightLayout): number {
 
 class Upload {
   #gpu: Gpu;
-  #checkpoint: Checkpoint;
+  #source: WeightSource;
   #chunk = new Uint8Array(CHUNK_BYTES);
   #loadedBytes = 0;
   #inFlightBytes = 0;
@@ -111,12 +122,12 @@ class Upload {
 
   constructor(
     gpu: Gpu,
-    checkpoint: Checkpoint,
+    source: WeightSource,
     totalBytes: number,
     onProgress: (progress: LoadProgress) => void,
   ) {
     this.#gpu = gpu;
-    this.#checkpoint = checkpoint;
+    this.#source = source;
     this.#totalBytes = totalBytes;
     this.#onProgress = onProgress;
   }
@@ -145,9 +156,9 @@ class Upload {
 
   /** A norm's gain, widened to f32. */
   async gain(tensor: string): Promise<GPUBuffer> {
-    const { dtype, byteLength } = this.#checkpoint.tensors.get(tensor)!;
+    const { dtype, byteLength } = this.#source.tensors.get(tensor)!;
     const bytes = new Uint8Array(byteLength);
-    await this.#checkpoint.read(tensor, 0, bytes);
+    await this.#source.read(tensor, 0, bytes);
     const values = widen(bytes, dtype);
     const buffer = this.#gpu.buffer(tensor, Math.ceil(values.length / 8) * 32);
     this.#gpu.device.queue.writeBuffer(buffer, 0, values);
@@ -163,7 +174,7 @@ class Upload {
     sourceRow: number,
     rows: number,
   ): Promise<void> {
-    const { dtype } = this.#checkpoint.tensors.get(tensor)!;
+    const { dtype } = this.#source.tensors.get(tensor)!;
     const rowBytes = layout.inputs * WEIGHT_BYTES[dtype];
     const targetBytes = layout.k8 * 8 * WEIGHT_BYTES[layout.type];
     const isCopy = dtype === layout.type && rowBytes === targetBytes;
@@ -174,7 +185,7 @@ class Upload {
       const bytes = this.#chunk.length >= count * rowBytes
         ? this.#chunk.subarray(0, count * rowBytes)
         : new Uint8Array(count * rowBytes);
-      await this.#checkpoint.read(tensor, (sourceRow + row) * rowBytes, bytes);
+      await this.#source.read(tensor, (sourceRow + row) * rowBytes, bytes);
       const data = isCopy ? bytes : repack(bytes, count, dtype, layout);
       queue.writeBuffer(buffer, (targetRow + row) * targetBytes, data);
       this.#loadedBytes += count * targetBytes;
