@@ -1,0 +1,101 @@
+/**
+ * Number formats of the kernels, and how far their arithmetic may stray from the real numbers.
+ *
+ * @module
+ */
+import type { CacheType, WeightType } from "../../kernels/stages.ts";
+import type { Random } from "../random.ts";
+import { bits, type Data, POISON } from "./harness.ts";
+
+/** Rounding to f32 changes a number by this part of it at most. */
+export const U = 2 ** -24;
+
+/** Relative error of WGSL's `exp(x)`: 3 + 2 |x| units in the last place, of 2 U each. */
+export function expError(x: number): number {
+  return (3 + 2 * Math.abs(x)) * 2 * U;
+}
+
+/** How far rounding to a cache's format moves a number at most; f16 has subnormals below 2⁻¹⁴. */
+export function cacheError(type: CacheType, value: number): number {
+  return type === "f16" ? Math.max(Math.abs(value) * 2 ** -11, 2 ** -25) : 0;
+}
+
+/** Silu in f64. */
+export function silu(v: number): number {
+  return v / (1 + Math.exp(-v));
+}
+
+/** How far silu(v) may be off in f32, when v is off by `error`; |silu'| stays below 1.1. */
+export function siluError(v: number, error: number): number {
+  const e = Math.exp(-v);
+  // The kernel keeps the exponent below 80, where silu is nothing: 1e-30 covers it.
+  return 1.1 * error + Math.abs(silu(v)) * ((e / (1 + e)) * expError(v) + 8 * U) + 1e-30;
+}
+
+/** A random matrix in a checkpoint's format, its rows padded to multiples of eight. */
+export class Matrix {
+  /** Summed dimension / 8, rounded up. */
+  readonly k8: number;
+  /** The values that the bits stand for. [rows][8 · k8] */
+  readonly values: Float32Array<ArrayBuffer>;
+  readonly #words: Uint32Array<ArrayBuffer>;
+  readonly #rowWords: number;
+
+  constructor(random: Random, type: WeightType, rows: number, k: number) {
+    this.k8 = Math.ceil(k / 8);
+    const wide = padded(random.floats(rows * k), k);
+    if (type === "F32") {
+      this.values = wide;
+      this.#words = bits(wide);
+    } else if (type === "F16") {
+      const narrow = Float16Array.from(wide);
+      this.values = Float32Array.from(narrow);
+      this.#words = new Uint32Array(narrow.buffer);
+    } else {
+      const upper = Uint16Array.from(bits(wide), (word) => word >>> 16);
+      this.values = new Float32Array(Uint32Array.from(upper, (half) => half << 16).buffer);
+      this.#words = new Uint32Array(upper.buffer);
+    }
+    this.#rowWords = this.k8 * (type === "F32" ? 8 : 4);
+  }
+
+  /** The words of rows `first` to `first + count`. */
+  rows(first: number, count: number): Uint32Array<ArrayBuffer> {
+    return this.#words.slice(first * this.#rowWords, (first + count) * this.#rowWords);
+  }
+}
+
+/** Rows of `k` values, each padded with zeros to a multiple of eight. */
+export function padded(values: Float32Array, k: number): Float32Array<ArrayBuffer> {
+  const stride = Math.ceil(k / 8) * 8;
+  const rows = values.length / k;
+  const result = new Float32Array(rows * stride);
+  for (let r = 0; r < rows; r++) result.set(values.subarray(r * k, (r + 1) * k), r * stride);
+  return result;
+}
+
+/** The words of a cache that holds `values`, pair by pair. */
+export function encodeCache(type: CacheType, values: Float32Array): Uint32Array<ArrayBuffer> {
+  return new Uint32Array((type === "f16" ? Float16Array : Float32Array).from(values).buffer);
+}
+
+/** What a cache's words stand for; poison stays poison. */
+export function decodeCache(type: CacheType, words: Data): Float32Array<ArrayBuffer> {
+  const w = bits(words);
+  if (type === "f32") return new Float32Array(w.slice().buffer);
+  const values = Float32Array.from(new Float16Array(w.buffer, w.byteOffset, 2 * w.length));
+  w.forEach((word, i) => {
+    if (word === POISON) bits(values).fill(POISON, 2 * i, 2 * i + 2);
+  });
+  return values;
+}
+
+/** Words of a pair in a cache. */
+export function pairWords(type: CacheType): number {
+  return type === "f16" ? 1 : 2;
+}
+
+/** The largest difference that `roundings` roundings make in a sum whose terms add up to `magnitude`. */
+export function sumError(roundings: number, magnitude: number): number {
+  return roundings * U * magnitude * (1 + 2 ** -10); // higher powers of U
+}

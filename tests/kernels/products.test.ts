@@ -1,0 +1,58 @@
+import { type CacheType, MAX_ROWS, type WeightType } from "../../kernels/stages.ts";
+import { type Random, seeded } from "../random.ts";
+import { assertSameBits, Harness } from "./harness.ts";
+import { gateUp, head, type Product, type ProductShape, project } from "./products.ts";
+import { qkv } from "./qkv.ts";
+
+const harnesses = [await Harness.open(), await Harness.open({ subgroups: false })];
+Deno.test.afterAll(() => harnesses.forEach((harness) => harness[Symbol.dispose]()));
+
+/**
+ * Every vector alone in a pass is right, and its result is the same to the bit in passes of 1 to 32 rows,
+ * wherever it stands in them.
+ */
+async function check(random: Random, harness: Harness, product: Product): Promise<void> {
+  const alone = Array.from({ length: MAX_ROWS }, (_, member) => product.pass([member]));
+  const passes = alone.map((_, i) => {
+    const members = random.shuffled(MAX_ROWS).slice(0, i + 1);
+    return { members, pass: product.pass(members) };
+  });
+  const all = [...alone, ...passes.map(({ pass }) => pass)];
+  await harness.run(all.flatMap((pass) => pass.jobs), all.flatMap((pass) => pass.outputs));
+  for (const pass of all) pass.check();
+  for (const { members, pass } of passes) {
+    members.forEach((member, row) => {
+      const what = `row ${row} of ${members.length} beside the same row alone`;
+      assertSameBits(what, pass.row(row), alone[member]!.row(0));
+    });
+  }
+}
+
+type Make = (random: Random, harness: Harness, shape: ProductShape) => Product;
+
+const stages: Record<string, Make> = {
+  "qkv, 6 and 2 heads of 10": (random, harness, shape) =>
+    qkv(random, harness, { ...shape, parts: 4 }, { heads: 6, kvHeads: 2, half: 5 }),
+  "qkv, 5 heads and 1 of 16": (random, harness, shape) =>
+    qkv(random, harness, { ...shape, cache: "f32", k: 43 }, { heads: 5, kvHeads: 1, half: 8 }),
+  "gate_up": (random, harness, shape) => gateUp(random, harness, { ...shape, outputs: 43 }),
+  "project": (random, harness, shape) => project(random, harness, { ...shape, k: 77 }),
+  "head": head,
+};
+
+for (const harness of harnesses) {
+  for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
+    for (const [name, make] of Object.entries(stages)) {
+      // Lanes and weight types have nothing to do with each other: one stage shows it.
+      if (harness !== harnesses[0] && weights !== "BF16" && name !== "project") continue;
+      Deno.test(
+        `${name}: right, and the same in any company (${weights}, ${harness.lanes})`,
+        seeded(async (random) => {
+          const cache: CacheType = "f16";
+          const shape = { weights, cache, k: 300, outputs: 259, parts: 3 };
+          await check(random, harness, make(random, harness, shape));
+        }),
+      );
+    }
+  }
+}
