@@ -180,21 +180,22 @@ export class Expected {
   }
 }
 
-/** Fails unless two arrays agree in every bit. */
+/** Fails unless two arrays agree in every bit; `what` they are is asked for only then, if it is a function. */
 export function assertSameBits(
-  what: string,
+  what: string | (() => string),
   found: Data,
   expected: Data,
   ...shape: number[]
 ): void {
   const [a, b] = [bits(found), bits(expected)];
+  const name = () => typeof what === "string" ? what : what();
   if (a.length !== b.length) {
-    throw new AssertionError(`${what}: ${a.length} words, expected ${b.length}`);
+    throw new AssertionError(`${name()}: ${a.length} words, expected ${b.length}`);
   }
   const wrong = a.findIndex((word, i) => word !== b[i]);
   if (wrong < 0) return;
   throw new AssertionError(
-    `${what}: the first different bits are at ${place(wrong, shape)}: expected ${
+    `${name()}: the first different bits are at ${place(wrong, shape)}: expected ${
       expected[wrong]
     } ` +
       `(0x${b[wrong]!.toString(16)}), found ${found[wrong]} (0x${a[wrong]!.toString(16)})`,
