@@ -19,7 +19,7 @@ export interface Heads {
 }
 
 /** The cosine and sine of random angles, for positions `from` to `to`; poison before them. */
-export function randomRope(random: Random, half: number, from: number, to: number) {
+function randomRope(random: Random, half: number, from: number, to: number) {
   const table = poisonedFloats((to + 1) * half * 2);
   for (let i = from * half; i < (to + 1) * half; i++) {
     const angle = random.float(Math.PI);
@@ -28,19 +28,36 @@ export function randomRope(random: Random, half: number, from: number, to: numbe
   return table;
 }
 
+/** Where the members of a qkv stand, and how positions turn. */
+export interface Places {
+  /** Position of row 0. */
+  readonly base: number;
+  /** Of each member. */
+  readonly depths: readonly number[];
+  /** [position][half] pairs of cosine and sine. */
+  readonly rope: Float32Array<ArrayBuffer>;
+}
+
+const CAPACITY = 45;
+
+/** Some place, and some turns. */
+function randomPlaces(random: Random, half: number): Places {
+  const base = random.between(0, 3 * CAPACITY);
+  const rope = randomRope(random, half, base, base + MAX_ROWS - 1);
+  return { base, depths: random.shuffled(MAX_ROWS), rope };
+}
+
 /** norm · qkv · rope, and the commit of what the pass before accepted. */
 export function qkv(
   random: Random,
   harness: Harness,
   shape: ProductShape,
   { heads, kvHeads, half }: Heads,
+  { base, depths, rope } = randomPlaces(random, half),
 ): Product {
-  const capacity = 45;
-  const base = random.between(0, 3 * capacity);
-  const depths = random.shuffled(MAX_ROWS);
+  const capacity = CAPACITY;
   const operands = new Operands(random, harness, shape, (heads + 2 * kvHeads) * 2 * half, true);
   const { matrix, epsilon } = operands;
-  const rope = randomRope(random, half, base, base + MAX_ROWS - 1);
   const kernel = harness.kernel("qkv", shape, {
     K8: matrix.k8,
     HIDDEN: shape.k,

@@ -1,0 +1,126 @@
+/** The stages that copy rows: embed, capture, replay. */
+import { chain } from "../../decode/rows.ts";
+import { initialState } from "../../decode/state.ts";
+import { MAX_ROWS, type WeightType } from "../../kernels/stages.ts";
+import { seeded } from "../random.ts";
+import { assertSameBits, bits, Harness, type Job, poisoned, poisonedFloats } from "./harness.ts";
+import { Matrix } from "./numbers.ts";
+import { cut } from "./products.ts";
+import { encodeRows, randomTree } from "./rows.ts";
+
+const harness = await Harness.open();
+Deno.test.afterAll(() => harness[Symbol.dispose]());
+
+for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
+  Deno.test(
+    `embed: every token's row, in passes of 1 to 32 rows and in prompts (${weights})`,
+    seeded(async (random) => {
+      for (const [vocab, hidden] of [[259, 36], [96, 520], [1, 8], [70, 299]] as const) {
+        const matrix = new Matrix(random, weights, vocab, hidden);
+        const stride = 8 * matrix.k8;
+        const kernel = harness.kernel("embed", { weights }, { K8: matrix.k8 });
+        const parts = cut(random, vocab, random.between(1, Math.min(3, vocab)));
+        const bound = parts.map(([first, count]) => ({
+          words: matrix.rows(first, count),
+          part: Uint32Array.of(first, count),
+        }));
+        // Every number of rows of a pass, then a prompt; more workgroups than rows do no harm.
+        const counts = [...Array.from({ length: MAX_ROWS }, (_, i) => i + 1), 200];
+        const runs = counts.map((count) => {
+          const tokens = Array.from({ length: count }, () => random.below(vocab));
+          const ids = count > MAX_ROWS
+            ? Uint32Array.from([count, ...tokens, 0, 0])
+            : encodeRows(chain(tokens[0]!, tokens.slice(1)));
+          const workgroups = Math.max(MAX_ROWS, count);
+          const x = poisonedFloats(workgroups * stride);
+          const expected = poisonedFloats(x.length);
+          tokens.forEach((token, i) =>
+            expected.set(matrix.values.subarray(token * stride, (token + 1) * stride), i * stride)
+          );
+          const jobs: Job[] = bound.map(({ words, part }) => ({
+            kernel,
+            bindings: [words, ids, x, part],
+            workgroups: [workgroups],
+          }));
+          return { count, x, expected, jobs };
+        });
+        await harness.run(runs.flatMap(({ jobs }) => jobs), runs.map(({ x }) => x));
+        for (const { count, x, expected } of runs) {
+          const what = `${count} embeddings of ${hidden}, vocabulary ${vocab} in [${parts}]`;
+          assertSameBits(what, x, expected, stride);
+        }
+      }
+    }),
+  );
+}
+
+Deno.test(
+  "capture: the logits of the accepted rows, in the step's slot",
+  seeded(async (random) => {
+    const RING = 3;
+    for (const vocab of [64, 96, 259]) {
+      const kernel = harness.kernel("capture", {}, { VOCAB: vocab, RING });
+      const logits = random.floats(MAX_ROWS * vocab);
+      const runs = Array.from({ length: MAX_ROWS + 1 }, (_, accepted) => {
+        const step = random.between(1, 1000); // of the step that comes next
+        const state = initialState(9, 99);
+        state[3] = step;
+        const commitRows = random.shuffled(MAX_ROWS).slice(0, accepted).sort((a, b) => a - b);
+        const rows = encodeRows(randomTree(random, MAX_ROWS, () => 0), { commitRows });
+        const captured = poisoned(RING * MAX_ROWS * vocab);
+        const expected = poisoned(captured.length);
+        const slot = (step - 1) % RING;
+        commitRows.forEach((row, i) => {
+          const words = bits(logits).subarray(row * vocab, (row + 1) * vocab);
+          expected.set(words, (slot * MAX_ROWS + i) * vocab);
+        });
+        return { state, rows, captured, expected, commitRows, step };
+      });
+      await harness.run(
+        runs.map(({ state, rows, captured }) => ({
+          kernel,
+          bindings: [state, rows, bits(logits), captured],
+          workgroups: [Math.ceil(vocab / 64), MAX_ROWS],
+        })),
+        runs.map(({ captured }) => captured),
+      );
+      for (const { captured, expected, commitRows, step } of runs) {
+        const what = `rows [${commitRows}] of step ${step - 1}, ${vocab} logits`;
+        assertSameBits(what, captured, expected, MAX_ROWS, vocab);
+      }
+    }
+  }),
+);
+
+Deno.test(
+  "replay: the recorded token after each row's position, in every slice",
+  seeded(async (random) => {
+    for (const slices of [1, 3]) {
+      const kernel = harness.kernel("replay", {}, { SLICES: slices });
+      const recorded = Uint32Array.from({ length: 100 }, () => random.below(32_000));
+      const runs = Array.from({ length: MAX_ROWS + 1 }, (_, count) => {
+        const tree = count > 0 ? randomTree(random, count, () => 0) : [];
+        const base = random.below(60);
+        const best = poisoned(MAX_ROWS * slices * 2);
+        const expected = poisoned(best.length);
+        tree.forEach(({ depth }, row) => {
+          for (let slice = 0; slice < slices; slice++) {
+            expected.set([0, recorded[base + depth + 1]!], 2 * (row * slices + slice));
+          }
+        });
+        return { rows: encodeRows(tree, { base }), best, expected, base };
+      });
+      await harness.run(
+        runs.map(({ rows, best }) => ({
+          kernel,
+          bindings: [rows, recorded, best],
+          workgroups: [1],
+        })),
+        runs.map(({ best }) => best),
+      );
+      runs.forEach(({ best, expected, base }, count) =>
+        assertSameBits(`${count} rows from position ${base}`, best, expected, slices, 2)
+      );
+    }
+  }),
+);
