@@ -3,7 +3,7 @@ import { MAX_ROWS } from "../../kernels/stages.ts";
 import { seeded } from "../random.ts";
 import { Attention, type AttentionShape } from "./attention.ts";
 import { assertSameBits, Harness } from "./harness.ts";
-import { pathTo, randomTree } from "./rows.ts";
+import { partOf, pathTo, randomTree } from "./rows.ts";
 
 const harness = await Harness.open();
 Deno.test.afterAll(() => harness[Symbol.dispose]());
@@ -100,6 +100,33 @@ for (const { lengths, ...shape } of cases) {
         for (const { row, chunk } of alone) {
           assertSameBits(`row ${row} of ${count} alone`, chunk.row(0), whole.row(row));
         }
+      }
+    }),
+  );
+}
+
+for (const { lengths, ...shape } of [cases[2]!, cases[3]!]) {
+  Deno.test(
+    `attend, combine: a row is the same in trees of 1 to 32 rows (${nameOf(shape)})`,
+    seeded(async (random) => {
+      const length = random.pick(lengths);
+      const attention = new Attention(random, harness, shape, length + MAX_ROWS - 1);
+      const past = Array.from({ length }, () => attention.memory());
+      const rows = randomTree(random, MAX_ROWS, () => 0);
+      const queries = rows.map(() => attention.query());
+      const whole = attention.pass(past, rows, queries);
+      const smaller = Array.from({ length: MAX_ROWS }, (_, i) => {
+        const { part, from } = partOf(random, rows, i + 1);
+        return { from, pass: attention.pass(past, part, from.map((row) => queries[row]!)) };
+      });
+      const all = [whole, ...smaller.map(({ pass }) => pass)];
+      await harness.run(all.flatMap((pass) => pass.jobs), all.flatMap((pass) => pass.outputs));
+      whole.check();
+      for (const { from, pass } of smaller) {
+        from.forEach((before, row) => {
+          const what = `row ${row} of ${from.length} after ${length} beside row ${before} of all`;
+          assertSameBits(what, pass.row(row), whole.row(before));
+        });
       }
     }),
   );

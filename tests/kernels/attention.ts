@@ -135,6 +135,10 @@ export class Attention {
     const sums = poisonedFloats(MAX_ROWS * heads * this.#slots * half * 2);
     const peaks = poisonedFloats(MAX_ROWS * heads * this.#slots * 2);
     const out = poisonedFloats(MAX_ROWS * this.#stride);
+    // As many workgroups as there can be rows and chunks, or fewer rows at a time.
+    const spread = this.#random.pick([1, 2, 5, MAX_ROWS]);
+    const last = past.length + Math.max(...rows.map(({ depth }) => depth));
+    const chunks = Math.min(this.#slots, Math.floor(last / CHUNK) + 1);
     const [attend, combine] = [
       this.#harness.kernel("attend", { cache: type }, this.#constants),
       this.#harness.kernel("combine", {}, this.#constants),
@@ -144,9 +148,9 @@ export class Attention {
         {
           kernel: attend,
           bindings: [words, q, cache, sums, peaks],
-          workgroups: [this.#slots, this.#quads, MAX_ROWS],
+          workgroups: [chunks, this.#quads, spread],
         },
-        { kernel: combine, bindings: [words, sums, peaks, out], workgroups: [heads, MAX_ROWS] },
+        { kernel: combine, bindings: [words, sums, peaks, out], workgroups: [heads, spread] },
       ],
       outputs: [out],
       row: (row) => out.subarray(row * this.#stride, row * this.#stride + this.#width),

@@ -4,6 +4,8 @@ import { assertSameBits, Harness } from "./harness.ts";
 import { gateUp, head, type Product, type ProductShape, project } from "./products.ts";
 import { qkv } from "./qkv.ts";
 
+const FIXTURES = new URL("../fixtures/", import.meta.url);
+
 const harnesses = [await Harness.open(), await Harness.open({ subgroups: false })];
 Deno.test.afterAll(() => harnesses.forEach((harness) => harness[Symbol.dispose]()));
 
@@ -55,4 +57,32 @@ for (const harness of harnesses) {
       );
     }
   }
+}
+
+for await (const { name, isDirectory } of Deno.readDir(FIXTURES)) {
+  if (!isDirectory) continue;
+  const config = JSON.parse(await Deno.readTextFile(new URL(`${name}/config.json`, FIXTURES)));
+  const { hidden_size: hidden, intermediate_size, vocab_size, num_attention_heads: heads } = config;
+  const size = config.head_dim ?? hidden / heads;
+  Deno.test(
+    `qkv, gate_up, project, head: right, and the same in any company (sizes of ${name})`,
+    seeded(async (random) => {
+      const harness = random.pick(harnesses);
+      const shape = {
+        weights: random.pick(["BF16", "F16", "F32"] as const),
+        cache: random.pick(["f16", "f32"] as const),
+        k: hidden,
+        parts: 2,
+      };
+      const kvHeads = config.num_key_value_heads;
+      const products = {
+        qkv: qkv(random, harness, { ...shape, outputs: 0 }, { heads, kvHeads, half: size / 2 }),
+        gateUp: gateUp(random, harness, { ...shape, outputs: intermediate_size }),
+        out: project(random, harness, { ...shape, k: heads * size, outputs: hidden }),
+        down: project(random, harness, { ...shape, k: intermediate_size, outputs: hidden }),
+        head: head(random, harness, { ...shape, outputs: vocab_size }),
+      };
+      for (const product of Object.values(products)) await check(random, harness, product);
+    }),
+  );
 }

@@ -64,6 +64,26 @@ export function randomTree(random: Random, count: number, token: () => number): 
   return rows;
 }
 
+/**
+ * Some of a tree's rows, ancestors among them, in another order in which parents come first: the smaller
+ * tree, and for each of its rows the number it had.
+ */
+export function partOf(
+  random: Random,
+  rows: readonly Row[],
+  count: number,
+): { part: Row[]; from: number[] } {
+  const from = [0];
+  while (from.length < count) {
+    const next = rows.flatMap(({ parent }, row) =>
+      from.includes(parent) && !from.includes(row) ? [row] : []
+    );
+    from.push(random.pick(next));
+  }
+  const part = from.map((row) => ({ ...rows[row]!, parent: from.indexOf(rows[row]!.parent) }));
+  return { part, from };
+}
+
 /** The rows from row 0 to `row`. */
 export function pathTo(rows: readonly Row[], row: number): number[] {
   const path = [row];
