@@ -67,7 +67,12 @@ export class Operands {
     const { k } = shape;
     this.matrix = new Matrix(random, shape.weights, rows, k);
     this.gain = padded(random.floats(k, 2), k);
-    this.#x = padded(random.floats(MAX_ROWS * k, 4), k);
+    this.#x = padded(random.floats(MAX_ROWS * k), k);
+    const stride = 8 * this.matrix.k8;
+    for (let member = 0; member < MAX_ROWS; member++) {
+      const scale = random.pick([1e-3, 1, 4]); // at the first, epsilon counts
+      for (let i = 0; i < stride; i++) this.#x[member * stride + i]! *= scale;
+    }
     this.#normed = normed;
     // A sum: its products, a lane's chain, then the lanes. The norm: the gain, half of what its own sum
     // is off (the root), and 10 for the division, the root and the scaling.

@@ -29,9 +29,10 @@ function turned(
   i: number,
   { half, theta }: Heads & { theta: number },
 ): [number, number][] {
-  const angle = position * theta ** (-i / half);
+  const exponent = i / half;
+  const angle = position * theta ** -exponent;
   // transformers takes exponent, power, frequency and angle in f32, and so does ropeTable.
-  const angleError = angle * (Math.log(theta) + 5) * U;
+  const angleError = angle * (exponent * Math.log(theta) + 3.1) * U;
   const length = Math.hypot(...pair);
   const bound = length * (angleError + angleError ** 2 + 6 * U);
   return [...vec2d.rotate(pair, [0, 0], angle)].map((value) => [value, bound]);
