@@ -7,12 +7,13 @@
 import type { Random } from "../random.ts";
 
 /**
- * A prompt's length: mostly short, because a prompt on a software device takes a millisecond a token; some
- * beyond an attention chunk (128 tokens) and beyond a chunk of the prompt (256).
+ * The length of the `i`-th prompt: short ones, because a prompt on a software device takes up to a
+ * millisecond a token; of a hundred, three beyond an attention chunk (128) and one beyond a chunk of the prompt
+ * (256).
  */
-function someLength(random: Random): number {
-  if (random.chance(0.02)) return random.between(250, 330);
-  if (random.chance(0.04)) return random.between(110, 150);
+function someLength(random: Random, i: number): number {
+  if (i % 100 === 99) return random.between(250, 330);
+  if (i % 33 === 32) return random.between(110, 150);
   const [least, most] = random.pick([[1, 8], [9, 20], [9, 20], [21, 50]]);
   return random.between(least!, most!);
 }
@@ -38,14 +39,16 @@ function freshSpan(random: Random, vocabSize: number): number[] {
 /**
  * A prompt with copied, near-copied and random spans.
  *
+ * @param i Which it is; it decides about the length.
  * @param answers What the model said to other prompts: models that go by the last few tokens say it again.
  */
 export function makePrompt(
   random: Random,
+  i: number,
   vocabSize: number,
   answers: readonly (readonly number[])[] = [],
 ): number[] {
-  const length = someLength(random);
+  const length = someLength(random, i);
   const text = freshSpan(random, vocabSize);
   while (text.length < length) {
     const kind = random.below(10);
