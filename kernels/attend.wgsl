@@ -11,6 +11,8 @@ override SLOTS: u32; // chunks a row can see at most
 @group(0) @binding(4) var<storage, read_write> peaks: array<vec2f>; // [MAX_ROWS][HEADS][SLOTS]: peak, mass
 
 var<private> row: u32;
+var<private> slot: u32; // which of the chunks the row sees
+var<private> quad: u32; // which four heads
 
 fn slot_of(position: u32) -> u32 {
   if (position < rows.base) {
@@ -23,40 +25,37 @@ fn slot_of(position: u32) -> u32 {
   return fresh_slot(rows.half, ancestor);
 }
 
-@compute @workgroup_size(CHUNK)
+fn put(pair: u32, sum: Values) {
+  for (var member = 0u; member < 4u; member++) {
+    if (is_head(quad, member)) {
+      let at = (row * HEADS + head_of(quad, member)) * SLOTS + slot;
+      sums[at * HALF + pair] = vec2f(sum.first[member], sum.second[member]);
+    }
+  }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
+  slot = workgroup.x;
+  quad = workgroup.y;
+  let kv_head = head_of(quad, 0u) / (HEADS / KV_HEADS);
   for (row = workgroup.z; row < rows.count; row += workgroups.z) {
     let position = rows.base + rows.depth[row];
     let start = window_start(position);
-    let chunk = start / CHUNK + workgroup.x;
+    let chunk = start / CHUNK + slot;
     let first = max(start, chunk * CHUNK);
     let end = min(position + 1u, chunk * CHUNK + CHUNK);
     if (first < end) {
-      attend(workgroup.x, first, end, workgroup.y, thread);
-    }
-  }
-}
-
-fn attend(slot: u32, first: u32, end: u32, quad: u32, thread: u32) {
-  let kv_head = head_of(quad, 0u) / (HEADS / KV_HEADS);
-  load_queries(row, quad, thread);
-  let c = score(first, end, kv_head, thread);
-  let at = (row * HEADS) * SLOTS + slot;
-  for (var tile = 0u; tile < HALF; tile += TILE) {
-    let sum = gather(first, end, kv_head, tile, thread);
-    if (thread < TILE && tile + thread < HALF) {
-      for (var member = 0u; member < 4u; member++) {
-        if (is_head(quad, member)) {
-          sums[(at + head_of(quad, member) * SLOTS) * HALF + tile + thread] = vec2f(sum.first[member], sum.second[member]);
-        }
+      load_queries(row, quad, thread);
+      let c = score(first, end, kv_head, thread);
+      gather(first, end, kv_head, thread);
+      if (thread < 4u && is_head(quad, thread)) {
+        peaks[(row * HEADS + head_of(quad, thread)) * SLOTS + slot] = vec2f(c.peak[thread], c.mass[thread]);
       }
     }
-  }
-  if (thread < 4u && is_head(quad, thread)) {
-    peaks[at + head_of(quad, thread) * SLOTS] = vec2f(c.peak[thread], c.mass[thread]);
   }
 }

@@ -1,5 +1,6 @@
 // The greedy choice, first half: the largest logit of each slice of the vocabulary, and its token. Of
-// equal logits the lowest token wins. accept.wgsl takes the best of the slices.
+// equal logits the lowest token wins. accept.wgsl takes the best of the slices. NaN and -∞ never win: a slice
+// of nothing else reports -3.4e38 with its lowest token.
 
 override VOCAB: u32;
 

@@ -115,7 +115,6 @@ class Stages {
 
   constructor(compiler: Compiler, config: MistralConfig, d: Dimensions) {
     const half = config.headDim / 2;
-    const tile = Math.min(half, CHUNK);
     this.compiler = compiler;
     this.config = config;
     this.dimensions = d;
@@ -125,8 +124,6 @@ class Stages {
       HEADS: config.numAttentionHeads,
       KV_HEADS: config.numKeyValueHeads,
       HALF: half,
-      TILE: tile,
-      PARTS: Math.floor(CHUNK / tile),
       WINDOW: config.slidingWindow ?? 0xffffffff,
       SCALE: 1 / Math.sqrt(config.headDim),
       CAPACITY: d.capacity,

@@ -16,11 +16,24 @@ struct Span {
 
 var<workgroup> sums: array<Values, HALF>;
 
+// How a chunk's sums are put to those before it; nothing is before the first.
+var<private> is_first: bool;
+var<private> old: vec4f;
+var<private> recent: vec4f;
+
+fn put(pair: u32, sum: Values) {
+  var all = Values(sum.first * recent, sum.second * recent);
+  if (!is_first) {
+    all = Values(fma(sums[pair].first, old, all.first), fma(sums[pair].second, old, all.second));
+  }
+  sums[pair] = all;
+}
+
 fn slot_of(position: u32) -> u32 {
   return position % CAPACITY;
 }
 
-@compute @workgroup_size(CHUNK)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let quad = workgroup.x;
   let row = workgroup.y;
@@ -35,23 +48,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     let end = min(position + 1u, chunk + CHUNK);
     let c = score(first, end, kv_head, thread);
     let higher = max(peak, c.peak);
-    let old = exp(peak - higher);
-    let recent = exp(c.peak - higher);
+    old = exp(peak - higher);
+    recent = exp(c.peak - higher);
     mass = mass * old + c.mass * recent;
     peak = higher;
-    for (var tile = 0u; tile < HALF; tile += TILE) {
-      let sum = gather(first, end, kv_head, tile, thread);
-      if (thread < TILE && tile + thread < HALF) {
-        if (first == start) {
-          sums[tile + thread] = Values(sum.first * recent, sum.second * recent);
-        } else {
-          let before = sums[tile + thread];
-          sums[tile + thread] = Values(before.first * old + sum.first * recent, before.second * old + sum.second * recent);
-        }
-      }
-    }
+    is_first = first == start;
+    gather(first, end, kv_head, thread);
   }
-  for (var i = thread; i < HALF; i += CHUNK) {
+  for (var i = thread; i < HALF; i += THREADS) {
     let first = sums[i].first / mass;
     let second = sums[i].second / mass;
     for (var member = 0u; member < 4u; member++) {

@@ -88,13 +88,10 @@ export class Attention {
 
   get #constants(): Record<string, number> {
     const { heads, kvHeads, half, window, capacity } = this.#shape;
-    const tile = Math.min(half, CHUNK);
     return {
       HEADS: heads,
       KV_HEADS: kvHeads,
       HALF: half,
-      TILE: tile,
-      PARTS: Math.floor(CHUNK / tile),
       WINDOW: window,
       SCALE: 1 / Math.sqrt(2 * half),
       CAPACITY: capacity,
