@@ -15,6 +15,8 @@ import {
 } from "../kernels/stages.ts";
 import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
+import { measureRowCosts } from "./row_costs.ts";
+import { chain, rowWords } from "./rows.ts";
 import {
   GREEDY,
   isPlainArgmax,
@@ -38,6 +40,8 @@ const MAX_BATCH = 16;
 const MAX_BATCH_MS = 1000;
 /** Bytes of logits kept for a digest at most. */
 const MAX_CAPTURE_BYTES = 64 << 20;
+/** Tokens of the text in which the cost of a pass is measured. */
+const MEASURED_LENGTH = 512;
 /** End-of-sequence tokens at most. */
 const MAX_EOS = 63;
 
@@ -251,6 +255,27 @@ export class Engine {
     this.#gpu.device.queue.writeBuffer(this.#state, 0, initialState(1, 1, "length"));
     await this.#submit({ first: 0, steps: 1, maxRows: 1, maxLength: 1 }, [], this.#choose, null);
     await this.#submit({ first: 1, steps: 1, maxRows: 1, maxLength: 1 }, [], this.#sample, null);
+  }
+
+  /**
+   * Times passes of 1 to 32 rows at the end of a text of 512 tokens.
+   *
+   * @returns Their costs relative to one row; null where the device has no clock.
+   */
+  async measureRowCosts(): Promise<number[] | null> {
+    const length = Math.min(MEASURED_LENGTH, this.#context);
+    const base = Math.max(0, length - MAX_ROWS);
+    return await measureRowCosts(
+      this.#gpu,
+      (count) => {
+        const rows = rowWords(chain(0, new Array(count - 1).fill(0)), base);
+        this.#gpu.device.queue.writeBuffer(this.#forward.rows, 0, rows);
+      },
+      (pass) => {
+        this.#forward.encode(pass, MAX_ROWS, length);
+        encode(pass, [this.#choose(MAX_ROWS)]);
+      },
+    );
   }
 
   /** Puts the prompt in place and runs it through the model, except for its last token: that is row 0. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { type DeviceInfo, type Gpu, openGpu, type OpenOptions } from "../kernels/device.ts";
-import { Compiler, MAX_ROWS } from "../kernels/stages.ts";
+import { allSources, Compiler, MAX_ROWS } from "../kernels/stages.ts";
 import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
@@ -20,6 +20,8 @@ import {
 import { type LoadProgress, loadWeights, type WeightSource } from "../model/weights.ts";
 import { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
+import { rememberedRowCosts } from "./row_cost_cache.ts";
+import { UNMEASURED_ROW_COSTS } from "./row_costs.ts";
 import { GREEDY, type SamplingOptions } from "./sampling.ts";
 
 /** How to load a model. */
@@ -33,6 +35,11 @@ export interface LoadOptions {
   readonly kvCache?: "f16" | "f32";
   /** Called as weights are loaded. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /**
+   * What passes of 1, 2, … 32 rows cost relative to one row: lookup drafts what is worth its cost. Default: what
+   * is measured on the device, once for each device and shape of model.
+   */
+  readonly rowCosts?: readonly number[];
   /** How to open the GPU; for tests. */
   readonly device?: OpenOptions;
 }
@@ -49,6 +56,8 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   readonly context: number;
   /** GPU memory it takes, in bytes. */
   readonly memory: MemoryNeed;
+  /** What passes of 1, 2, … 32 rows cost relative to one row. */
+  readonly rowCosts: readonly number[];
   /** Milliseconds that loading took. */
   readonly loadMs: number;
   #directory: string;
@@ -59,7 +68,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
 
   /** Use {@linkcode loadModel}. */
   constructor(
-    parts: Pick<LanguageModel, "config" | "context" | "memory" | "loadMs"> & {
+    parts: Pick<LanguageModel, "config" | "context" | "memory" | "rowCosts" | "loadMs"> & {
       directory: string;
       gpu: Gpu;
       engine: Engine;
@@ -70,11 +79,17 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     this.device = parts.gpu.info;
     this.context = parts.context;
     this.memory = parts.memory;
+    this.rowCosts = parts.rowCosts;
     this.loadMs = parts.loadMs;
     this.#directory = parts.directory;
     this.#gpu = parts.gpu;
     this.#engine = parts.engine;
     this.#tokenizer = parts.tokenizer;
+  }
+
+  /** Whether the checkpoint has a tokenizer; without one prompts and answers are token ids. */
+  get hasTokenizer(): boolean {
+    return this.#tokenizer !== null;
   }
 
   /** Buffers mapped for reading so far; the decoding loop never waits for one between submissions. */
@@ -100,6 +115,18 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    */
   detokenize(tokens: Iterable<number>): string {
     return requireTokenizer(this.#tokenizer, this.#directory).decode(tokens);
+  }
+
+  /**
+   * What each of some tokens in a row adds to their text, special tokens by their names. A character that
+   * several tokens make comes with the last of them.
+   *
+   * @throws {DittoError} If the checkpoint has no tokenizer.
+   */
+  tokenTexts(tokens: Iterable<number>): string[] {
+    const tokenizer = requireTokenizer(this.#tokenizer, this.#directory);
+    const decoder = tokenizer.streamDecoder({ skipSpecialTokens: false });
+    return Array.from(tokens, (token) => decoder.push([token]));
   }
 
   /**
@@ -247,6 +274,10 @@ export async function loadFrom(
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
     await engine.warmUp();
+    const rowCosts = options.rowCosts ? checkRowCosts(options.rowCosts) : await rememberedRowCosts(
+      JSON.stringify([gpu.info, Deno.version.deno, config, d, layout, allSources()]),
+      () => engine.measureRowCosts(),
+    ) ?? UNMEASURED_ROW_COSTS;
     const outOfMemory = await gpu.device.popErrorScope();
     if (outOfMemory) {
       throw new DittoError(
@@ -259,6 +290,7 @@ export async function loadFrom(
       config,
       context,
       memory,
+      rowCosts,
       loadMs: performance.now() - start,
       directory: directoryPath(directory),
       gpu,
@@ -274,6 +306,20 @@ export async function loadFrom(
 /** A software device's memory is the machine's; what a real GPU has, WebGPU does not tell. */
 function availableBytes(device: DeviceInfo): number {
   return device.isSoftware ? Deno.systemMemoryInfo().available : Infinity;
+}
+
+function checkRowCosts(costs: readonly number[]): readonly number[] {
+  if (costs.length === MAX_ROWS && costs[0] === 1 && costs.every(isCost)) return costs;
+  throw new DittoError(
+    `The option rowCosts is ${
+      show(costs)
+    }: it must be ${MAX_ROWS} numbers from 1 to 1000, the first 1 and ` +
+      `none below the one before it.`,
+  );
+}
+
+function isCost(cost: number, i: number, costs: readonly number[]): boolean {
+  return cost >= (costs[i - 1] ?? 1) && cost <= 1000;
 }
 
 function isTokens(

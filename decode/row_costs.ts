@@ -11,6 +11,15 @@ import { MAX_ROWS } from "../kernels/stages.ts";
 const COUNTS = [1, 2, 4, 5, 8, 12, 16, 20, 24, 28, 32] as const;
 /** Each is timed this often; the fastest counts, since whatever else runs only ever adds. */
 const REPEATS = 3;
+/** Those of a device on which a pass of one row takes more than {@linkcode SLOW_MS}; timed once. */
+const FEW_COUNTS = [1, 4, 8] as const;
+const SLOW_MS = 200;
+
+/** What passes of 1, 2, … {@linkcode MAX_ROWS} rows are taken to cost on a device without a clock: that of 1 and 5% a row. */
+export const UNMEASURED_ROW_COSTS: readonly number[] = Array.from(
+  { length: MAX_ROWS },
+  (_, drafts) => 1 + 0.05 * drafts,
+);
 
 /**
  * Times passes of 1 to {@linkcode MAX_ROWS} rows on the GPU's own clock.
@@ -26,64 +35,65 @@ export async function measureRowCosts(
   encode: (pass: GPUComputePassEncoder) => void,
 ): Promise<number[] | null> {
   if (!gpu.device.features.has("timestamp-query")) return null;
-  const { device } = gpu;
-  const count = COUNTS.length * REPEATS * 2;
-  const querySet = device.createQuerySet({ type: "timestamp", count });
-  const resolved = gpu.buffer(
-    "timestamps",
-    count * 8,
-    GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+  const time = (counts: readonly number[]) => timePasses(gpu, counts, setRows, encode);
+  const [one] = await time([1]);
+  const isSlow = one! > SLOW_MS * 1e6;
+  const counts = isSlow ? FEW_COUNTS : COUNTS;
+  const times = await time(Array.from({ length: isSlow ? 1 : REPEATS }, () => counts).flat());
+  const fastest = counts.map((_, i) =>
+    Math.min(...times.filter((_, run) => run % counts.length === i))
   );
+  return fastest[0]! > 0 ? relativeCosts(counts, fastest) : null;
+}
+
+/** Nanoseconds of passes of so many rows each, run one after another. */
+async function timePasses(
+  gpu: Gpu,
+  counts: readonly number[],
+  setRows: (count: number) => void,
+  encode: (pass: GPUComputePassEncoder) => void,
+): Promise<number[]> {
+  const { device } = gpu;
+  const count = 2 * counts.length;
+  const querySet = device.createQuerySet({ type: "timestamp", count });
+  const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+  const resolved = gpu.buffer("timestamps", count * 8, usage);
   try {
-    let query = 0;
-    for (let repeat = 0; repeat < REPEATS; repeat++) {
-      for (const rows of COUNTS) {
-        setRows(rows);
-        const encoder = device.createCommandEncoder();
-        const pass = encoder.beginComputePass({
-          timestampWrites: {
-            querySet,
-            beginningOfPassWriteIndex: query++,
-            endOfPassWriteIndex: query++,
-          },
-        });
-        encode(pass);
-        pass.end();
-        device.queue.submit([encoder.finish()]);
-      }
+    for (const [i, rows] of counts.entries()) {
+      setRows(rows);
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass({
+        timestampWrites: {
+          querySet,
+          beginningOfPassWriteIndex: 2 * i,
+          endOfPassWriteIndex: 2 * i + 1,
+        },
+      });
+      encode(pass);
+      pass.end();
+      device.queue.submit([encoder.finish()]);
     }
     const encoder = device.createCommandEncoder();
     encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
     device.queue.submit([encoder.finish()]);
     const times = new BigUint64Array(await gpu.read(resolved));
-    const fastest = COUNTS.map((_, i) =>
-      Math.min(
-        ...Array.from({ length: REPEATS }, (_, repeat) => {
-          const at = 2 * (repeat * COUNTS.length + i);
-          return Number(times[at + 1]! - times[at]!);
-        }),
-      )
-    );
-    return relativeCosts(fastest);
+    return counts.map((_, i) => Number(times[2 * i + 1]! - times[2 * i]!));
   } finally {
     querySet.destroy();
     gpu.free(resolved);
   }
 }
 
-/** From times at {@linkcode COUNTS} to costs at every number of rows; null if the clock stood still. */
-function relativeCosts(times: readonly number[]): number[] | null {
-  const one = times[0]!;
-  if (Deno.env.get("DBG")) console.log(times.map((t) => (t / 1e3).toFixed(0)).join(" "));
-  if (!(one > 0)) return null;
+/** From times at some counts to costs at every number of rows, beyond the last count as between the last two. */
+function relativeCosts(counts: readonly number[], times: readonly number[]): number[] {
   const costs: number[] = [];
   for (let rows = 1; rows <= MAX_ROWS; rows++) {
-    const after = COUNTS.findIndex((count) => count >= rows);
-    const before = Math.max(0, after - 1);
-    const span = COUNTS[after]! - COUNTS[before]!;
-    const share = span === 0 ? 0 : (rows - COUNTS[before]!) / span;
-    const time = times[before]! + share * (times[after]! - times[before]!);
-    costs.push(Math.max(time / one, costs.at(-1) ?? 1));
+    const found = counts.findIndex((count, i) => i > 0 && count >= rows);
+    const after = found < 0 ? counts.length - 1 : found;
+    const [from, to] = [counts[after - 1]!, counts[after]!];
+    const [start, end] = [times[after - 1]!, times[after]!];
+    const time = start + (end - start) * (rows - from) / (to - from);
+    costs.push(Math.max(time / times[0]!, costs.at(-1) ?? 1));
   }
   return costs;
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { MAX_ROWS } from "../kernels/stages.ts";
 
 /** One row of a verification pass: a token whose successor the model is asked for. */
 export interface Row {
@@ -29,4 +30,21 @@ export function chain(last: number, drafts: readonly number[]): Row[] {
     parent: Math.max(0, row - 1),
     depth: row,
   }));
+}
+
+/**
+ * The words of `Rows` in kernels/lib/rows.wgsl for a pass after which nothing is left to commit.
+ *
+ * @param base Absolute position of row 0.
+ */
+export function rowWords(rows: readonly Row[], base: number): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(5 + 4 * MAX_ROWS);
+  words[0] = rows.length;
+  rows.forEach(({ token, parent, depth }, row) => {
+    words[1 + row] = token;
+    words[1 + MAX_ROWS + row] = parent;
+    words[1 + 2 * MAX_ROWS + row] = depth;
+  });
+  words[1 + 3 * MAX_ROWS] = base;
+  return words;
 }

@@ -92,6 +92,16 @@ const stages = {
 /** A stage's name. */
 export type Stage = keyof typeof stages;
 
+/** All kernels in one text: what was measured of them holds as long as it stays the same. */
+export function allSources(): string {
+  const libs = [...Object.values(weightSources), ...Object.values(cacheSources)];
+  return [
+    ...Object.values(stages).map(([main]) => main),
+    ...libs,
+    ...[attention, eight, lanesSubgroup, lanesWorkgroup, norm, product, rows, silu, slots, state],
+  ].join("\n");
+}
+
 /** The whole WGSL text of a stage, as the compiler sees it. */
 export function stageSource(stage: Stage, variant: Variant, subgroups: boolean): string {
   const [main, ...libs] = stages[stage] as [string, ...Lib[]];

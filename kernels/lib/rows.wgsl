@@ -1,6 +1,6 @@
 // The rows of one pass: what draft decided, what every stage loops over, what accept walks.
 // Row 0 is the last accepted token; its keys and values are not in the cache yet. A row's parent has a
-// lower index. Kept in step with ROWS in decode/state.ts.
+// lower index. Kept in step with rowWords() in decode/rows.ts.
 
 const MAX_ROWS = 32u;
 
