@@ -1,0 +1,90 @@
+/**
+ * Loads a model, answers a prompt and prints the answer as it comes.
+ *
+ * @module
+ */
+import { type GenerationResult, type LanguageModel, listDevices, loadModel } from "../mod.ts";
+import { chooseModel } from "./choose_model.ts";
+import { jsonReport, summary } from "./figures.ts";
+import { Interrupt } from "./interrupt.ts";
+import type { Options } from "./options.ts";
+import { ProgressBar } from "./progress_bar.ts";
+import { readPrompt } from "./prompt.ts";
+import { paint, print, tame, tell } from "./terminal.ts";
+
+/** Does what the command line asks for. */
+export async function answer(options: Options): Promise<void> {
+  const { quiet, json } = options;
+  const note = async (text: string | null) => {
+    if (text !== null && !quiet) await tell(`${text}\n`);
+  };
+  const { directory, note: choice } = await chooseModel(options.model);
+  await note(choice);
+  for (const each of options.notes) await note(each);
+  if (options.prompt.kind === "stdin" && Deno.stdin.isTerminal()) {
+    await note("Type the prompt and end it with Ctrl-D.");
+  }
+  const text = await readPrompt(options.prompt);
+
+  using interrupt = new Interrupt();
+  using model = await interrupt.orNull(load(directory, options));
+  if (model === null) return await reportNothing(options);
+  const prompt = options.chat ? [{ role: "user", content: text as string }] : text;
+  const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
+  if (!json) {
+    const show = printer(model, options.color);
+    let last = "\n";
+    for await (const piece of generation) {
+      const shown = show(piece);
+      if (shown === "") continue;
+      await print(shown);
+      last = piece.text.at(-1) ?? last;
+    }
+    if (last !== "\n") await print("\n");
+  }
+  const result = await generation.result();
+  if (json) await print(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
+  await note(summary(result));
+}
+
+async function load(directory: string | URL, options: Options): Promise<LanguageModel> {
+  if (options.quiet || !Deno.stderr.isTerminal()) return await loadModel(directory, options.load);
+  using bar = new ProgressBar();
+  return await loadModel(directory, {
+    ...options.load,
+    onProgress: (progress) => bar.update(progress),
+  });
+}
+
+/** How the pieces of an answer are shown: their text, or their token ids where there is no tokenizer. */
+function printer(
+  model: LanguageModel,
+  color: boolean | null,
+): (piece: { pass: number; text: string; tokens: readonly number[] }) => string {
+  const isTerminal = Deno.stdout.isTerminal();
+  const isColored = color ?? (isTerminal && !Deno.noColor);
+  return ({ pass, text, tokens }) => {
+    const plain = model.hasTokenizer ? text : tokens.map((token) => `${token} `).join("");
+    const safe = isTerminal ? tame(plain) : plain;
+    return isColored ? paint(safe, pass) : safe;
+  };
+}
+
+/** Ctrl-C came before the model was there. */
+async function reportNothing({ json, quiet }: Options): Promise<void> {
+  const result: GenerationResult = {
+    promptTokens: 0,
+    tokens: [],
+    text: "",
+    passes: 0,
+    drafted: 0,
+    accepted: 0,
+    stopReason: "aborted",
+    timing: { prefillMs: 0, decodeMs: 0 },
+    tokensPerPass: 0,
+    tokensPerSecond: 0,
+  };
+  const [device] = await listDevices();
+  if (json) await print(`${jsonReport(result, 0, device?.name ?? "")}\n`);
+  if (!quiet) await tell("Interrupted while the model was loading.\n");
+}

@@ -1,0 +1,132 @@
+/**
+ * What the command line understands: one list, from which the parser, its checks and the help are made.
+ *
+ * @module
+ */
+
+/** An option of the command line. */
+export interface Option {
+  /** What the help calls its value; an option without one is a switch. */
+  readonly value?: string;
+  /** Limits of a number, both included; `integer` unless `isReal`. */
+  readonly range?: readonly [min: number, max: number];
+  /** Whether a number may have a fraction. */
+  readonly isReal?: boolean;
+  /** The values there are. */
+  readonly choices?: readonly string[];
+  /** Whether it may be given several times. */
+  readonly isList?: boolean;
+  /** What it does. */
+  readonly help: string;
+}
+
+/** The largest number that is useful nowhere. */
+const MANY = 2 ** 31 - 1;
+
+/** The options by name, in the groups of the help. */
+export const OPTION_GROUPS = {
+  "Model": {
+    "model": {
+      value: "DIR",
+      help: "a Hugging Face checkpoint directory; without it, the model in the box",
+    },
+    "context": {
+      value: "N",
+      range: [2, 2 ** 24],
+      help: "tokens that prompt and answer may have together (what the model allows, at most 4096)",
+    },
+    "kv-cache": {
+      value: "TYPE",
+      choices: ["f16", "f32"],
+      help: "f16 | f32, how keys and values are kept (f16)",
+    },
+  },
+  "Prompt (one of these; without any it is read from standard input)": {
+    "prompt": { value: "TEXT", help: "the prompt itself" },
+    "prompt-file": { value: "FILE", help: "a text file in UTF-8, taken as it is" },
+    "prompt-ids": { value: "FILE", help: "a JSON array of token ids, taken as they are" },
+    "chat": { help: "the prompt is what a user says: write it with the model's chat template" },
+  },
+  "Answer": {
+    "max-new-tokens": { value: "N", range: [1, MANY], help: "tokens at most (256)" },
+    "ignore-eos": { help: "go on after an end-of-sequence token" },
+    "stop": {
+      value: "TEXT",
+      isList: true,
+      help: "end the answer before this text; may be given several times",
+    },
+    "temperature": {
+      value: "T",
+      range: [0, 100],
+      isReal: true,
+      help: "draw tokens at this temperature; 0 takes the likeliest (0)",
+    },
+    "top-k": { value: "N", range: [0, MANY], help: "draw from the N likeliest; 0 is all (0)" },
+    "top-p": {
+      value: "P",
+      range: [Number.MIN_VALUE, 1],
+      isReal: true,
+      help: "draw from the likeliest that together have this probability (1)",
+    },
+    "min-p": {
+      value: "P",
+      range: [0, 1],
+      isReal: true,
+      help: "draw from those at least P times as likely as the likeliest (0)",
+    },
+    "repetition-penalty": {
+      value: "R",
+      range: [0.01, 100],
+      isReal: true,
+      help: "make tokens that were there before less likely; 1 does nothing (1)",
+    },
+    "seed": {
+      value: "N",
+      range: [0, 2 ** 32 - 1],
+      help: "of the draws; the same seed gives the same answer (0)",
+    },
+  },
+  "Lookup (never changes the answer)": {
+    "num-draft": { value: "N", range: [0, 31], help: "tokens drafted a pass (10)" },
+    "max-ngram": { value: "N", range: [1, 15], help: "longest run of tokens looked up (3)" },
+    "no-lookup": { help: "plain decoding, one token a pass" },
+  },
+  "Output": {
+    "color": { help: "colour the tokens of each pass, also where it is not a terminal" },
+    "no-color": { help: "never colour" },
+    "quiet": { help: "nothing but the answer: no progress, notes or summary" },
+    "json": { help: "one JSON object with text, token ids and figures" },
+    "logits-digest": { help: "add the SHA-256 of the logits that chose the tokens to it" },
+  },
+  "Other": {
+    "list-devices": { help: "list the WebGPU devices, the one that is used first" },
+    "help": { help: "show this help" },
+    "version": { help: "show the version" },
+  },
+} satisfies Record<string, Record<string, Option>>;
+
+/** The options by name. */
+export const OPTIONS: Readonly<Record<string, Option>> = Object.assign(
+  {},
+  ...Object.values(OPTION_GROUPS),
+);
+
+/** The text of --help. */
+export function helpText(): string {
+  const groups = Object.entries(OPTION_GROUPS).map(([title, options]) => {
+    const lines = Object.entries<Option>(options).map(([name, { value, help }]) =>
+      `  --${value ? `${name} ${value}` : name}`.padEnd(28) + help
+    );
+    return `${title}\n${lines.join("\n")}`;
+  });
+  return `${USAGE}\n\n${groups.join("\n\n")}\n\n${NOTES}`;
+}
+
+const USAGE = `Answers a prompt with a Mistral checkpoint on the GPU, with prompt lookup decoding.
+
+  deno run -A decode.ts --chat --prompt "Rename count to total: let count = 0;"
+  deno run -A decode.ts --model DIR --prompt-file article.txt --max-new-tokens 500`;
+
+const NOTES = `A value that begins with a hyphen is written --option=VALUE.
+Ctrl-C ends the answer and keeps what was decoded; a second one kills.
+Exit codes: 0 for success, 1 for a failure, 2 for wrong usage.`;

@@ -1,0 +1,237 @@
+/**
+ * Reads the command line.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import type { GenerateOptions, LoadOptions } from "../mod.ts";
+import { type Option, OPTIONS } from "./option_table.ts";
+import { UsageError } from "./usage_error.ts";
+
+/** Where the prompt comes from. */
+export type PromptSource =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "file" | "ids"; readonly path: string }
+  | { readonly kind: "stdin" };
+
+/** What the command line asks for. */
+export interface Options {
+  /** What to do. */
+  readonly action: "decode" | "help" | "version" | "list-devices";
+  /** The checkpoint directory, if one was named. */
+  readonly model: string | null;
+  /** Where the prompt comes from. */
+  readonly prompt: PromptSource;
+  /** Whether the prompt is a user's turn of a chat. */
+  readonly chat: boolean;
+  /** How to load the model. */
+  readonly load: LoadOptions;
+  /** How to generate. */
+  readonly generate: GenerateOptions;
+  /** Whether to colour; null is on a terminal. */
+  readonly color: boolean | null;
+  /** Whether to say nothing but the answer. */
+  readonly quiet: boolean;
+  /** Whether to print a JSON object. */
+  readonly json: boolean;
+  /** Things that were asked for and will do nothing, as sentences. */
+  readonly notes: readonly string[];
+}
+
+const SWITCHES = Object.keys(OPTIONS).filter((name) => !OPTIONS[name]!.value);
+const WITH_VALUE = Object.keys(OPTIONS).filter((name) => OPTIONS[name]!.value);
+const LISTS = Object.keys(OPTIONS).filter((name) => OPTIONS[name]!.isList);
+
+/**
+ * Reads arguments.
+ *
+ * @param args As in `Deno.args`.
+ * @throws {UsageError} If they make no sense.
+ */
+export function parseOptions(args: readonly string[]): Options {
+  const given = parse(args);
+  const action = given.has("help")
+    ? "help"
+    : given.has("version")
+    ? "version"
+    : given.has("list-devices")
+    ? "list-devices"
+    : "decode";
+  forbidBoth(given, "color", "no-color");
+  if (given.has("no-lookup")) forbidBoth(given, "no-lookup", "num-draft", "max-ngram");
+  const prompt = promptSource(given);
+  if (given.has("chat") && prompt.kind === "ids") {
+    throw new UsageError(
+      "--chat writes a text with the chat template, and --prompt-ids gives token ids, which are " +
+        "taken as they are: leave one of them out.",
+    );
+  }
+  if (given.has("logits-digest") && !given.has("json")) {
+    throw new UsageError("--logits-digest adds to the object that --json prints: give --json too.");
+  }
+  return {
+    action,
+    model: given.get("model")?.at(-1) ?? null,
+    prompt,
+    chat: given.has("chat"),
+    load: loadOptions(given),
+    generate: generateOptions(given),
+    color: given.has("color") ? true : given.has("no-color") ? false : null,
+    quiet: given.has("quiet"),
+    json: given.has("json"),
+    notes: notesOn(given),
+  };
+}
+
+/** The options that were given, with their values; a switch has none. */
+type Given = ReadonlyMap<string, readonly string[]>;
+
+function parse(args: readonly string[]): Given {
+  const flags: Record<string, unknown> = parseArgs([...args], {
+    boolean: SWITCHES,
+    string: [...WITH_VALUE, "_"],
+    collect: LISTS,
+    unknown(arg, name) {
+      if (name === undefined && arg !== "") throw strayArgument(arg);
+      // parseArgs takes `--prompt=` for an option of that name, and `--prompt ""` for two arguments.
+      if (name?.endsWith("=") && name.slice(0, -1) in OPTIONS) throw noValue(name.slice(0, -1));
+      if (name !== undefined) throw unknownOption(arg);
+    },
+  });
+  for (const arg of args) checkSwitch(arg);
+  const given = new Map<string, readonly string[]>();
+  for (const [name, option] of Object.entries(OPTIONS)) {
+    const value = flags[name];
+    const values = Array.isArray(value) ? value : [value];
+    if (!option.value) {
+      if (value) given.set(name, []);
+    } else if (value !== undefined && values.length > 0) {
+      if (values.some((each) => each === "")) throw noValue(name);
+      given.set(name, values.map(String));
+    }
+  }
+  const [stray] = flags._ as unknown[];
+  if (stray !== undefined) throw strayArgument(String(stray));
+  return given;
+}
+
+function strayArgument(arg: string): UsageError {
+  return new UsageError(
+    `The argument ${JSON.stringify(arg)} belongs to no option. Is it the prompt? Then write ` +
+      `--prompt before it, and quotes around it.`,
+  );
+}
+
+function noValue(name: string): UsageError {
+  const { value } = OPTIONS[name]!;
+  if (!value) return new UsageError(`--${name} is a switch and takes no value.`);
+  return new UsageError(
+    `--${name} needs a value, and it is missing or empty. Write --${name} ${value}, or ` +
+      `--${name}=${value} if it begins with a hyphen.`,
+  );
+}
+
+function unknownOption(arg: string): UsageError {
+  const name = arg.replace(/=.*$/s, "");
+  const bare = name.replace(/^-+/, "");
+  const near = Object.keys(OPTIONS).filter((option) => distance(option, bare) <= 2);
+  const hint = near.length > 0 ? ` Did you mean --${near.join(" or --")}?` : "";
+  return new UsageError(`There is no option ${name}.${hint} --help lists the options.`);
+}
+
+/** parseArgs takes any `--quiet=…` for a yes. */
+function checkSwitch(arg: string): void {
+  const [, name] = /^--([^=]+)=/s.exec(arg) ?? [];
+  if (name !== undefined && SWITCHES.includes(name) && !/=(true|false)$/.test(arg)) {
+    throw noValue(name);
+  }
+}
+
+/** Edits that turn one word into another. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j++) {
+      next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + (letter === b[j] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+function forbidBoth(given: Given, name: string, ...others: string[]): void {
+  const other = given.has(name) && others.find((each) => given.has(each));
+  if (other) {
+    throw new UsageError(`--${name} and --${other} contradict each other: leave one of them out.`);
+  }
+}
+
+function promptSource(given: Given): PromptSource {
+  const names = ["prompt", "prompt-file", "prompt-ids"].filter((name) => given.has(name));
+  const [name, other] = names;
+  if (other) {
+    throw new UsageError(`--${name} and --${other} both give a prompt: leave one of them out.`);
+  }
+  if (!name) return { kind: "stdin" };
+  const value = given.get(name)!.at(-1)!;
+  if (name === "prompt") return { kind: "text", text: value };
+  return { kind: name === "prompt-file" ? "file" : "ids", path: value };
+}
+
+function loadOptions(given: Given): LoadOptions {
+  const context = number(given, "context");
+  const kvCache = choice(given, "kv-cache") as "f16" | "f32" | undefined;
+  return { ...(context !== undefined && { context }), ...(kvCache && { kvCache }) };
+}
+
+function generateOptions(given: Given): GenerateOptions {
+  const numbers = {
+    maxNewTokens: number(given, "max-new-tokens"),
+    promptLookupNumTokens: given.has("no-lookup") ? 0 : number(given, "num-draft"),
+    maxMatchingNgramSize: number(given, "max-ngram"),
+    temperature: number(given, "temperature"),
+    topK: number(given, "top-k"),
+    topP: number(given, "top-p"),
+    minP: number(given, "min-p"),
+    repetitionPenalty: number(given, "repetition-penalty"),
+    seed: number(given, "seed"),
+  };
+  const known = Object.entries(numbers).filter(([, value]) => value !== undefined);
+  return {
+    ...Object.fromEntries(known),
+    ignoreEos: given.has("ignore-eos"),
+    logitsDigest: given.has("logits-digest"),
+    stop: given.get("stop") ?? [],
+  };
+}
+
+function notesOn(given: Given): string[] {
+  const idle = ["top-k", "top-p", "min-p", "seed"].filter((name) => given.has(name));
+  if (idle.length === 0 || number(given, "temperature")) return [];
+  return [
+    `--${idle.join(", --")} ${idle.length > 1 ? "do" : "does"} nothing without a --temperature ` +
+    `above 0: the likeliest token is taken.`,
+  ];
+}
+
+function number(given: Given, name: string): number | undefined {
+  const text = given.get(name)?.at(-1);
+  if (text === undefined) return undefined;
+  const { range: [min, max] = [-Infinity, Infinity], isReal } = OPTIONS[name]!;
+  const pattern = isReal ? /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i : /^[+-]?\d+$/;
+  const value = Number(text);
+  if (pattern.test(text) && value >= min && value <= max) return value;
+  const kind = isReal ? "a number" : "a whole number";
+  const least = min === Number.MIN_VALUE ? "above 0, at most" : `from ${min} to`;
+  throw new UsageError(`--${name} is ${JSON.stringify(text)} and must be ${kind} ${least} ${max}.`);
+}
+
+function choice(given: Given, name: string): string | undefined {
+  const text = given.get(name)?.at(-1);
+  const { choices = [] }: Option = OPTIONS[name]!;
+  if (text === undefined || choices.includes(text)) return text;
+  throw new UsageError(
+    `--${name} is ${JSON.stringify(text)} and must be ${choices.join(" or ")}.`,
+  );
+}

@@ -1,0 +1,41 @@
+/**
+ * A progress bar for a terminal: how much of a file is loaded, and how fast.
+ *
+ * @module
+ */
+import type { LoadProgress } from "../mod.ts";
+import { bytesText } from "./figures.ts";
+
+/** The bar is drawn anew at most this often, in milliseconds. */
+const INTERVAL_MS = 100;
+const WIDTH = 30;
+
+/** Draws a line on standard error again and again, and takes it away at the end. */
+export class ProgressBar implements Disposable {
+  #start = performance.now();
+  #drawn = 0;
+
+  /** Shows how far loading is. */
+  update({ loadedBytes, totalBytes }: LoadProgress): void {
+    const now = performance.now();
+    if (now - this.#drawn < INTERVAL_MS && this.#drawn > 0) return;
+    this.#drawn = now;
+    const line = progressLine(loadedBytes, totalBytes, now - this.#start);
+    Deno.stderr.writeSync(new TextEncoder().encode(`\r${line}\x1b[K`));
+  }
+
+  /** Takes the line away. */
+  [Symbol.dispose](): void {
+    if (this.#drawn > 0) Deno.stderr.writeSync(new TextEncoder().encode("\r\x1b[K"));
+  }
+}
+
+/** The line that says how far loading is after so many milliseconds. */
+export function progressLine(loadedBytes: number, totalBytes: number, ms: number): string {
+  const share = totalBytes === 0 ? 1 : loadedBytes / totalBytes;
+  const full = Math.round(share * WIDTH);
+  const rate = ms === 0 ? 0 : loadedBytes / ms * 1000;
+  return `Loading [${"#".repeat(full)}${"-".repeat(WIDTH - full)}] ${
+    String(Math.floor(share * 100)).padStart(3)
+  }%  ${bytesText(loadedBytes)} of ${bytesText(totalBytes)}, ${bytesText(rate)}/s`;
+}

@@ -1,0 +1,87 @@
+/**
+ * Reads the prompt from where the command line says it is.
+ *
+ * @module
+ */
+import { DittoError } from "../mod.ts";
+import { describeFileError } from "./file_error.ts";
+import type { PromptSource } from "./options.ts";
+
+/**
+ * Reads the prompt.
+ *
+ * @returns Its text, or its token ids.
+ * @throws {DittoError} If it cannot be read, is not UTF-8 or JSON, or is empty.
+ */
+export async function readPrompt(source: PromptSource): Promise<string | number[]> {
+  switch (source.kind) {
+    case "text":
+      return source.text;
+    case "file":
+      return text(await readFile(source.path), `The prompt file ${source.path}`);
+    case "ids":
+      return tokenIds(text(await readFile(source.path), `The file ${source.path}`), source.path);
+    case "stdin":
+      return text(
+        new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
+        "The prompt on standard input",
+      );
+  }
+}
+
+async function readFile(path: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    throw new DittoError(`Cannot read ${path}: ${describeFileError(error)}.`, { cause: error });
+  }
+}
+
+function text(bytes: Uint8Array, what: string): string {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new DittoError(
+      `${what} is not UTF-8: the bytes at ${
+        firstInvalid(bytes)
+      } are no character. Convert it, for ` +
+        `example with iconv -f latin1 -t utf-8.`,
+    );
+  }
+  if (text !== "") return text;
+  throw new DittoError(`${what} is empty: give at least one character.`);
+}
+
+/** Offset of the first byte that is not part of a whole character. */
+function firstInvalid(bytes: Uint8Array): number {
+  const isValid = (length: number) => {
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length), { stream: true });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  let valid = 0; // this many bytes are the beginning of a text
+  let invalid = bytes.length + 1; // this many are not; one more than all if only the end is missing
+  while (invalid - valid > 1) {
+    const middle = (valid + invalid) >> 1;
+    if (isValid(middle)) valid = middle;
+    else invalid = middle;
+  }
+  return valid;
+}
+
+function tokenIds(json: string, path: string): number[] {
+  let ids: unknown;
+  try {
+    ids = JSON.parse(json);
+  } catch (error) {
+    throw new DittoError(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
+  }
+  if (!Array.isArray(ids) || !ids.every((id) => typeof id === "number")) {
+    throw new DittoError(`${path} must hold a JSON array of token ids, such as [1, 415, 3446].`);
+  }
+  return ids;
+}
