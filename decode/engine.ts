@@ -110,7 +110,7 @@ export class Engine {
     const slices = Math.ceil(vocabSize / SLICE);
     const { rows, logits } = forward;
     const best = gpu.buffer("best of each slice", MAX_ROWS * slices * 8);
-    const source = gpu.buffer("draft's source", 8);
+    const sources = gpu.buffer("sources of the drafts", MAX_ROWS * 8);
     this.#gpu = gpu;
     this.#compiler = compiler;
     this.#forward = forward;
@@ -134,7 +134,7 @@ export class Engine {
         this.#state,
         this.#tokens,
         rows,
-        source,
+        sources,
         this.#options,
       ),
       workgroups: [1],
@@ -170,7 +170,7 @@ export class Engine {
         this.#tokens,
         rows,
         best,
-        source,
+        sources,
         this.#eos,
         this.#results,
         this.#seen,

@@ -56,7 +56,10 @@ export interface Piece {
   readonly text: string;
   /** Drafts it verified. */
   readonly drafted: number;
-  /** Where the drafts were copied from, an index into the tokens of prompt and answer; 0 without drafts. */
+  /**
+   * Where the drafts were copied from, an index into the tokens of prompt and answer: the accepted ones, or
+   * if none was, the first. 0 without drafts.
+   */
   readonly source: number;
   /** Tokens right before `source` that matched the end of the text; 0 without drafts. */
   readonly ngram: number;

@@ -20,9 +20,12 @@ export interface PassResult {
   readonly tokens: readonly number[];
   /** Drafts it verified. */
   readonly drafted: number;
-  /** Where the draft was copied from, an index into prompt and answer; 0 without drafts. */
+  /**
+   * Where the draft was copied from, an index into prompt and answer: that of the last draft that was
+   * accepted, or else of the first; 0 without drafts.
+   */
   readonly source: number;
-  /** Tokens of the n-gram that was found there, right before the source; 0 without drafts. */
+  /** Tokens right before the source that match the end of the text; 0 without drafts. */
   readonly ngram: number;
   /** Whether the answer ends with it. */
   readonly stop: "eos" | "length" | null;

@@ -13,8 +13,7 @@ struct Best {
 struct Result {
   count: u32,         // tokens appended by this step; 0 once stopped
   drafted: u32,       // drafts it verified
-  source: u32,        // where the draft was copied from, an index into tokens
-  ngram: u32,         // length of the n-gram that matched; 0 without drafts
+  source: Source,     // of the last draft that was accepted, or else of the first; 0 without drafts
   stop: u32,          // RUNNING, STOP_EOS or STOP_LENGTH, after this step
   token: array<u32, MAX_ROWS>,
 }
@@ -23,7 +22,7 @@ struct Result {
 @group(0) @binding(1) var<storage, read_write> tokens: array<u32>; // [context]
 @group(0) @binding(2) var<storage, read_write> rows: Rows;
 @group(0) @binding(3) var<storage, read> best: array<Best>; // [MAX_ROWS][SLICES]
-@group(0) @binding(4) var<storage, read> source: array<u32>; // [2]
+@group(0) @binding(4) var<storage, read> sources: array<Source>; // [MAX_ROWS], of the drafts
 @group(0) @binding(5) var<storage, read> eos: array<u32>; // count, then the end-of-sequence tokens
 @group(0) @binding(6) var<storage, read_write> results: array<Result>; // [RING], step s in s mod RING
 @group(0) @binding(7) var<storage, read_write> seen: array<u32>; // a bit for each token that stands in the text
@@ -59,6 +58,7 @@ fn walk() {
   var count = 0u;
   if (rows.count > 0u) {
     var row = 0u;
+    var last = 1u; // the draft that is reported
     loop {
       let token = chosen[row];
       rows.commit_row[count] = row;
@@ -79,11 +79,14 @@ fn walk() {
       if (row == 0u) {
         break;
       }
+      last = row;
     }
     rows.commit_base = rows.base;
     results[at].drafted = rows.count - 1u;
-    results[at].source = source[0];
-    results[at].ngram = source[1];
+    results[at].source = Source();
+    if (rows.count > 1u) {
+      results[at].source = sources[last];
+    }
   }
   rows.commit_count = count;
   results[at].count = count;

@@ -14,7 +14,7 @@ struct Options {
 @group(0) @binding(0) var<storage, read> state: State;
 @group(0) @binding(1) var<storage, read> tokens: array<u32>; // [context]
 @group(0) @binding(2) var<storage, read_write> rows: Rows;
-@group(0) @binding(3) var<storage, read_write> source: array<u32>; // [2]: where the draft was copied from, n-gram's length
+@group(0) @binding(3) var<storage, read_write> sources: array<Source>; // [MAX_ROWS], of the drafts
 @group(0) @binding(4) var<uniform> options: Options;
 
 // The best match so far, ordered by length of n-gram, then by place: (15 - n) in the upper 4 bits, the
@@ -66,9 +66,8 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     rows.token[i + 1u] = tokens[start + i];
     rows.parent[i + 1u] = i;
     rows.depth[i + 1u] = i + 1u;
+    sources[i + 1u] = Source(start, 15u - (found >> 28u));
   }
-  source[0] = select(0u, start, drafts > 0u);
-  source[1] = select(0u, 15u - (found >> 28u), drafts > 0u);
 }
 
 // How many of the last tokens (at most max_ngram) stand right before `next`, as a full n-gram that is

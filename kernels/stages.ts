@@ -34,6 +34,7 @@ import norm from "./lib/norm.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
 import rows from "./lib/rows.wgsl" with { type: "text" };
 import silu from "./lib/silu.wgsl" with { type: "text" };
+import source from "./lib/source.wgsl" with { type: "text" };
 import slots from "./lib/slots.wgsl" with { type: "text" };
 import state from "./lib/state.wgsl" with { type: "text" };
 import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
@@ -66,15 +67,24 @@ export interface Variant {
 const weightSources = { BF16: weightsBf16, F16: weightsF16, F32: weightsF32 };
 const cacheSources = { f16: kvF16, f32: kvF32 };
 
-type Lib = "weights" | "product" | "norm" | "cache" | "attention" | "rows" | "state" | "silu";
+type Lib =
+  | "weights"
+  | "product"
+  | "norm"
+  | "cache"
+  | "attention"
+  | "rows"
+  | "source"
+  | "state"
+  | "silu";
 
 const stages = {
-  accept: [accept, "rows", "state"],
+  accept: [accept, "rows", "source", "state"],
   attend: [attend, "rows", "cache", "attention"],
   capture: [capture, "rows", "state"],
   choose: [choose, "rows"],
   combine: [combine, "rows"],
-  draft: [draft, "rows", "state"],
+  draft: [draft, "rows", "source", "state"],
   embed: [embed, "weights"],
   gateUp: [gateUp, "rows", "weights", "product", "norm", "silu"],
   head: [head, "rows", "weights", "product", "norm"],
@@ -98,7 +108,19 @@ export function allSources(): string {
   return [
     ...Object.values(stages).map(([main]) => main),
     ...libs,
-    ...[attention, eight, lanesSubgroup, lanesWorkgroup, norm, product, rows, silu, slots, state],
+    ...[
+      attention,
+      eight,
+      lanesSubgroup,
+      lanesWorkgroup,
+      norm,
+      product,
+      rows,
+      silu,
+      slots,
+      source,
+      state,
+    ],
   ].join("\n");
 }
 
@@ -112,6 +134,7 @@ export function stageSource(stage: Stage, variant: Variant, subgroups: boolean):
     norm: () => norm,
     attention: () => attention,
     rows: () => rows,
+    source: () => source,
     state: () => state,
     silu: () => silu,
   };

@@ -27,8 +27,8 @@ interface Case {
   limit: number;
   step: number;
   stop: typeof STOPS[number];
-  /** Where the draft came from: place and n-gram. */
-  source: [number, number];
+  /** Where each draft came from: place and n-gram, two words a row. */
+  sources: number[];
   /** Bits of the tokens that stand in the text. */
   seen: number[];
 }
@@ -59,7 +59,7 @@ function makeCase(random: Random): Case {
     limit,
     step: random.pick([0, RING - 1, RING, random.below(1e6)]),
     stop,
-    source: [random.below(length), random.between(1, 15)],
+    sources: rows.flatMap(() => [random.below(length), random.between(1, 15)]),
     seen: Array.from({ length: Math.ceil(vocab / 32) }, () => random.below(2 ** 32)),
   };
 }
@@ -94,7 +94,7 @@ function buffersOf(random: Random, c: Case, slices: number) {
     tokens: poisoned(CONTEXT),
     rows: encodeRows(c.rows, { base: c.length - 1 }),
     best: bestOf(random, c, slices),
-    source: Uint32Array.from(c.source),
+    sources: Uint32Array.from(c.sources),
     eos: Uint32Array.from([c.eos.length, ...c.eos, ...c.rows.map(({ token }) => token)]),
     results: poisoned(RING * RESULT_WORDS),
     seen: Uint32Array.from(c.seen),
@@ -120,7 +120,9 @@ function specified(c: Case, before: Buffers): Buffers & { count: number } {
     ({ stop, tokens: added } = accepted);
     rows.set(accepted.path, ROWS.commitRow);
     rows[ROWS.commitBase] = c.length - 1;
-    result.set([c.rows.length - 1, ...c.source], 1);
+    const reported = accepted.path.at(-1) || 1; // the last accepted draft, or else the first
+    const source = c.rows.length > 1 ? c.sources.slice(2 * reported, 2 * reported + 2) : [0, 0];
+    result.set([c.rows.length - 1, ...source], 1);
   }
   tokens.set(added, c.length);
   result.set(added, 5);
@@ -141,9 +143,9 @@ for (const slices of [1, 2, 3, 32]) {
       const runs = cases.map((c) => buffersOf(random, c, slices));
       const expected = runs.map((before, i) => specified(cases[i]!, before));
       await harness.run(
-        runs.map(({ state, tokens, rows, best, source, eos, results, seen }) => ({
+        runs.map(({ state, tokens, rows, best, sources, eos, results, seen }) => ({
           kernel,
-          bindings: [state, tokens, rows, best, source, eos, results, seen],
+          bindings: [state, tokens, rows, best, sources, eos, results, seen],
           workgroups: [1],
         })),
         runs.flatMap(({ state, tokens, rows, results, seen }) => [

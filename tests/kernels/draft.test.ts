@@ -63,13 +63,13 @@ function makeCase(random: Random, text: number[]): Case {
   };
 }
 
-/** The rows and the draft's source as the kernel should leave them, poison where it should not write. */
+/** The rows and the drafts' sources as the kernel should leave them, poison where it should not write. */
 function specified({ text, maxNgram, numDraft, limit, step, stop }: Case) {
   const rows = poisoned(ROWS.words);
-  const source = poisoned(2);
+  const sources = poisoned(2 * MAX_ROWS);
   if (stop) {
     rows[ROWS.count] = rows[ROWS.commitCount] = 0;
-    return { rows, source };
+    return { rows, sources };
   }
   const match = lookup(text, {
     maxMatchingNgramSize: maxNgram,
@@ -86,8 +86,10 @@ function specified({ text, maxNgram, numDraft, limit, step, stop }: Case) {
   });
   rows[ROWS.base] = text.length - 1;
   rows[ROWS.half] = step % 2;
-  source.set(match && drafts.length > 0 ? [match.start + match.length, match.length] : [0, 0]);
-  return { rows, source };
+  for (let row = 1; row < pass.length; row++) {
+    sources.set([match!.start + match!.length, match!.length], 2 * row);
+  }
+  return { rows, sources };
 }
 
 /** Runs all cases in one submission, and counts those in which something was found. */
@@ -100,25 +102,25 @@ async function check(cases: readonly Case[]): Promise<number> {
       state,
       tokens: Uint32Array.from([...c.text, ...c.stale]),
       rows: poisoned(ROWS.words),
-      source: poisoned(2),
+      sources: poisoned(2 * MAX_ROWS),
       options: Uint32Array.of(c.maxNgram, c.numDraft),
     };
   });
   await harness.run(
-    runs.map(({ state, tokens, rows, source, options }) => ({
+    runs.map(({ state, tokens, rows, sources, options }) => ({
       kernel,
-      bindings: [state, tokens, rows, source, options],
+      bindings: [state, tokens, rows, sources, options],
       workgroups: [1],
     })),
-    runs.flatMap(({ rows, source }) => [rows, source]),
+    runs.flatMap(({ rows, sources }) => [rows, sources]),
   );
   let found = 0;
-  runs.forEach(({ rows, source }, i) => {
+  runs.forEach(({ rows, sources }, i) => {
     const c = cases[i]!;
     const expected = specified(c);
     const shown = () => Deno.inspect(c, { iterableLimit: 2000, breakLength: 120 });
     assertSameBits(() => `Rows for ${shown()}`, rows, expected.rows);
-    assertSameBits(() => `The source for ${shown()}`, source, expected.source);
+    assertSameBits(() => `The sources for ${shown()}`, sources, expected.sources);
     if (rows[ROWS.count]! > 1) found++;
   });
   return found;
