@@ -7,6 +7,19 @@ import { DittoError } from "../kernels/errors.ts";
 import { type MistralConfig, parseConfig } from "../model/config.ts";
 
 const SHAPES: Record<string, Record<string, unknown>> = {
+  // No model: to see that a benchmark runs. The vocabulary is Mistral's, so that recorded answers can be replayed.
+  "tiny": {
+    hidden_size: 128,
+    intermediate_size: 384,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    vocab_size: 32000,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    max_position_embeddings: 32768,
+    sliding_window: null,
+  },
   // https://huggingface.co/mistralai/Mistral-7B-Instruct-v0.1/blob/main/config.json
   "mistral-7b": {
     hidden_size: 4096,
@@ -49,7 +62,7 @@ export function shapeJson(name: string, layers?: number): Record<string, unknown
   const shape = SHAPES[name];
   if (!shape) {
     throw new DittoError(
-      `There is no shape "${name}": the shapes are ${SHAPE_NAMES.join(" and ")}.`,
+      `There is no shape "${name}": the shapes are ${SHAPE_NAMES.join(", ")}.`,
     );
   }
   return {
