@@ -87,6 +87,7 @@ export function parseOptions(args: readonly string[]): Options {
 type Given = ReadonlyMap<string, readonly string[]>;
 
 function parse(args: readonly string[]): Given {
+  for (const arg of args) checkSwitch(arg);
   const flags: Record<string, unknown> = parseArgs([...args], {
     boolean: SWITCHES,
     string: [...WITH_VALUE, "_"],
@@ -98,7 +99,6 @@ function parse(args: readonly string[]): Given {
       if (name !== undefined) throw unknownOption(arg);
     },
   });
-  for (const arg of args) checkSwitch(arg);
   const given = new Map<string, readonly string[]>();
   for (const [name, option] of Object.entries(OPTIONS)) {
     const value = flags[name];
@@ -139,12 +139,10 @@ function unknownOption(arg: string): UsageError {
   return new UsageError(`There is no option ${name}.${hint} --help lists the options.`);
 }
 
-/** parseArgs takes any `--quiet=…` for a yes. */
+/** parseArgs takes any `--quiet=…` for a yes, and `--no-color=…` for a value of an option "color". */
 function checkSwitch(arg: string): void {
-  const [, name] = /^--([^=]+)=/s.exec(arg) ?? [];
-  if (name !== undefined && SWITCHES.includes(name) && !/=(true|false)$/.test(arg)) {
-    throw noValue(name);
-  }
+  const [, name] = /^--([^=]+)=/.exec(arg) ?? [];
+  if (name !== undefined && SWITCHES.includes(name)) throw noValue(name);
 }
 
 /** Edits that turn one word into another. */

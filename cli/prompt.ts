@@ -43,10 +43,8 @@ function text(bytes: Uint8Array, what: string): string {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     throw new DittoError(
-      `${what} is not UTF-8: the bytes at ${
-        firstInvalid(bytes)
-      } are no character. Convert it, for ` +
-        `example with iconv -f latin1 -t utf-8.`,
+      `${what} is not UTF-8: what begins at byte ${firstInvalid(bytes)} is no character. Convert ` +
+        `it, for example with iconv -f latin1 -t utf-8.`,
     );
   }
   if (text !== "") return text;
@@ -55,21 +53,23 @@ function text(bytes: Uint8Array, what: string): string {
 
 /** Offset of the first byte that is not part of a whole character. */
 function firstInvalid(bytes: Uint8Array): number {
-  const isValid = (length: number) => {
+  /** Whether the first bytes are a text, or with `stream` perhaps the beginning of one. */
+  const isValid = (length: number, stream: boolean) => {
     try {
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length), { stream: true });
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length), { stream });
       return true;
     } catch {
       return false;
     }
   };
-  let valid = 0; // this many bytes are the beginning of a text
-  let invalid = bytes.length + 1; // this many are not; one more than all if only the end is missing
+  let valid = 0;
+  let invalid = bytes.length + 1;
   while (invalid - valid > 1) {
     const middle = (valid + invalid) >> 1;
-    if (isValid(middle)) valid = middle;
+    if (isValid(middle, true)) valid = middle;
     else invalid = middle;
   }
+  while (!isValid(valid, false)) valid--; // a character that is cut off begins up to three bytes earlier
   return valid;
 }
 

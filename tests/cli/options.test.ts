@@ -1,0 +1,148 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { helpText, OPTIONS } from "../../cli/option_table.ts";
+import { parseOptions } from "../../cli/options.ts";
+import { UsageError } from "../../cli/usage_error.ts";
+
+/** Words of a command line; `_` stands for a space inside one. */
+function words(line: string): string[] {
+  return line.split(" ").filter((word) => word !== "").map((word) => word.replaceAll("_", " "));
+}
+
+function assertRefused(line: string, ...parts: string[]): void {
+  const { message } = assertThrows(() => parseOptions(words(line)), UsageError, undefined, line);
+  for (const part of parts) assertStringIncludes(message, part, line);
+}
+
+Deno.test("parseOptions() asks for nothing that was not asked for", () => {
+  assertEquals(parseOptions([]), {
+    action: "decode",
+    model: null,
+    prompt: { kind: "stdin" },
+    chat: false,
+    load: {},
+    generate: { ignoreEos: false, logitsDigest: false, stop: [] },
+    color: null,
+    quiet: false,
+    json: false,
+    notes: [],
+  });
+});
+
+Deno.test("parseOptions() hands every option to the place where it counts", () => {
+  const line = "--model some_dir --prompt=--a_b --chat --context 900 --kv-cache f32 " +
+    "--max-new-tokens 12 --num-draft 31 --max-ngram 15 --ignore-eos --temperature 0.7 --top-k 40 " +
+    "--top-p 0.9 --min-p .05 --repetition-penalty 1.1 --seed 4294967295 --stop a --stop=-b " +
+    "--color --quiet --json --logits-digest";
+  assertEquals(parseOptions(words(line)), {
+    action: "decode",
+    model: "some dir",
+    prompt: { kind: "text", text: "--a b" },
+    chat: true,
+    load: { context: 900, kvCache: "f32" },
+    generate: {
+      maxNewTokens: 12,
+      promptLookupNumTokens: 31,
+      maxMatchingNgramSize: 15,
+      temperature: 0.7,
+      topK: 40,
+      topP: 0.9,
+      minP: 0.05,
+      repetitionPenalty: 1.1,
+      seed: 4294967295,
+      ignoreEos: true,
+      logitsDigest: true,
+      stop: ["a", "-b"],
+    },
+    color: true,
+    quiet: true,
+    json: true,
+    notes: [],
+  });
+});
+
+Deno.test("parseOptions() knows where the prompt is and what else there is to do", () => {
+  const prompt = (line: string) => parseOptions(words(line)).prompt;
+  assertEquals(prompt("--prompt-file a.txt"), { kind: "file", path: "a.txt" });
+  assertEquals(prompt("--prompt-ids a.json"), { kind: "ids", path: "a.json" });
+  assertEquals(prompt("--prompt 12"), { kind: "text", text: "12" });
+  assertEquals(parseOptions(["--prompt", "two\nlines = 3"]).prompt, {
+    kind: "text",
+    text: "two\nlines = 3",
+  });
+  const action = (line: string) => parseOptions(words(line)).action;
+  assertEquals(action("--help"), "help");
+  assertEquals(action("--version"), "version");
+  assertEquals(action("--list-devices"), "list-devices");
+  assertEquals(parseOptions(["--no-lookup"]).generate.promptLookupNumTokens, 0);
+  assertEquals(parseOptions(["--no-color"]).color, false);
+});
+
+Deno.test("parseOptions() takes the last value of an option that is given twice", () => {
+  assertEquals(parseOptions(words("--model a --model b --seed 1 --seed 2")).model, "b");
+  assertEquals(parseOptions(words("--temperature 1 --seed 1 --seed 2")).generate.seed, 2);
+});
+
+Deno.test("parseOptions() notes what will do nothing", () => {
+  const [note, ...more] = parseOptions(words("--top-k 3 --seed 1")).notes;
+  assertEquals(more, []);
+  assertStringIncludes(note!, "--top-k, --seed do nothing");
+  assertEquals(parseOptions(words("--top-k 3 --seed 1 --temperature 1")).notes, []);
+});
+
+Deno.test("parseOptions() refuses unknown options and stray arguments", () => {
+  assertRefused("--mdoel x", "no option --mdoel", "--model");
+  assertRefused("--verbose", "no option --verbose", "--help");
+  assertRefused("-m x", "no option -m");
+  assertRefused("--promt=x", "no option --promt", "--prompt");
+  assertRefused("article.txt", '"article.txt" belongs to no option', "--prompt");
+  assertRefused("--model x what_now", '"what now" belongs to no option');
+  assertRefused("--json --_x", "no option -- x");
+});
+
+Deno.test("parseOptions() refuses options without their values, and values that are none", () => {
+  for (const [name, { value, range, choices, isReal }] of Object.entries(OPTIONS)) {
+    if (!value) {
+      assertRefused(`--${name}=yes`, `--${name} is a switch`);
+      continue;
+    }
+    assertRefused(`--${name}`, `--${name} needs a value`);
+    assertRefused(`--${name}=`, `--${name} needs a value`);
+    assertThrows(() => parseOptions([`--${name}`, ""]), UsageError, `--${name} needs a value`);
+    if (choices) assertRefused(`--${name} nonsense`, `--${name} is "nonsense"`, choices[0]!);
+    if (!range) continue;
+    for (const text of ["ten", "1e", "0x10", "Infinity", "NaN", "1,5"]) {
+      assertRefused(`--${name} ${text}`, `--${name} is "${text}"`);
+    }
+    if (!isReal) assertRefused(`--${name} 2.5`, "a whole number");
+    assertRefused(`--${name}=-1`, `--${name} is "-1"`);
+    assertRefused(`--${name} 9${"0".repeat(20)}`, `${range[1]}`);
+  }
+});
+
+Deno.test("parseOptions() takes numbers up to their limits and none beyond", () => {
+  for (const [name, { range, isReal }] of Object.entries(OPTIONS)) {
+    if (!range) continue;
+    const [min, max] = range;
+    parseOptions([`--${name}=${min}`]);
+    parseOptions([`--${name}=${max}`]);
+    const step = isReal ? 0.001 : 1;
+    assertRefused(`--${name}=${max + step}`, `${max}`);
+    if (min > 0) assertRefused(`--${name}=${isReal ? 0 : min - 1}`, `--${name} is`);
+  }
+});
+
+Deno.test("parseOptions() refuses options that contradict each other", () => {
+  assertRefused("--color --no-color", "--color and --no-color contradict");
+  assertRefused("--no-lookup --num-draft 3", "--no-lookup and --num-draft contradict");
+  assertRefused("--no-lookup --max-ngram 3", "--no-lookup and --max-ngram contradict");
+  assertRefused("--prompt a --prompt-file b", "--prompt and --prompt-file both");
+  assertRefused("--prompt-ids a --prompt-file b", "--prompt-file and --prompt-ids both");
+  assertRefused("--chat --prompt-ids a", "--chat", "--prompt-ids");
+  assertRefused("--logits-digest", "give --json too");
+});
+
+Deno.test("helpText() names every option, on lines that fit", () => {
+  const text = helpText();
+  for (const name of Object.keys(OPTIONS)) assertStringIncludes(text, `  --${name} `);
+  for (const line of text.split("\n")) assertEquals(line.length <= 120, true, line);
+});

@@ -1,0 +1,63 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { readPrompt } from "../../cli/prompt.ts";
+import { DittoError } from "../../mod.ts";
+import { TempDir } from "../model/tiny_checkpoint.ts";
+import { seeded } from "../random.ts";
+
+/** Reads a file of these bytes as a prompt. */
+async function readBytes(kind: "file" | "ids", bytes: Uint8Array | string) {
+  await using directory = new TempDir();
+  const path = `${directory.path}/prompt`;
+  await Deno.writeFile(path, typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes);
+  return await readPrompt({ kind, path });
+}
+
+async function assertRefused(kind: "file" | "ids", bytes: Uint8Array | string, message: string) {
+  await assertRejects(() => readBytes(kind, bytes), DittoError, message);
+}
+
+Deno.test("readPrompt() takes a file as it is", async () => {
+  assertEquals(await readPrompt({ kind: "text", text: "a" }), "a");
+  assertEquals(await readBytes("file", " ä\r\n日\n\n"), " ä\r\n日\n\n");
+  assertEquals(await readBytes("ids", "[1, 2, 3]"), [1, 2, 3]);
+  assertEquals(await readBytes("ids", "[]"), []); // the library says what is wrong with it
+});
+
+Deno.test("readPrompt() refuses files that hold no prompt", async () => {
+  await assertRefused("file", "", "is empty");
+  await assertRefused("ids", "", "is empty");
+  await assertRefused("ids", "[1, 2", "is not JSON");
+  await assertRefused("ids", '{"ids": [1]}', "must hold a JSON array of token ids");
+  await assertRefused("ids", '[1, "2"]', "must hold a JSON array of token ids");
+});
+
+Deno.test("readPrompt() refuses files that it cannot read", async () => {
+  const path = `${Deno.makeTempDirSync()}/missing`;
+  for (const kind of ["file", "ids"] as const) {
+    const source = { kind, path };
+    await assertRejects(() => readPrompt(source), DittoError, `${path}: it does not exist`);
+    const directory = { kind, path: Deno.cwd() };
+    await assertRejects(() => readPrompt(directory), DittoError, "it is a directory");
+  }
+});
+
+Deno.test(
+  "readPrompt() says where a file stops being UTF-8",
+  seeded(async (random) => {
+    for (let i = 0; i < 50; i++) {
+      const letters = Array.from(
+        { length: random.below(20) },
+        () => random.pick("aß日😀".split(/(?:)/u)),
+      );
+      const good = new TextEncoder().encode(letters.join(""));
+      const bad = random.pick([[0xff], [0xc3], [0xe6, 0x97], [0xc3, 0x41], [0x80], [
+        0xf0,
+        0x9f,
+        0x98,
+      ]]);
+      const tail = random.chance(0.5) ? [] : [0x41, 0x42];
+      const bytes = Uint8Array.from([...good, ...bad, ...tail]);
+      await assertRefused("file", bytes, `is not UTF-8: what begins at byte ${good.length} `);
+    }
+  }),
+);
