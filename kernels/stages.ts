@@ -22,6 +22,7 @@ import sample from "./sample.wgsl" with { type: "text" };
 import promptAttend from "./prompt/attend.wgsl" with { type: "text" };
 import promptGate from "./prompt/gate.wgsl" with { type: "text" };
 import promptMatmul from "./prompt/matmul.wgsl" with { type: "text" };
+import promptMatmulLanes from "./prompt/matmul_lanes.wgsl" with { type: "text" };
 import promptNormalize from "./prompt/normalize.wgsl" with { type: "text" };
 import promptRope from "./prompt/rope.wgsl" with { type: "text" };
 import attention from "./lib/attention.wgsl" with { type: "text" };
@@ -46,8 +47,6 @@ import type { Gpu } from "./device.ts";
 export const MAX_ROWS = 32;
 /** Positions of an attention chunk. `CHUNK` in lib/attention.wgsl. */
 export const CHUNK = 128;
-/** Rows and outputs of a tile of prompt/matmul.wgsl. */
-export const TILE = 64;
 /** Logits one workgroup of choose.wgsl looks at. */
 export const SLICE = 4096;
 
@@ -95,6 +94,7 @@ const stages = {
   promptAttend: [promptAttend, "rows", "cache", "attention"],
   promptGate: [promptGate, "silu"],
   promptMatmul: [promptMatmul, "weights"],
+  promptMatmulLanes: [promptMatmulLanes, "weights"],
   promptNormalize: [promptNormalize],
   promptRope: [promptRope, "rows", "cache"],
 } satisfies Record<string, [string, ...Lib[]]>;
@@ -141,6 +141,20 @@ export function stageSource(stage: Stage, variant: Variant, subgroups: boolean):
   return [...libs.map((lib) => parts[lib]()), main].join("\n");
 }
 
+/** A way to multiply a chunk of a prompt. */
+export interface PromptProduct {
+  readonly stage: "promptMatmul" | "promptMatmulLanes";
+  /** Rows and outputs that a workgroup makes. */
+  readonly rows: number;
+  readonly outputs: number;
+}
+
+/** The ways there are: in tiles, for GPUs; lane by lane, for vector registers of 8 on a CPU. */
+export const PROMPT_PRODUCTS = {
+  tiles: { stage: "promptMatmul", rows: 64, outputs: 64 },
+  lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 16 },
+} as const satisfies Record<string, PromptProduct>;
+
 /** A compiled stage. */
 export interface Kernel {
   /** The pipeline. */
@@ -161,6 +175,8 @@ export class Compiler {
    * pay for the drafts it does not have (tiny fixture, llvmpipe: 2.6 ms instead of 0.8).
    */
   readonly spread: number;
+  /** How chunks of a prompt are multiplied here. */
+  readonly promptProduct: PromptProduct;
   #gpu: Gpu;
   #kernels = new Map<string, Kernel>();
 
@@ -170,6 +186,8 @@ export class Compiler {
     this.lanes = gpu.info.subgroupSize ?? 8;
     this.groups = Math.max(1, 64 / this.lanes);
     this.spread = gpu.info.isSoftware ? 2 : MAX_ROWS;
+    const isVector = gpu.info.isSoftware && gpu.info.subgroupSize === 8;
+    this.promptProduct = PROMPT_PRODUCTS[isVector ? "lanes" : "tiles"];
   }
 
   /**

@@ -5,7 +5,14 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { CHUNK, Compiler, type Dispatch, encode, type Kernel, TILE } from "../kernels/stages.ts";
+import {
+  CHUNK,
+  Compiler,
+  type Dispatch,
+  encode,
+  type Kernel,
+  type PromptProduct,
+} from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
 import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memory.ts";
 import { ropeTable } from "./rope.ts";
@@ -143,7 +150,7 @@ class Stages {
 
   /** A stage that reads a matrix. */
   product(
-    stage: "embed" | "qkv" | "project" | "gateUp" | "head" | "promptMatmul",
+    stage: "embed" | "qkv" | "project" | "gateUp" | "head" | PromptProduct["stage"],
     { type, k8 }: Matrix,
     constants: Record<string, number> = {},
   ): Kernel {
@@ -242,13 +249,14 @@ function promptSteps(
     output: GPUBuffer,
     constants: { STRIDE: number; ADD: number },
   ) => {
-    const kernel = stages.product("promptMatmul", matrix, constants);
+    const { stage, ...tile } = stages.compiler.promptProduct;
+    const kernel = stages.product(stage, matrix, constants);
     for (const { buffer, prompt, rows } of matrix.parts) {
-      const across = Math.ceil(rows / TILE);
+      const across = Math.ceil(rows / tile.outputs);
       add(
         kernel,
         [buffer, input, output, prompt, span],
-        (size) => [across, Math.ceil(size / TILE)],
+        (size) => [across, Math.ceil(size / tile.rows)],
       );
     }
   };

@@ -1,6 +1,6 @@
 /** The prompt's own stages against float64; a row's bits do not depend on the chunk it is in. */
 import type { WeightType } from "../../kernels/stages.ts";
-import { TILE } from "../../kernels/stages.ts";
+import { PROMPT_PRODUCTS } from "../../kernels/stages.ts";
 import { type Random, seeded } from "../random.ts";
 import {
   assertSameBits,
@@ -47,7 +47,7 @@ async function check(
   }
 }
 
-const ROWS = [1, 7, TILE - 1, TILE, TILE + 1, 150];
+const ROWS = [1, 7, 8, 63, 64, 65, 150]; // around the sizes of tiles
 
 Deno.test(
   "promptNormalize: RMSNorm",
@@ -92,9 +92,17 @@ Deno.test(
 /** Summed dimension, outputs, parts of the weights. */
 const matrices = [[1, 1, 1], [8, 5, 1], [40, 63, 2], [56, 64, 1], [68, 65, 1], [300, 200, 3]];
 
-for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
+/** The products that run on this device. */
+const products = Object.values(PROMPT_PRODUCTS)
+  .filter(({ stage }) => stage === "promptMatmul" || harness.gpu.info.subgroupSize === 8);
+
+for (
+  const [product, weights] of products.flatMap((product) =>
+    (["BF16", "F16", "F32"] satisfies WeightType[]).map((weights) => [product, weights] as const)
+  )
+) {
   Deno.test(
-    `promptMatmul: products of all sizes (${weights})`,
+    `${product.stage}: products of all sizes (${weights})`,
     seeded(async (random) => {
       for (const [k, outputs, cuts] of matrices as [number, number, number][]) {
         const rows = random.pick(ROWS);
@@ -104,7 +112,7 @@ for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
         const depth = 8 * matrix.k8;
         const a = padded(random.floats(rows * k, 4), k);
         const before = random.floats(rows * stride, 4);
-        const kernel = harness.kernel("promptMatmul", { weights }, {
+        const kernel = harness.kernel(product.stage, { weights }, {
           K8: matrix.k8,
           STRIDE: stride,
           ADD: Number(add),
@@ -148,7 +156,10 @@ for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
           const jobs = parts.map(({ words, part, count }): Job => ({
             kernel,
             bindings: [words, chunk, out, part, span],
-            workgroups: [Math.ceil(count / TILE), Math.ceil((to - from) / TILE)],
+            workgroups: [
+              Math.ceil(count / product.outputs),
+              Math.ceil((to - from) / product.rows),
+            ],
           }));
           return { jobs, out };
         };
