@@ -20,6 +20,19 @@ const SHAPES: Record<string, Record<string, unknown>> = {
     max_position_embeddings: 32768,
     sliding_window: null,
   },
+  // Mistral-7B with every width a quarter and heads as wide, for kernels on software devices.
+  "mistral-7b-quarter": {
+    hidden_size: 1024,
+    intermediate_size: 3584,
+    num_hidden_layers: 32,
+    num_attention_heads: 8,
+    num_key_value_heads: 2,
+    vocab_size: 32000,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    max_position_embeddings: 32768,
+    sliding_window: null,
+  },
   // https://huggingface.co/mistralai/Mistral-7B-Instruct-v0.1/blob/main/config.json
   "mistral-7b": {
     hidden_size: 4096,
