@@ -6,7 +6,7 @@
  * @module
  */
 import { answer } from "./cli/answer.ts";
-import { devicesText } from "./cli/devices.ts";
+import { devicesText, quietDrivers } from "./cli/devices.ts";
 import { helpText } from "./cli/option_table.ts";
 import { type Options, parseOptions } from "./cli/options.ts";
 import { OutputClosed, print, tell } from "./cli/terminal.ts";
@@ -30,6 +30,7 @@ async function run(options: Options): Promise<void> {
 /** Runs the command line. Returns its exit code. */
 async function main(args: readonly string[]): Promise<number> {
   try {
+    quietDrivers();
     await run(parseOptions(args));
     return 0;
   } catch (error) {

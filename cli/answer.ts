@@ -5,6 +5,7 @@
  */
 import { type GenerationResult, type LanguageModel, listDevices, loadModel } from "../mod.ts";
 import { chooseModel } from "./choose_model.ts";
+import { slowDriverNote } from "./devices.ts";
 import { jsonReport, summary } from "./figures.ts";
 import { Interrupt } from "./interrupt.ts";
 import type { Options } from "./options.ts";
@@ -20,6 +21,7 @@ export async function answer(options: Options): Promise<void> {
   };
   const { directory, note: choice } = await chooseModel(options.model);
   await note(choice);
+  await note(await slowDriverNote());
   for (const each of options.notes) await note(each);
   if (options.prompt.kind === "stdin" && Deno.stdin.isTerminal()) {
     await note("Type the prompt and end it with Ctrl-D.");
@@ -32,13 +34,13 @@ export async function answer(options: Options): Promise<void> {
   const prompt = options.chat ? [{ role: "user", content: text as string }] : text;
   const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
   if (!json) {
-    const show = printer(model, options.color);
+    const decorate = decorator(options.color);
     let last = "\n";
-    for await (const piece of generation) {
-      const shown = show(piece);
+    for await (const { text, tokens, pass } of generation) {
+      const shown = model.hasTokenizer ? text : tokens.map((token) => `${token} `).join("");
       if (shown === "") continue;
-      await print(shown);
-      last = piece.text.at(-1) ?? last;
+      await print(decorate(shown, pass));
+      last = shown.at(-1)!;
     }
     if (last !== "\n") await print("\n");
   }
@@ -56,16 +58,12 @@ async function load(directory: string | URL, options: Options): Promise<Language
   });
 }
 
-/** How the pieces of an answer are shown: their text, or their token ids where there is no tokenizer. */
-function printer(
-  model: LanguageModel,
-  color: boolean | null,
-): (piece: { pass: number; text: string; tokens: readonly number[] }) => string {
+/** How the text of a pass is shown: in its colour, and harmless, where it is a terminal. */
+function decorator(color: boolean | null): (text: string, pass: number) => string {
   const isTerminal = Deno.stdout.isTerminal();
   const isColored = color ?? (isTerminal && !Deno.noColor);
-  return ({ pass, text, tokens }) => {
-    const plain = model.hasTokenizer ? text : tokens.map((token) => `${token} `).join("");
-    const safe = isTerminal ? tame(plain) : plain;
+  return (text, pass) => {
+    const safe = isTerminal ? tame(text) : text;
     return isColored ? paint(safe, pass) : safe;
   };
 }

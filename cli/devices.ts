@@ -1,5 +1,5 @@
 /**
- * The list of devices.
+ * The list of devices, and what to know about their drivers.
  *
  * @module
  */
@@ -27,4 +27,24 @@ export async function devicesText(): Promise<string> {
     ];
     return `${name}: ${facts.join(", ")}\n`;
   }).join("");
+}
+
+/** Mesa's drivers print an error while this variable is not set; it does not matter otherwise. */
+export function quietDrivers(): void {
+  if (Deno.build.os !== "linux" || Deno.env.get("XDG_RUNTIME_DIR")) return;
+  Deno.env.set("XDG_RUNTIME_DIR", Deno.env.get("TMPDIR") || "/tmp");
+}
+
+/**
+ * A sentence for the user if Deno found no Vulkan driver and took OpenGL instead: answers are right there,
+ * but Mesa's software driver compiles the kernels for minutes when it first sees them. WebGPU does not name
+ * the backend; this limit, which wgpu's OpenGL backend alone leaves open, tells.
+ */
+export async function slowDriverNote(): Promise<string | null> {
+  if (Deno.build.os !== "linux") return null;
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter?.limits.maxBindingsPerBindGroup !== 2 ** 32 - 1) return null;
+  return "No Vulkan driver was found, so this runs on OpenGL: it is slower, and the first time it may " +
+    "take minutes to start. Install the GPU's Vulkan driver, or Mesa's software driver (on Debian " +
+    "and Ubuntu: apt-get install mesa-vulkan-drivers).";
 }

@@ -1,6 +1,7 @@
 /** One recorded answer, as in ../shared/traces/README.md. */
 export interface Trace {
   readonly task: string;
+  readonly prompt: string;
   readonly prompt_ids: readonly number[];
   readonly output_ids: readonly number[];
 }

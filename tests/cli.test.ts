@@ -1,0 +1,314 @@
+/** The command line as a whole: `deno run -A decode.ts` in a process of its own. */
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import { paint } from "../cli/terminal.ts";
+import deno from "../deno.json" with { type: "json" };
+import { loadModel } from "../mod.ts";
+import { writeRandomCheckpoint } from "../tools/random_checkpoint.ts";
+import { feed, FIXTURE, ROOT, run, start } from "./cli/process.ts";
+import { tracesOrNull } from "./decode/traces.ts";
+import { TempDir } from "./model/tiny_checkpoint.ts";
+
+const PROMPT = "let total = 1; let total = 2; let total = 3; let";
+const BASE = ["--model", FIXTURE, "--prompt", PROMPT, "--max-new-tokens", "24", "--ignore-eos"];
+
+/** How a colour begins. */
+const COLOR = "\x1b[3";
+
+const KEYS = "promptTokens tokens text passes drafted accepted stopReason timing tokensPerPass " +
+  "tokensPerSecond device";
+
+Deno.test("decode.ts streams the answer to standard output and its figures to standard error", async () => {
+  using model = await loadModel(new URL(FIXTURE, ROOT));
+  const generation = model.generate(PROMPT, { maxNewTokens: 24, ignoreEos: true });
+  let [plain, colored] = ["", ""];
+  for await (const { text, pass } of generation) {
+    plain += text;
+    colored += paint(text, pass);
+  }
+  const { passes } = await generation.result();
+
+  const outcome = await run(BASE);
+  assertEquals(outcome.code, 0, outcome.stderr);
+  assertEquals(outcome.stdout, plain.endsWith("\n") ? plain : `${plain}\n`);
+  assertMatch(outcome.stderr, new RegExp(`^24 tokens in ${passes} passes: .*\nprefill .*\n$`));
+
+  const painted = await run([...BASE, "--color", "--quiet"], { env: { NO_COLOR: "1" } });
+  assertEquals(painted.stdout.replace(/\n$/, ""), colored.replace(/\n$/, ""));
+  assertEquals(painted.stderr, "");
+});
+
+Deno.test("decode.ts --json prints one object, and the same answer with lookup and without", async () => {
+  const results = [];
+  for (const lookup of [["--num-draft", "31"], ["--no-lookup"]]) {
+    const args = [...BASE, "--json", "--logits-digest", "--quiet", ...lookup];
+    const { code, stdout, stderr } = await run(args);
+    assertEquals(code, 0, stderr);
+    assertEquals(stderr, "");
+    assertMatch(stdout, /^\{.*\}\n$/);
+    results.push(JSON.parse(stdout));
+  }
+  const [fast, plain] = results;
+  assertEquals(Object.keys(fast).join(" "), `${KEYS} logitsDigest`);
+  assertEquals(Object.keys(fast.timing), ["loadMs", "prefillMs", "decodeMs"]);
+  assertMatch(fast.logitsDigest, /^[0-9a-f]{64}$/);
+  assertEquals(fast.tokens.length, 24);
+  assertEquals(fast.stopReason, "length");
+  assertEquals(plain.drafted, 0);
+  assertEquals(plain.passes, 24);
+  for (const key of ["promptTokens", "tokens", "text", "stopReason", "logitsDigest", "device"]) {
+    assertEquals(fast[key], plain[key], key);
+  }
+});
+
+Deno.test("decode.ts takes the prompt from all its sources", async () => {
+  await using directory = new TempDir();
+  using model = await loadModel(new URL(FIXTURE, ROOT));
+  const answer = async (args: string[], stdin = "") => {
+    const base = ["--model", FIXTURE, "--max-new-tokens", "6", "--ignore-eos", "--json", "--quiet"];
+    const { code, stdout, stderr } = await run([...base, ...args], { stdin });
+    assertEquals(code, 0, stderr);
+    const { promptTokens, tokens, logitsDigest } = JSON.parse(stdout);
+    assertEquals(logitsDigest, undefined);
+    return { promptTokens, tokens };
+  };
+  const expected = async (prompt: string | number[] | { role: string; content: string }[]) => {
+    const options = { maxNewTokens: 6, ignoreEos: true };
+    const { promptTokens, tokens } = await model.generate(prompt, options).result();
+    return { promptTokens, tokens };
+  };
+  const text = "Zwölf Wörter\nund ein Zeilenende\n";
+  const file = `${directory.path}/prompt.txt`;
+  const ids = `${directory.path}/prompt.json`;
+  await Deno.writeTextFile(file, text);
+  await Deno.writeTextFile(ids, "[1, 5, 5, 9]");
+
+  assertEquals(await answer(["--prompt-file", file]), await expected(text));
+  assertEquals(await answer([], text), await expected(text));
+  assertEquals(await answer(["--prompt-ids", ids]), await expected([1, 5, 5, 9]));
+  const chat = await expected([{ role: "user", content: text }]);
+  assertEquals(await answer(["--chat", "--prompt-file", file]), chat);
+  assertNotEquals(chat, await expected(text));
+});
+
+Deno.test("decode.ts answers in token ids where the checkpoint has no tokenizer", async () => {
+  await using directory = new TempDir();
+  const ids = `${directory.path}/prompt.json`;
+  await Deno.writeTextFile(ids, "[1, 5, 5, 9]");
+  const model = "tests/fixtures/odd-f32";
+  const args = ["--model", model, "--prompt-ids", ids, "--max-new-tokens", "5", "--ignore-eos"];
+  const { code, stdout, stderr } = await run(args);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^(\d+ ){5}\n$/);
+});
+
+Deno.test("decode.ts ends with 2 and a sentence when it is used wrongly", async () => {
+  for (
+    const [args, part] of [
+      [["--model", FIXTURE, "--mdoel", "x"], "Did you mean --model"],
+      [[...BASE, "--color", "--no-color"], "contradict each other"],
+      [["--model", FIXTURE, "--prompt", ""], "--prompt needs a value"],
+      [[...BASE, "--num-draft", "32"], 'is "32" and must be a whole number from 0 to 31'],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await run(args);
+    assertEquals(code, 2, stderr);
+    assertEquals(stdout, "");
+    assertStringIncludes(stderr, part);
+    assertSentence(stderr);
+  }
+});
+
+Deno.test("decode.ts ends with 1 and a sentence when it fails", async () => {
+  await using directory = new TempDir();
+  const path = (name: string) => `${directory.path}/${name}`;
+  const write = (name: string, content: string | Uint8Array) =>
+    Deno.writeFile(
+      path(name),
+      typeof content === "string" ? new TextEncoder().encode(content) : content,
+    );
+  for (const name of ["empty", "damaged"]) await Deno.mkdir(path(name));
+  await write("damaged/config.json", '{"architectures": ["Mistral');
+  await write("latin1.txt", Uint8Array.of(0x5a, 0x77, 0xf6, 0x6c, 0x66));
+  await write("nothing.txt", "");
+  await write("outside.json", "[1, 384]");
+  await write("none.json", "[]");
+  await write("long.json", JSON.stringify(Array.from({ length: 64 }, () => 5)));
+  const model = ["--model", FIXTURE];
+  for (
+    const [args, part] of [
+      [["--model", path("missing"), "--prompt", "a"], path("missing")],
+      [["--model", path("empty"), "--prompt", "a"], "config.json"],
+      [["--model", path("damaged"), "--prompt", "a"], "config.json"],
+      [[...model, "--prompt-file", path("missing.txt")], "it does not exist"],
+      [[...model, "--prompt-file", path("latin1.txt")], "what begins at byte 2 is no character"],
+      [[...model, "--prompt-file", path("nothing.txt")], "is empty"],
+      [model, "standard input is empty"],
+      [[...model, "--prompt-ids", path("outside.json")], "Token 1 of the prompt is 384"],
+      [[...model, "--prompt-ids", path("none.json")], "The prompt is empty"],
+      [[...model, "--prompt-ids", path("long.json"), "--context", "64"], "has 64 tokens"],
+      [["--model", "tests/fixtures/odd-f32", "--prompt", "a"], "tokenizer.json"],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await run(args);
+    assertEquals(code, 1, `${args}: ${stderr}`);
+    assertEquals(stdout, "");
+    assertStringIncludes(stderr, part);
+    assertSentence(stderr);
+  }
+});
+
+/** One line that a person can act on: no stack trace, no type's name. */
+function assertSentence(stderr: string): void {
+  assertMatch(stderr, /^\S.*[.)]\n$/);
+  assert(!/Error:|\bat file:|undefined|bug/.test(stderr), stderr);
+}
+
+/** A generation that takes seconds; the answer begins long before its end. */
+const LONG = ["--model", FIXTURE, "--prompt", PROMPT, "--ignore-eos", "--no-lookup"];
+const LENGTH = 16_000;
+
+Deno.test(
+  { name: "Ctrl-C keeps what was decoded", ignore: Deno.build.os === "windows" },
+  async () => {
+    for (const json of [false, true]) {
+      const more = [
+        "--context",
+        "20000",
+        "--max-new-tokens",
+        `${LENGTH}`,
+        ...(json ? ["--json"] : []),
+      ];
+      const child = start([...LONG, ...more]);
+      await feed(child, "");
+      const [forWaiting, forReading] = child.stdout.tee();
+      const output = new Response(forReading).text();
+      if (json) await new Promise((resolve) => setTimeout(resolve, 3000));
+      else await forWaiting.getReader().read();
+      child.kill("SIGINT");
+      const stderr = await new Response(child.stderr).text();
+      const { code } = await child.status;
+      const stdout = await output;
+      assertEquals(code, 0, stderr);
+      const [, count] = /^(\d+) tokens in \1 passes.*\n.*; interrupted\n$/.exec(stderr) ?? [];
+      assert(Number(count) > 0 && Number(count) < LENGTH, stderr);
+      if (!json) {
+        assert(stdout.length > 0 && stdout.endsWith("\n"), stdout);
+        continue;
+      }
+      const { stopReason, tokens } = JSON.parse(stdout);
+      assertEquals(stopReason, "aborted");
+      assertEquals(tokens.length, Number(count));
+    }
+  },
+);
+
+Deno.test("decode.ts ends in silence when its reader goes away", async () => {
+  const child = start([...LONG, "--context", "20000", "--max-new-tokens", `${LENGTH}`, "--quiet"]);
+  await feed(child, "");
+  const reader = child.stdout.getReader();
+  await reader.read();
+  await reader.cancel();
+  assertEquals(await new Response(child.stderr).text(), "");
+  assertEquals((await child.status).code, 0);
+});
+
+Deno.test("decode.ts tells about itself and the devices", async () => {
+  const help = await run(["--help"]);
+  assertEquals(help.code, 0);
+  assertStringIncludes(help.stdout, "--logits-digest");
+  const version = await run(["--version"]);
+  assertEquals(version.stdout, `ditto ${deno.version}\n`);
+  const devices = await run(["--list-devices"]);
+  assertMatch(devices.stdout, /^(.+: (software|hardware), .*buffers up to .*\n)+$/);
+  assertEquals(help.stderr + version.stderr + devices.stderr, "");
+});
+
+/** util-linux's `script` gives a process a terminal. */
+const hasScript = Deno.build.os === "linux" &&
+  (await Deno.stat("/usr/bin/script").catch(() => null)) !== null;
+if (!hasScript) console.warn("Skipping the tests on a terminal: there is no /usr/bin/script.");
+
+Deno.test({
+  name: "On a terminal the answer is coloured, unless NO_COLOR says no",
+  ignore: !hasScript,
+}, async () => {
+  const line = ["deno", "run", "-A", "decode.ts", ...BASE].map((word) => `'${word}'`).join(" ");
+  const onTerminal = async (NO_COLOR: string) => {
+    const command = new Deno.Command("script", {
+      args: ["-qec", line, "/dev/null"],
+      cwd: ROOT,
+      env: { NO_COLOR, PATH: `${Deno.execPath().replace(/\/[^/]+$/, "")}:${Deno.env.get("PATH")}` },
+      stdin: "null",
+    });
+    const { code, stdout } = await command.output();
+    assertEquals(code, 0);
+    return new TextDecoder().decode(stdout);
+  };
+  const colored = await onTerminal("");
+  assertStringIncludes(colored, COLOR);
+  assertStringIncludes(colored, "Loading [");
+  const plain = await onTerminal("1");
+  assert(!plain.includes(COLOR), plain);
+});
+
+const REAL_TOKENIZER = new URL("../../shared/tokenizer/", import.meta.url);
+const traces = await tracesOrNull();
+if (!traces) console.warn("Skipping the real tokenizer's articles: there is no ../shared/traces.");
+
+Deno.test(
+  { name: "decode.ts reads real articles with the real tokenizer", ignore: !traces },
+  async () => {
+    await using directory = new TempDir();
+    const model = `${directory.path}/model`;
+    await writeRandomCheckpoint({
+      architectures: ["MistralForCausalLM"],
+      vocab_size: 32000,
+      hidden_size: 64,
+      intermediate_size: 128,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      max_position_embeddings: 32768,
+      bos_token_id: 1,
+      eos_token_id: 2,
+    }, model);
+    for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
+      await Deno.copyFile(new URL(name, REAL_TOKENIZER), `${model}/${name}`);
+    }
+    const articles = traces!.filter(({ task }) => task === "cnn_dm");
+    for (const { prompt, prompt_ids } of [articles[0]!, articles.at(-1)!]) {
+      const file = `${directory.path}/article.txt`;
+      await Deno.writeTextFile(file, prompt);
+      const args = [
+        "--model",
+        model,
+        "--prompt-file",
+        file,
+        "--max-new-tokens",
+        "32",
+        "--ignore-eos",
+      ];
+      const results = [];
+      for (const lookup of [[], ["--no-lookup"]]) {
+        const { code, stdout, stderr } = await run([
+          ...args,
+          "--json",
+          "--logits-digest",
+          ...lookup,
+        ]);
+        assertEquals(code, 0, stderr);
+        results.push(JSON.parse(stdout));
+      }
+      const [fast, plain] = results;
+      assertEquals(fast.promptTokens, prompt_ids.length);
+      assertEquals(fast.tokens, plain.tokens);
+      assertEquals(fast.logitsDigest, plain.logitsDigest);
+    }
+  },
+);
