@@ -1,0 +1,218 @@
+/**
+ * The whole engine on a model's real shape with made-up weights: prefill, plain decoding, what a pass costs by
+ * its rows, and decoding with lookup while recorded answers are replayed; against what this device can do.
+ *
+ *     deno run -A bench/end_to_end.ts --shape mistral-7b --replay ../shared/traces/mistral-7b-instruct-v0.1.jsonl --json
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { type LanguageModel, loadFrom } from "../decode/language_model.ts";
+import { listDevices } from "../kernels/device.ts";
+import { DittoError } from "../kernels/errors.ts";
+import type { MistralConfig } from "../model/config.ts";
+import { requiredTensors } from "../model/required_tensors.ts";
+import { count, runMain } from "./arguments.ts";
+import { copyBandwidth } from "./copy_bandwidth.ts";
+import {
+  measurePlain,
+  measurePrefill,
+  replayAnswer,
+  type Yardstick,
+} from "./end_to_end/measure.ts";
+import { commit, driverVersion, resultPath } from "./machine.ts";
+import { multiplyAddRate } from "./multiply_add_rate.ts";
+import { randomWeights } from "./random_weights.ts";
+import { readAnswers, type RecordedAnswer } from "./replay/answers.ts";
+import { type EndToEndResult, type ReplayedAnswer, taskFigures } from "./result.ts";
+import { SHAPE_NAMES, shapeConfig } from "./shapes.ts";
+
+const HELP = `Times the engine on a model's real shape with made-up weights.
+
+  --shape NAME     ${SHAPE_NAMES.join(" | ")} (default mistral-7b)
+  --layers N       keep N layers only (default all; 2 where the CPU plays the device)
+  --replay FILE    also decode with lookup, replaying the recorded answers of a JSON lines file
+  --task NAME      replay this task's answers only
+  --answers N      replay N answers of each task only
+  --json           print the result as one JSON object
+  --out PATH       write the result to a file, or into a directory as <device>-<date>.json;
+                   written after each part, so that a run that is cut short leaves what it had`;
+
+/** Software devices run this many layers unless told otherwise: the whole would take hours. */
+const SOFTWARE_LAYERS = 2;
+/** A pass that takes longer is timed at {@linkcode FEW_ROWS} only (decode/row_costs.ts): other costs are guesses. */
+const SLOW_PASS_MS = 150;
+const ROWS = [1, 2, 4, 8, 12, 16, 32];
+const FEW_ROWS = [1, 4, 8];
+/** Prompts, contexts and numbers of tokens to measure, on a GPU and where the CPU plays one. */
+const HARDWARE = { prefill: [128, 1024, 4096], plain: [128, 1024, 16384], tokens: 256, runs: 3 };
+const SOFTWARE = { prefill: [128], plain: [128], tokens: 8, runs: 1 };
+
+async function main(): Promise<void> {
+  const flags = parseArgs(Deno.args, {
+    string: ["shape", "layers", "replay", "task", "answers", "out"],
+    boolean: ["json", "help"],
+    default: { shape: "mistral-7b" },
+    unknown: (name) => {
+      throw new DittoError(`Unknown argument "${name}".\n\n${HELP}`);
+    },
+  });
+  if (flags.help) return console.log(HELP);
+  const say = (text: string) => console.error(text);
+  const isSoftware = (await listDevices())[0]?.isSoftware ?? true;
+  const layers = count("layers", flags.layers) ?? (isSoftware ? SOFTWARE_LAYERS : undefined);
+  const config = shapeConfig(flags.shape, layers);
+  const isWhole = config.numHiddenLayers === shapeConfig(flags.shape).numHiddenLayers;
+  const sizes = isSoftware ? SOFTWARE : HARDWARE;
+  const answers = flags.replay
+    ? chosenAnswers(await readAnswers(flags.replay), flags.task, count("answers", flags.answers))
+    : [];
+
+  const yardstick = await measureYardstick(config);
+  using model = await loadAnew(config, sizes, answers);
+  let result: EndToEndResult = {
+    kind: "end-to-end",
+    engine: "Ditto",
+    version: await commit(),
+    date: new Date().toISOString(),
+    device: model.device.name,
+    driver: await driverVersion(model.device.name),
+    isSoftware,
+    runtime: `Deno ${Deno.version.deno}`,
+    shape: flags.shape,
+    layers: config.numHiddenLayers,
+    isWhole,
+    dtype: "bf16",
+    copyBytesPerSecond: yardstick.copyBytesPerSecond,
+    multiplyAddsPerSecond: yardstick.multiplyAddsPerSecond,
+    bytesPerPass: yardstick.bytesPerPass,
+    prefill: [],
+    plain: [],
+    rowCosts: null,
+    replays: [],
+  };
+  const path = flags.out && await resultPath(flags.out, result);
+  const add = async (part: Partial<EndToEndResult>) => {
+    result = { ...result, ...part, date: new Date().toISOString() };
+    if (path) await Deno.writeTextFile(path, JSON.stringify(result, null, 1) + "\n");
+  };
+  say(`${flags.shape}, ${config.numHiddenLayers} layers, bf16, on ${model.device.name}`);
+  if (isSoftware) say("There is no GPU here: the CPU plays the device.");
+  if (!isWhole) say("These are a few layers only: no figure below is the whole model's.");
+  say(`copies ${giga(yardstick.copyBytesPerSecond)} GB/s`);
+  say(`does ${giga(yardstick.multiplyAddsPerSecond)} billion multiply-adds of f32 a second`);
+
+  for (const length of sizes.prefill) {
+    const prefill = await measurePrefill(model, length, sizes.runs, yardstick);
+    say(
+      `prefill of ${length} tokens: ${prefill.tokensPerSecond.toFixed(0)} tokens a second, ` +
+        `${percent(prefill.fractionOfMultiplyAdds)} of the multiply-add rate`,
+    );
+    await add({ prefill: [...result.prefill, prefill] });
+  }
+  for (const context of sizes.plain) {
+    const plain = await measurePlain(model, context, sizes.tokens, sizes.runs, yardstick);
+    say(
+      `plain decoding after ${context} tokens: ${
+        plain.tokensPerSecond.toFixed(1)
+      } tokens a second, ` +
+        `${percent(plain.fractionOfCopy)} of the copy bandwidth` +
+        (plain.cpuMsPerStep ? `, ${plain.cpuMsPerStep.toFixed(2)} ms of CPU a step` : ""),
+    );
+    await add({ plain: [...result.plain, plain] });
+  }
+  const [short, long] = [result.plain[0]!, result.plain.at(-1)!];
+  if (long !== short) {
+    const more = short.tokensPerSecond / long.tokensPerSecond - 1;
+    say(`a context of ${long.context} adds ${percent(more)} to a pass at ${short.context}`);
+  }
+  await add({ rowCosts: rowCosts(model, 1000 / short.tokensPerSecond) });
+  say(`cost of a pass by rows, of one row's: ${JSON.stringify(result.rowCosts)}`);
+
+  const replayed: ReplayedAnswer[] = [];
+  for (const answer of answers) {
+    replayed.push(await replayAnswer(model, answer));
+    const replay = {
+      drafter: "original",
+      recording: flags.replay!.replace(/.*[/\\]/, ""),
+      tasks: taskFigures(replayed),
+      answers: replayed,
+    };
+    await add({ replays: [replay] });
+  }
+  for (const [task, { answers, tokensPerSecond, speed }] of Object.entries(taskFigures(replayed))) {
+    say(
+      `replay of ${task}, ${answers} answers: ${tokensPerSecond.toFixed(1)} tokens a second, ` +
+        `${speed.total.toFixed(2)} times plain (mean ${speed.mean.toFixed(2)}, ` +
+        `least ${speed.min.toFixed(2)})`,
+    );
+  }
+  if (path) say(`Written to ${path}.`);
+  if (flags.json) console.log(JSON.stringify(result));
+}
+
+/** The first answers of each task, or of one. */
+function chosenAnswers(
+  answers: readonly RecordedAnswer[],
+  task: string | undefined,
+  perTask = Infinity,
+): RecordedAnswer[] {
+  const tasks = Map.groupBy(answers, (answer) => answer.task);
+  if (task === undefined) return [...tasks.values()].flatMap((of) => of.slice(0, perTask));
+  const found = tasks.get(task);
+  if (found) return found.slice(0, perTask);
+  throw new DittoError(`There is no task "${task}": there are ${[...tasks.keys()].join(", ")}.`);
+}
+
+/** What the device can do, and the work of a pass and of a prompt's token. */
+async function measureYardstick(config: MistralConfig): Promise<Yardstick> {
+  const elements = (isCounted: (name: string) => boolean) =>
+    requiredTensors(config).filter(({ name }) => isCounted(name))
+      .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  const last = `model.layers.${config.numHiddenLayers - 1}.`;
+  return {
+    copyBytesPerSecond: await copyBandwidth(),
+    multiplyAddsPerSecond: await multiplyAddRate(),
+    // A pass reads every weight once, but of the embedding only a row.
+    bytesPerPass: 2 * elements((name) => config.tieWordEmbeddings || !/embed_tokens/.test(name)),
+    // A prompt goes through the products of the layers; of the last, only keys and values are wanted.
+    multiplyAddsPerPromptToken: elements((name) =>
+      /_proj/.test(name) && !(name.startsWith(last) && /o_proj|mlp/.test(name))
+    ),
+  };
+}
+
+/** Loads the model without what an earlier run remembers of the device. */
+async function loadAnew(
+  config: MistralConfig,
+  { prefill, plain, tokens }: typeof HARDWARE,
+  answers: readonly RecordedAnswer[],
+): Promise<LanguageModel> {
+  const context = Math.max(
+    ...prefill.map((length) => length + 1),
+    ...plain.map((length) => length + tokens),
+    ...answers.map(({ promptIds, outputIds }) => promptIds.length + outputIds.length),
+  );
+  const cache = await Deno.makeTempDir();
+  Deno.env.set("DITTO_CACHE", cache);
+  try {
+    return await loadFrom(randomWeights(config), null, { context });
+  } finally {
+    await Deno.remove(cache, { recursive: true });
+  }
+}
+
+function rowCosts(model: LanguageModel, passMs: number): Record<string, number> {
+  const rows = passMs > SLOW_PASS_MS ? FEW_ROWS : ROWS;
+  return Object.fromEntries(rows.map((n) => [n, model.rowCosts[n - 1]!]));
+}
+
+function giga(perSecond: number | null): string {
+  return perSecond ? (perSecond / 1e9).toFixed(1) : "an unknown number of";
+}
+
+function percent(fraction: number | null): string {
+  return fraction ? `${(fraction * 100).toFixed(0)}%` : "an unknown share";
+}
+
+if (import.meta.main) await runMain(main);
