@@ -1,0 +1,19 @@
+/**
+ * Streams an answer, and says how many passes of the model it took.
+ *
+ *     deno run -A examples/stream.ts MODEL PROMPT
+ */
+import { loadModel } from "../mod.ts";
+
+const [directory, prompt] = Deno.args;
+if (!directory || !prompt) {
+  console.error("Usage: deno run -A examples/stream.ts MODEL PROMPT");
+  Deno.exit(2);
+}
+
+using model = await loadModel(directory);
+const generation = model.generate([{ role: "user", content: prompt }], { maxNewTokens: 200 });
+for await (const { text } of generation) await Deno.stdout.write(new TextEncoder().encode(text));
+
+const { tokens, passes } = await generation.result();
+console.log(`\n\n${tokens.length} tokens in ${passes} passes`);

@@ -1,0 +1,68 @@
+/** The scripts of examples/, run as their first lines say: on the model in the box, or else on a fixture. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { hasModelInTheBox } from "../cli/choose_model.ts";
+import { FIXTURE, ROOT } from "./cli/process.ts";
+import { TempDir } from "./model/tiny_checkpoint.ts";
+
+const isInTheBox = await hasModelInTheBox();
+const MODEL = isInTheBox ? "demo/ditto-tiny" : FIXTURE;
+
+async function example(name: string, ...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `examples/${name}`, ...args],
+    cwd: ROOT,
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+Deno.test("examples/stream.ts streams an answer", async () => {
+  const { code, stdout, stderr } = await example(
+    "stream.ts",
+    MODEL,
+    "Set limit to 9:\nlimit = 4\noffset = 12",
+  );
+  assertEquals(code, 0, stderr);
+  const [, tokens, passes] = /^[^]+\n\n(\d+) tokens in (\d+) passes\n$/.exec(stdout) ?? [];
+  assertEquals(Number(tokens) >= Number(passes), true, stdout);
+  if (isInTheBox) assertMatch(stdout, /^limit = 9\noffset = 12\n/);
+});
+
+Deno.test("examples/batch_rename.ts answers for each file that has the name", async () => {
+  await using directory = new TempDir();
+  const file = (name: string) => `${directory.path}/${name}`;
+  const code = (name: string) =>
+    `function checkOrder(${name}, limit) {\n  ${name} += 2;\n  return ${name} - limit;\n}\n`;
+  await Deno.writeTextFile(file("a.js"), code("price"));
+  await Deno.writeTextFile(file("b.js"), "let cost = readCost(48);\n");
+  const files = [file("a.js"), file("b.js")];
+  const args = [MODEL, "price", "total", file("out"), ...files];
+  const { code: exitCode, stdout, stderr } = await example("batch_rename.ts", ...args);
+  assertEquals(exitCode, 0, stderr);
+  const [first, second, ...more] = stdout.trimEnd().split("\n");
+  assertMatch(first!, /a\.js: (\d+ tokens in \d+ passes|the answer did not end; .*)$/);
+  assertMatch(second!, /b\.js: no price$/);
+  assertEquals(more, []);
+  if (!isInTheBox) return;
+  const renamed = await Deno.readTextFile(file("out/a.js"));
+  assertEquals(renamed, code("total"));
+});
+
+Deno.test("examples/compare.ts finds no difference", async () => {
+  await using directory = new TempDir();
+  const file = `${directory.path}/prompt.txt`;
+  await Deno.writeTextFile(file, "one two three one two three one two");
+  const { code, stdout, stderr } = await example("compare.ts", MODEL, file);
+  assertEquals(code, 0, stderr);
+  assertMatch(
+    stdout,
+    /^without lookup: \d+ passes, \d+ ms\nwith lookup: +\d+ passes, \d+ ms\nThe answers are equal/,
+  );
+});
+
+Deno.test("Examples say how they are used", async () => {
+  for await (const { name } of Deno.readDir(new URL("examples", ROOT))) {
+    const { code, stderr } = await example(name);
+    assertEquals([code, stderr.includes(`Usage: deno run -A examples/${name} MODEL`)], [2, true]);
+  }
+});
