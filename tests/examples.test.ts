@@ -1,4 +1,7 @@
-/** The scripts of examples/, run as their first lines say: on the model in the box, or else on a fixture. */
+/**
+ * The scripts of examples/, run as their first lines say, on the model in the box or else on a fixture; and
+ * the commands of README.md, as they are written there.
+ */
 import { assertEquals, assertMatch } from "@std/assert";
 import { hasModelInTheBox } from "../cli/choose_model.ts";
 import { FIXTURE, ROOT } from "./cli/process.ts";
@@ -64,5 +67,22 @@ Deno.test("Examples say how they are used", async () => {
   for await (const { name } of Deno.readDir(new URL("examples", ROOT))) {
     const { code, stderr } = await example(name);
     assertEquals([code, stderr.includes(`Usage: deno run -A examples/${name} MODEL`)], [2, true]);
+  }
+});
+
+Deno.test("The README's commands run as they are written", async () => {
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const blocks = Array.from(readme.matchAll(/^```sh\n([^]*?)^```$/gm), ([, block]) => block!);
+  const commands = blocks.join("").split("\n").filter((line) => line.includes("deno run -A"));
+  assertEquals(commands.length > 4, true);
+  const PATH = `${Deno.execPath().replace(/\/[^/]+$/, "")}:${Deno.env.get("PATH")}`;
+  for (const command of commands) {
+    const { code, stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-c", command],
+      cwd: ROOT,
+      env: { PATH },
+    }).output();
+    assertEquals(code, 0, `${command}\n${new TextDecoder().decode(stderr)}`);
+    assertEquals(stdout.length > 0, true, command);
   }
 });
