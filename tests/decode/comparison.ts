@@ -4,8 +4,10 @@
  * @module
  */
 import { loadFrom } from "../../decode/language_model.ts";
+import { MAX_ROWS } from "../../kernels/stages.ts";
 import type { GenerateOptions, GenerationResult, LanguageModel, LoadOptions } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
+import type { WeightSource } from "../../model/weights.ts";
 
 /** The checkpoints of tests/fixtures/, in pairs of which neither takes much longer. */
 export const FIXTURE_PAIRS = [
@@ -17,6 +19,9 @@ export const FIXTURE_PAIRS = [
 
 /** All checkpoints of tests/fixtures/. */
 export const FIXTURES = FIXTURE_PAIRS.flat();
+
+/** Costs of rows at which every draft is worth its row; measuring them would take longer than most tests. */
+const FREE: readonly number[] = new Array(MAX_ROWS).fill(1);
 
 /** A loaded checkpoint. */
 export class Fixture implements Disposable {
@@ -36,29 +41,24 @@ export class Fixture implements Disposable {
   /** Loads a checkpoint of tests/fixtures/. */
   static async load(name: string, options: LoadOptions = {}): Promise<Fixture> {
     using checkpoint = await openCheckpoint(new URL(`../fixtures/${name}`, import.meta.url));
-    const { config, tensors } = checkpoint;
-    const eos = [...config.eosTokenIds];
-    const source = {
-      config: { ...config, eosTokenIds: eos },
-      tensors,
-      read: checkpoint.read.bind(checkpoint),
+    return await Fixture.of(name, checkpoint, options);
+  }
+
+  /** Loads weights from anywhere. */
+  static async of(name: string, source: WeightSource, options: LoadOptions = {}): Promise<Fixture> {
+    const eos = [...source.config.eosTokenIds];
+    const changeable: WeightSource = {
+      config: { ...source.config, eosTokenIds: eos },
+      tensors: source.tensors,
+      read: source.read.bind(source),
     };
-    const model = await loadFrom(source, null, { context: 512, ...options });
+    const model = await loadFrom(changeable, null, { context: 512, rowCosts: FREE, ...options });
     return new Fixture(name, options, model, eos);
   }
 
   [Symbol.dispose](): void {
     this.model[Symbol.dispose]();
   }
-}
-
-/** Runs a test on two fixtures at once: while one waits for the CPU to poll the other computes. */
-export async function together(
-  names: readonly string[],
-  test: (name: string) => Promise<void>,
-): Promise<void> {
-  const runs = await Promise.allSettled(names.map(test));
-  for (const run of runs) if (run.status === "rejected") throw run.reason;
 }
 
 /**

@@ -1,8 +1,9 @@
 /** Tokens and logits with lookup equal those without, to the bit. */
-import { assert } from "@std/assert";
-import type { GenerateOptions } from "../../mod.ts";
+import { assert, assertEquals } from "@std/assert";
+import type { GenerateOptions, LoadOptions } from "../../mod.ts";
+import { madeUp } from "../model/made_up.ts";
 import { Random, seeded } from "../random.ts";
-import { assertLossless, Fixture, FIXTURE_PAIRS, together } from "./comparison.ts";
+import { assertLossless, Fixture, FIXTURE_PAIRS } from "./comparison.ts";
 import { makeAnswer, makePrompt } from "./prompts.ts";
 
 /** Ways to find drafts. */
@@ -14,46 +15,189 @@ const LOOKUPS = DRAFTERS.flatMap((drafter) =>
 
 /** Prompts of a fixture whose answers are the model's own. */
 const PROMPTS = 100;
-/** Prompts whose answers are given, so that many drafts are accepted on any model. */
+/** Prompts of a fixture whose answers are given, so that many drafts are accepted on any model. */
 const REPLAYS = 8;
+/** Prompts of a fixture in each of the smaller tests. */
+const FEW = 4;
 
 /**
- * The length of the `i`-th answer in tokens. On SwiftShader, where a step takes 4 ms instead of 0.7, most are
- * shorter; there are as many.
+ * The length of the `i`-th answer in tokens: most are short, because a step on a software device takes 1 to 4 ms,
+ * and there are thousands of answers.
  */
 function answerLength(random: Random, i: number, { model }: Fixture): number {
-  if (i % 25 === 24) return 48;
-  return model.device.name.includes("SwiftShader") ? random.between(4, 8) : random.between(8, 32);
+  if (i % 25 === 24) return 40;
+  return model.device.name.includes("SwiftShader") ? random.between(3, 6) : random.between(4, 14);
 }
 
-for (const pair of FIXTURE_PAIRS) {
+const loaded = new Map<string, Promise<Fixture>>();
+
+/** A fixture as it is loaded by default; once for all tests, because that compiles for seconds. */
+function load(name: string): Promise<Fixture> {
+  const fixture = loaded.get(name) ?? Fixture.load(name);
+  loaded.set(name, fixture);
+  return fixture;
+}
+
+Deno.test.afterAll(async () => {
+  for (const fixture of loaded.values()) (await fixture)[Symbol.dispose]();
+});
+
+/** A test on two fixtures at once: while one waits for the CPU to poll, the other computes. */
+function testPair(
+  title: string,
+  pair: readonly string[],
+  test: (fixture: Fixture, random: Random) => Promise<void>,
+): void {
   Deno.test(
-    `${pair.join(" and ")}: ${PROMPTS} prompts are answered alike with 0, ${
-      DRAFTS.join(", ")
-    } drafts`,
+    `${pair.join(" and ")}: ${title}`,
     seeded(async ({ seed }) => {
-      await together(pair, async (name) => {
-        using fixture = await Fixture.load(name);
-        await testPrompts(fixture, new Random(seed));
-      });
+      const runs = await Promise.allSettled(
+        pair.map(async (name) => await test(await load(name), new Random(seed))),
+      );
+      for (const run of runs) if (run.status === "rejected") throw run.reason;
     }),
   );
 }
 
-async function testPrompts(fixture: Fixture, random: Random): Promise<void> {
+for (const pair of FIXTURE_PAIRS) {
+  testPair(
+    `${PROMPTS} prompts are answered alike with 0, ${DRAFTS.join(", ")} drafts`,
+    pair,
+    async (fixture, random) => {
+      const { vocabSize } = fixture.model.config;
+      const answers: (readonly number[])[] = [];
+      for (let i = 0; i < PROMPTS; i++) {
+        const prompt = makePrompt(random, i, vocabSize, answers);
+        const maxNewTokens = answerLength(random, i, fixture);
+        const options = { maxNewTokens, ignoreEos: true };
+        const { tokens } = await assertLossless(fixture, prompt, options, LOOKUPS);
+        assertEquals(tokens.length, maxNewTokens);
+        answers.push(tokens);
+      }
+      const { drafted, accepted } = fixture.tally;
+      console.log(`${fixture.name}: ${drafted} drafts, of which ${accepted} were right`);
+      assert(drafted > accepted, "these prompts do not test what they should");
+    },
+  );
+
+  testPair("given answers, most drafts of which are right", pair, async (fixture, random) => {
+    const { vocabSize } = fixture.model.config;
+    const before = fixture.tally.accepted;
+    for (let i = 0; i < REPLAYS; i++) {
+      const prompt = makePrompt(random, i, vocabSize);
+      const replay = makeAnswer(random, vocabSize, prompt, answerLength(random, i, fixture) + 10);
+      const options = { replay, ignoreEos: true };
+      const { tokens } = await assertLossless(fixture, prompt, options, LOOKUPS);
+      assertEquals(tokens, replay);
+    }
+    assert(fixture.tally.accepted > before, "these answers do not test what they should");
+  });
+
+  testPair("answers that end at one of several tokens, also within a draft", pair, testEnds);
+
+  testPair(
+    "any length of n-gram, any number of drafts and of submissions ahead",
+    pair,
+    async (fixture, random) => {
+      for (let i = 0; i < FEW; i++) {
+        const prompt = makePrompt(random, i, fixture.model.config.vocabSize);
+        const options = { maxNewTokens: answerLength(random, i, fixture), ignoreEos: true };
+        const lookups = [1, 2, 3, 4].map((submissionsAhead) => ({
+          ...random.pick(DRAFTERS),
+          submissionsAhead,
+          maxMatchingNgramSize: random.between(1, 5),
+          promptLookupNumTokens: random.between(1, 31),
+        }));
+        await assertLossless(fixture, prompt, options, lookups);
+      }
+    },
+  );
+
+  testPair("sampled answers, by their seeds", pair, async (fixture, random) => {
+    for (let i = 0; i < FEW; i++) {
+      const prompt = makePrompt(random, i, fixture.model.config.vocabSize);
+      const options: GenerateOptions = {
+        maxNewTokens: answerLength(random, i, fixture),
+        ignoreEos: true,
+        seed: random.below(2 ** 32),
+        temperature: random.pick([0.1, 0.4, 1]),
+        topK: random.pick([0, 0, 5]),
+        topP: random.pick([1, 0.9]),
+        minP: random.pick([0, 0.05]),
+        repetitionPenalty: random.pick([1, 1, 1.3]),
+      };
+      await assertLossless(fixture, prompt, options, LOOKUPS);
+    }
+  });
+}
+
+/** What the model says itself, cut at a token of it, and given answers that end within a copied span. */
+async function testEnds(fixture: Fixture, random: Random): Promise<void> {
   const { vocabSize } = fixture.model.config;
-  const answers: (readonly number[])[] = [];
-  for (let i = 0; i < PROMPTS; i++) {
-    const prompt = makePrompt(random, i, vocabSize, answers);
+  for (let i = 0; i < FEW; i++) {
+    const prompt = makePrompt(random, i, vocabSize);
+    const maxNewTokens = answerLength(random, i, fixture) + 10;
+    const replay = makeAnswer(random, vocabSize, prompt, maxNewTokens);
+    const options = i % 2 === 0 ? { replay } : { maxNewTokens };
+    const whole = await assertLossless(fixture, prompt, { ...options, ignoreEos: true }, []);
+    const end = whole.tokens[random.below(maxNewTokens)]!;
+    fixture.eos.splice(0, Infinity, random.below(vocabSize), end, random.below(vocabSize));
+    const { tokens, stopReason } = await assertLossless(fixture, prompt, options, LOOKUPS);
+    const length = 1 + whole.tokens.findIndex((token) => fixture.eos.includes(token));
+    assertEquals({ tokens, stopReason }, {
+      tokens: whole.tokens.slice(0, length),
+      stopReason: "eos",
+    });
+  }
+}
+
+const variants: [name: string, options: LoadOptions][] = [
+  ["tiny-gqa-bf16", { kvCache: "f32" }],
+  ["window-f32", { kvCache: "f32", device: { subgroups: false } }],
+  ["headdim-f16", { device: { subgroups: false } }],
+  ["tied-bf16", { device: { subgroups: false } }],
+];
+
+for (const [name, options] of variants) {
+  Deno.test(
+    `${name} loaded with ${JSON.stringify(options)}`,
+    seeded(async (random) => {
+      using fixture = await Fixture.load(name, options);
+      await testFew(fixture, random);
+    }),
+  );
+}
+
+Deno.test(
+  "a model whose every matrix is cut into parts answers as the same model in one piece",
+  seeded(async (random) => {
+    const source = madeUp({
+      vocab_size: 500,
+      hidden_size: 256,
+      intermediate_size: 300,
+      num_hidden_layers: 2,
+      num_attention_heads: 8,
+      num_key_value_heads: 2,
+    }, "F32");
+    const context = 100;
+    const seed = random.below(2 ** 32);
+    const answers: unknown[] = [];
+    for (const device of [{}, { maxBindingBytes: 263_000 }]) {
+      using fixture = await Fixture.of("made up", source, { context, device });
+      answers.push(await testFew(fixture, new Random(seed)));
+    }
+    assertEquals(answers[1], answers[0]);
+  }),
+);
+
+/** A few prompts of at most 50 tokens. */
+async function testFew(fixture: Fixture, random: Random): Promise<unknown[]> {
+  const answers = [];
+  for (let i = 0; i < FEW; i++) {
+    const prompt = makePrompt(random, i, fixture.model.config.vocabSize);
     const options = { maxNewTokens: answerLength(random, i, fixture), ignoreEos: true };
-    answers.push((await assertLossless(fixture, prompt, options, LOOKUPS)).tokens);
+    const { tokens, logitsDigest } = await assertLossless(fixture, prompt, options, LOOKUPS);
+    answers.push({ tokens, logitsDigest });
   }
-  for (let i = 0; i < REPLAYS; i++) {
-    const prompt = makePrompt(random, i, vocabSize, answers);
-    const replay = makeAnswer(random, vocabSize, prompt, answerLength(random, i, fixture));
-    await assertLossless(fixture, prompt, { replay, ignoreEos: random.chance(0.5) }, LOOKUPS);
-  }
-  const { drafted, accepted } = fixture.tally;
-  console.log(`${fixture.name}: ${drafted} drafts, of which ${accepted} were right`);
-  assert(accepted > 0 && accepted < drafted, "these prompts do not test what they should");
+  return answers;
 }
