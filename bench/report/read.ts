@@ -1,0 +1,78 @@
+/**
+ * Reads the results that the report draws: those of engines (bench/result.ts) and those that
+ * `bench/replay.ts --json` computes without weights.
+ *
+ * @module
+ */
+import { DittoError } from "../../kernels/errors.ts";
+import type { EndToEndResult } from "../result.ts";
+
+/** What `bench/replay.ts --json` prints: a drafter's score on recorded answers, computed without weights. */
+export interface Simulation {
+  readonly kind: "simulation";
+  readonly drafter: string;
+  readonly numDraft: number;
+  readonly rowCost: number;
+  readonly answers: readonly {
+    readonly task: string;
+    readonly category: string | null;
+    readonly tokens: number;
+    readonly passes: number;
+    readonly speed: number;
+  }[];
+}
+
+/** A result and the file it came from. */
+export interface ResultFile {
+  readonly name: string;
+  readonly result: EndToEndResult | Simulation;
+}
+
+/**
+ * Reads result files.
+ *
+ * @param paths Files, and directories whose `.json` files are read.
+ * @returns The results by file name.
+ * @throws {DittoError} If a file is not there or holds something else, or there is none.
+ */
+export async function readResults(paths: readonly string[]): Promise<ResultFile[]> {
+  const files: string[] = [];
+  for (const path of paths) {
+    const stat = await reading(path, () => Deno.stat(path));
+    if (!stat.isDirectory) files.push(path);
+    else {
+      for await (const { name } of Deno.readDir(path)) {
+        if (name.endsWith(".json")) files.push(`${path}/${name}`);
+      }
+    }
+  }
+  if (files.length === 0) throw new DittoError(`There are no results in ${paths.join(", ")}.`);
+  const results = await Promise.all(files.map(readResult));
+  return results.sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+async function readResult(path: string): Promise<ResultFile> {
+  const text = await reading(path, () => Deno.readTextFile(path));
+  let result: unknown;
+  try {
+    result = JSON.parse(text);
+  } catch {
+    throw new DittoError(`${path} is not JSON, as results are.`);
+  }
+  const { kind } = Object(result) as { kind?: unknown };
+  if (kind !== "end-to-end" && kind !== "simulation") {
+    throw new DittoError(
+      `${path} is no result: its "kind" is neither "end-to-end" nor "simulation".`,
+    );
+  }
+  const name = path.replace(/.*[/\\]/, "").replace(/\.json$/, "");
+  return { name, result: result as EndToEndResult | Simulation };
+}
+
+async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw new DittoError(`${path} cannot be read: ${(error as Error).message}.`);
+  }
+}
