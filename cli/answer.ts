@@ -3,12 +3,20 @@
  *
  * @module
  */
-import { type GenerationResult, type LanguageModel, listDevices, loadModel } from "../mod.ts";
+import {
+  type GenerationResult,
+  type LanguageModel,
+  listDevices,
+  loadModel,
+  type Piece,
+} from "../mod.ts";
 import { chooseModel } from "./choose_model.ts";
 import { slowDriverNote } from "./devices.ts";
 import { jsonReport, summary } from "./figures.ts";
 import { Interrupt } from "./interrupt.ts";
 import type { Options } from "./options.ts";
+import { PageFile } from "./page/file.ts";
+import { pageHtml } from "./page/page.ts";
 import { ProgressBar } from "./progress_bar.ts";
 import { readPrompt } from "./prompt.ts";
 import { paint, print, tame, tell } from "./terminal.ts";
@@ -19,34 +27,47 @@ export async function answer(options: Options): Promise<void> {
   const note = async (text: string | null) => {
     if (text !== null && !quiet) await tell(`${text}\n`);
   };
-  const { directory, note: choice } = await chooseModel(options.model);
+  const { directory, name, note: choice } = await chooseModel(options.model);
   await note(choice);
   await note(await slowDriverNote());
   for (const each of options.notes) await note(each);
   if (options.prompt.kind === "stdin" && Deno.stdin.isTerminal()) {
     await note("Type the prompt and end it with Ctrl-D.");
   }
-  const text = await readPrompt(options.prompt);
+  const prompt = await readPrompt(options.prompt);
+  using page = options.html === null ? null : new PageFile(options.html);
 
   using interrupt = new Interrupt();
   using model = await interrupt.orNull(load(directory, options));
   if (model === null) return await reportNothing(options);
-  const prompt = options.chat ? [{ role: "user", content: text as string }] : text;
-  const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
-  if (!json) {
-    const decorate = decorator(options.color);
-    let last = "\n";
-    for await (const { text, tokens, pass } of generation) {
-      const shown = model.hasTokenizer ? text : tokens.map((token) => `${token} `).join("");
-      if (shown === "") continue;
-      await print(decorate(shown, pass));
-      last = shown.at(-1)!;
-    }
-    if (last !== "\n") await print("\n");
+  const ids = Array.isArray(prompt)
+    ? prompt
+    : model.tokenize(options.chat ? [{ role: "user", content: prompt }] : prompt);
+  const generation = model.generate(ids, { ...options.generate, signal: interrupt.signal });
+  const decorate = decorator(options.color);
+  const pieces: Piece[] = [];
+  let last = "\n";
+  for await (const piece of generation) {
+    pieces.push(piece);
+    const shown = model.hasTokenizer ? piece.text : idsText(piece.tokens).join("");
+    if (json || shown === "") continue;
+    await print(decorate(shown, piece.pass));
+    last = shown.at(-1)!;
   }
+  if (last !== "\n") await print("\n");
   const result = await generation.result();
   if (json) await print(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
   await note(summary(result));
+  if (page === null) return;
+  const tokens = [...ids, ...result.tokens];
+  const texts = model.hasTokenizer ? model.tokenTexts(tokens) : idsText(tokens);
+  page.write(pageHtml({ texts, tokens, pieces, result, model: name, device: model.device.name }));
+  await note(`The page is in ${options.html}.`);
+}
+
+/** Token ids as they are shown where there is no tokenizer. */
+function idsText(tokens: readonly number[]): string[] {
+  return tokens.map((token) => `${token} `);
 }
 
 async function load(directory: string | URL, options: Options): Promise<LanguageModel> {

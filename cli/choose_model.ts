@@ -21,16 +21,17 @@ export async function hasModelInTheBox(): Promise<boolean> {
  * The directory to load.
  *
  * @param named What --model says.
- * @returns It, and a sentence about the choice if it was not the user's.
+ * @returns It, its name for people, and a sentence about the choice if it was not the user's.
  * @throws {UsageError} If none is named and there is none in the box.
  */
 export async function chooseModel(
   named: string | null,
-): Promise<{ directory: string | URL; note: string | null }> {
-  if (named !== null) return { directory: named, note: null };
+): Promise<{ directory: string | URL; name: string; note: string | null }> {
+  if (named !== null) return { directory: named, name: named, note: null };
   if (await hasModelInTheBox()) {
-    const note = "No --model was given: this is the model in the box, demo/ditto-tiny.";
-    return { directory: MODEL_IN_THE_BOX, note };
+    const name = "demo/ditto-tiny";
+    const note = `No --model was given: this is the model in the box, ${name}.`;
+    return { directory: MODEL_IN_THE_BOX, name, note };
   }
   throw new UsageError(
     "No --model was given, and there is no model in the box (demo/ditto-tiny/model.safetensors). Give " +

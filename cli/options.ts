@@ -34,6 +34,8 @@ export interface Options {
   readonly quiet: boolean;
   /** Whether to print a JSON object. */
   readonly json: boolean;
+  /** Where to write a page, if it is asked for. */
+  readonly html: string | null;
   /** Things that were asked for and will do nothing, as sentences. */
   readonly notes: readonly string[];
 }
@@ -79,6 +81,7 @@ export function parseOptions(args: readonly string[]): Options {
     color: given.has("color") ? true : given.has("no-color") ? false : null,
     quiet: given.has("quiet"),
     json: given.has("json"),
+    html: given.get("html")?.at(-1) ?? null,
     notes: notesOn(given),
   };
 }

@@ -24,6 +24,7 @@ Deno.test("parseOptions() asks for nothing that was not asked for", () => {
     color: null,
     quiet: false,
     json: false,
+    html: null,
     notes: [],
   });
 });
@@ -32,7 +33,7 @@ Deno.test("parseOptions() hands every option to the place where it counts", () =
   const line = "--model some_dir --prompt=--a_b --chat --context 900 --kv-cache f32 " +
     "--max-new-tokens 12 --num-draft 31 --max-ngram 15 --ignore-eos --temperature 0.7 --top-k 40 " +
     "--top-p 0.9 --min-p .05 --repetition-penalty 1.1 --seed 4294967295 --stop a --stop=-b " +
-    "--color --quiet --json --logits-digest";
+    "--color --quiet --json --logits-digest --html a.html";
   assertEquals(parseOptions(words(line)), {
     action: "decode",
     model: "some dir",
@@ -56,6 +57,7 @@ Deno.test("parseOptions() hands every option to the place where it counts", () =
     color: true,
     quiet: true,
     json: true,
+    html: "a.html",
     notes: [],
   });
 });

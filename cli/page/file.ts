@@ -1,0 +1,49 @@
+/**
+ * The file of a page.
+ *
+ * @module
+ */
+import { DittoError } from "../../mod.ts";
+import { describeFileError } from "../file_error.ts";
+
+/** A file that is open for a page, so that it is known before an answer is made whether it can be written. */
+export class PageFile implements Disposable {
+  #path: string;
+  #file: Deno.FsFile;
+
+  /**
+   * Opens or makes the file; what it holds stays until the page is written.
+   *
+   * @throws {DittoError} If that cannot be done.
+   */
+  constructor(path: string) {
+    this.#path = path;
+    this.#file = this.#or(() => Deno.openSync(path, { write: true, create: true }));
+  }
+
+  /**
+   * Puts the page into the file, in place of what it held.
+   *
+   * @throws {DittoError} If that cannot be done.
+   */
+  write(html: string): void {
+    this.#or(() => {
+      this.#file.truncateSync(0);
+      const bytes = new TextEncoder().encode(html);
+      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    });
+  }
+
+  /** Closes the file. */
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+
+  #or<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      throw new DittoError(`Cannot write ${this.#path}: ${describeFileError(cause)}.`, { cause });
+    }
+  }
+}
