@@ -15,13 +15,16 @@ import {
 } from "../../decode/tree.ts";
 import type { RecordedAnswer } from "./answers.ts";
 
+/** The drafter takes costs below 64 × 1024; from here on no draft pays. */
+const MAX_COST = 65535;
+
 /** Drafts the rows of one pass after another for one answer. */
 export type Drafter = (tokens: Uint32Array, limit: number) => readonly Row[];
 
 /** The drafters by name; each call gives one for one answer, with nothing learned yet. */
-export const DRAFTERS: {
-  readonly [name: string]: (numDraft: number, rowCosts: readonly number[]) => Drafter;
-} = {
+export const DRAFTERS: Readonly<
+  Record<"original" | "tree", (numDraft: number, rowCosts: readonly number[]) => Drafter>
+> = {
   original: (promptLookupNumTokens) => (tokens, limit) => {
     const drafts = lookup(tokens, { promptLookupNumTokens })?.tokens ?? [];
     return chain(tokens.at(-1)!, drafts.slice(0, limit - tokens.length - 1));
@@ -39,7 +42,7 @@ export function treeDrafter(
   { rowCosts, ...options }: TreeOptions & { readonly rowCosts: readonly number[] },
   onState?: (state: DrafterState, tokens: Uint32Array) => void,
 ): Drafter {
-  const costs = rowCosts.map((cost) => Math.round(cost * 1024));
+  const costs = rowCosts.map((cost) => Math.min(Math.round(cost * 1024), MAX_COST));
   let state = INITIAL_STATE;
   return (tokens, limit) => {
     const draft = draftTree(tokens, state, { ...options, rowCosts: costs, limit });
@@ -94,9 +97,10 @@ export interface TaskFigures {
   readonly speed: { readonly total: number; readonly mean: number; readonly min: number };
 }
 
-/** Sums up the scores of a task's answers. Answers of one token, which need no pass, do not count. */
-export function figures(scores: readonly Score[]): TaskFigures {
+/** Sums up the scores of a task's answers; null if none of them needed a pass, being one token long. */
+export function figures(scores: readonly Score[]): TaskFigures | null {
   const counted = scores.filter(({ passes }) => passes > 0);
+  if (counted.length === 0) return null;
   const sum = (value: (score: Score) => number) =>
     counted.reduce((total, score) => total + value(score), 0);
   const tokens = sum((score) => score.tokens);
@@ -116,17 +120,19 @@ export function figures(scores: readonly Score[]): TaskFigures {
   };
 }
 
-/** Replays all answers and gives the figures of each task, in the order in which tasks first come. */
+/**
+ * Replays all answers and gives the figures of each task that needed a pass, in the order in which tasks first
+ * come.
+ */
 export function scoreTasks(
   answers: readonly RecordedAnswer[],
   makeDrafter: () => Drafter,
   rowCosts: readonly number[],
 ): Record<string, TaskFigures> {
-  const tasks = Map.groupBy(answers, ({ task }) => task);
-  return Object.fromEntries(
-    [...tasks].map(([task, some]) => [
-      task,
-      figures(some.map((answer) => replay(answer, makeDrafter(), rowCosts))),
-    ]),
-  );
+  const tasks: Record<string, TaskFigures> = {};
+  for (const [task, some] of Map.groupBy(answers, (answer) => answer.task)) {
+    const sum = figures(some.map((answer) => replay(answer, makeDrafter(), rowCosts)));
+    if (sum) tasks[task] = sum;
+  }
+  return tasks;
 }
