@@ -26,12 +26,13 @@ import {
   seenTokens,
 } from "./sampling.ts";
 import {
+  generationBuffers,
   initialState,
+  MAX_EOS,
   parseResults,
   type PassResult,
   RESULT_BYTES,
   RING,
-  STATE_BYTES,
 } from "./state.ts";
 
 /** Steps of one submission at most. */
@@ -42,8 +43,6 @@ const MAX_BATCH_MS = 1000;
 const MAX_CAPTURE_BYTES = 64 << 20;
 /** Tokens of the text in which the cost of a pass is measured. */
 const MEASURED_LENGTH = 512;
-/** End-of-sequence tokens at most. */
-const MAX_EOS = 63;
 
 /** What a generation is to do. */
 export interface EngineOptions {
@@ -109,20 +108,21 @@ export class Engine {
   ) {
     const slices = Math.ceil(vocabSize / SLICE);
     const { rows, logits } = forward;
-    const best = gpu.buffer("best of each slice", MAX_ROWS * slices * 8);
-    const sources = gpu.buffer("sources of the drafts", MAX_ROWS * 8);
+    const bytes = generationBuffers(vocabSize, context);
+    const best = gpu.buffer("best of each slice", bytes.best);
+    const sources = gpu.buffer("sources of the drafts", bytes.sources);
     this.#gpu = gpu;
     this.#compiler = compiler;
     this.#forward = forward;
     this.#vocabSize = vocabSize;
     this.#context = context;
-    this.#state = gpu.buffer("state", STATE_BYTES);
-    this.#tokens = gpu.buffer("tokens", context * 4);
-    this.#eos = gpu.buffer("end-of-sequence tokens", (1 + MAX_EOS) * 4);
+    this.#state = gpu.buffer("state", bytes.state);
+    this.#tokens = gpu.buffer("tokens", bytes.tokens);
+    this.#eos = gpu.buffer("end-of-sequence tokens", bytes.ends);
     this.#options = gpu.uniform("draft options", [0, 0]);
-    this.#results = gpu.buffer("results", RING * RESULT_BYTES);
-    this.#seen = gpu.buffer("tokens seen", Math.ceil(vocabSize / 32) * 4);
-    this.#recorded = gpu.buffer("recorded answer", (context + 1 + MAX_ROWS) * 4);
+    this.#results = gpu.buffer("results", bytes.results);
+    this.#seen = gpu.buffer("tokens seen", bytes.seen);
+    this.#recorded = gpu.buffer("recorded answer", bytes.recorded);
     this.#sampling = gpu.uniform("sampling options", new Array(SAMPLING_BYTES / 4).fill(0));
     const bound = (kernel: Kernel, ...buffers: GPUBuffer[]) => ({
       kernel,

@@ -23,6 +23,7 @@ import { type GenerateOptions, Generation } from "./generation.ts";
 import { rememberedRowCosts } from "./row_cost_cache.ts";
 import { UNMEASURED_ROW_COSTS } from "./row_costs.ts";
 import { GREEDY, type SamplingOptions } from "./sampling.ts";
+import { generationBuffers } from "./state.ts";
 
 /** How to load a model. */
 export interface LoadOptions {
@@ -158,7 +159,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         batchesAhead: integer(options, "submissionsAhead", 2, 1, 8),
         eos: options.ignoreEos ? [] : this.config.eosTokenIds,
         sampling: this.#sampling(options),
-        ...(replay && { replay: [...ids, ...replay] }),
+        ...(replay && { replay: [...ids, ...replay.slice(0, room)] }),
         logits: options.logitsDigest ?? false,
         ...(options.signal && { signal: options.signal }),
       },
@@ -267,7 +268,14 @@ export async function loadFrom(
       Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
     );
     const d = dimensions(config, context, options.kvCache ?? "f16");
-    const memory = checkMemory(config, layout, d, gpu.info, availableBytes(gpu.info));
+    const memory = checkMemory(
+      config,
+      layout,
+      d,
+      gpu.info,
+      generationBuffers(config.vocabSize, context),
+      availableBytes(gpu.info),
+    );
     gpu.device.pushErrorScope("out-of-memory");
     const weights = await loadWeights(gpu, source, layout, options.onProgress);
     const compiler = new Compiler(gpu);

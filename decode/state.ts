@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { MAX_ROWS } from "../kernels/stages.ts";
+import { MAX_ROWS, SLICE } from "../kernels/stages.ts";
 
 /** Steps whose results are kept until the CPU has copied them. */
 export const RING = 64;
@@ -37,6 +37,23 @@ export const STATE_BYTES = 4 * 4;
 const RESULT_WORDS = 5 + MAX_ROWS;
 /** Bytes of a `Result`. */
 export const RESULT_BYTES = RESULT_WORDS * 4;
+
+/** End-of-sequence tokens at most. */
+export const MAX_EOS = 63;
+
+/** Bytes of the buffers that a generation needs besides the forward pass's. */
+export function generationBuffers(vocabSize: number, context: number) {
+  return {
+    state: STATE_BYTES,
+    tokens: context * 4,
+    best: MAX_ROWS * Math.ceil(vocabSize / SLICE) * 8,
+    sources: MAX_ROWS * 8,
+    ends: (1 + MAX_EOS) * 4,
+    results: RING * RESULT_BYTES,
+    seen: Math.ceil(vocabSize / 32) * 4,
+    recorded: (context + 1 + MAX_ROWS) * 4,
+  } as const;
+}
 
 /** `State` at the start of a generation, or after it. */
 export function initialState(

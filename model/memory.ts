@@ -124,8 +124,9 @@ export interface MemoryNeed {
 }
 
 /**
- * Adds up what a model needs and checks it against the device.
+ * Adds up what a model needs and checks it against the device. Uniforms, of 64 bytes at most, do not count.
  *
+ * @param generation Bytes of the buffers that decoding needs besides, by their names.
  * @param availableBytes Memory the device can still give, where that is known.
  * @throws {DittoError} If one buffer is larger than the device allows, or all together are larger than
  * its memory.
@@ -135,6 +136,7 @@ export function checkMemory(
   layout: WeightLayout,
   d: Dimensions,
   device: DeviceInfo,
+  generation: Readonly<Record<string, number>>,
   availableBytes = Infinity,
 ): MemoryNeed {
   const limit = Math.min(device.maxBindingBytes, device.maxBufferBytes);
@@ -161,7 +163,7 @@ export function checkMemory(
   const smaller = `ask for a context below ${d.context} tokens`;
   const cache = need("one layer's KV cache", cacheBytes(config, d), smaller) * layers.length;
   let spaces = 0;
-  for (const [name, bytes] of Object.entries(workspaces(config, d))) {
+  for (const [name, bytes] of Object.entries({ ...workspaces(config, d), ...generation })) {
     spaces += need(`the workspace "${name}"`, bytes, smaller);
   }
   const total = weights + cache + spaces;

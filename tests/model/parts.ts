@@ -4,6 +4,7 @@
  * @module
  */
 import { Engine, type EngineOptions, type Pass } from "../../decode/engine.ts";
+import { generationBuffers } from "../../decode/state.ts";
 import { type Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
 import { type CacheType, Compiler } from "../../kernels/stages.ts";
 import { Forward } from "../../model/forward.ts";
@@ -43,7 +44,8 @@ export class Parts implements Disposable {
         gpu.info.maxBindingBytes,
       );
       const d = dimensions(config, options.context, options.cache ?? "f16");
-      const memory = checkMemory(config, layout, d, gpu.info);
+      const others = generationBuffers(config.vocabSize, options.context);
+      const memory = checkMemory(config, layout, d, gpu.info, others);
       const weights = await loadWeights(gpu, source, layout);
       const compiler = new Compiler(gpu);
       const forward = new Forward(gpu, compiler, config, weights, d);
