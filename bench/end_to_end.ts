@@ -13,6 +13,7 @@ import { DittoError } from "../kernels/errors.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
 import { count, runMain } from "./arguments.ts";
+import { chosenAnswers } from "./chosen_answers.ts";
 import { copyBandwidth } from "./copy_bandwidth.ts";
 import {
   measurePlain,
@@ -149,19 +150,6 @@ async function main(): Promise<void> {
   }
   if (path) say(`Written to ${path}.`);
   if (flags.json) console.log(JSON.stringify(result));
-}
-
-/** The first answers of each task, or of one. */
-function chosenAnswers(
-  answers: readonly RecordedAnswer[],
-  task: string | undefined,
-  perTask = Infinity,
-): RecordedAnswer[] {
-  const tasks = Map.groupBy(answers, (answer) => answer.task);
-  if (task === undefined) return [...tasks.values()].flatMap((of) => of.slice(0, perTask));
-  const found = tasks.get(task);
-  if (found) return found.slice(0, perTask);
-  throw new DittoError(`There is no task "${task}": there are ${[...tasks.keys()].join(", ")}.`);
 }
 
 /** What the device can do, and the work of a pass and of a prompt's token. */
