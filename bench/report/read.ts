@@ -9,17 +9,27 @@ import type { EndToEndResult } from "../result.ts";
 
 /** What `bench/replay.ts --json` prints: a drafter's score on recorded answers, computed without weights. */
 export interface Simulation {
-  readonly kind: "simulation";
-  readonly drafter: string;
-  readonly numDraft: number;
-  readonly rowCost: number;
-  readonly answers: readonly {
+  readonly kind?: "simulation";
+  readonly drafter?: string;
+  readonly numDraft?: number;
+  /** A pass of r rows is taken to cost 1 + rowCost · (r − 1) plain passes. */
+  readonly rowCost?: number;
+  readonly tasks: Readonly<Record<string, SimulatedTask>>;
+  /** The single answers. */
+  readonly answers?: readonly {
     readonly task: string;
     readonly category: string | null;
     readonly tokens: number;
     readonly passes: number;
     readonly speed: number;
   }[];
+}
+
+/** What a drafter comes to on a task's answers: all together, mean, and the least. */
+export interface SimulatedTask {
+  readonly tokensPerPass: { readonly total: number; readonly mean: number };
+  readonly rowsPerPass: number;
+  readonly speed: { readonly total: number; readonly mean: number; readonly min: number };
 }
 
 /** A result and the file it came from. */
@@ -59,10 +69,11 @@ async function readResult(path: string): Promise<ResultFile> {
   } catch {
     throw new DittoError(`${path} is not JSON, as results are.`);
   }
-  const { kind } = Object(result) as { kind?: unknown };
-  if (kind !== "end-to-end" && kind !== "simulation") {
+  const { kind, tasks } = Object(result) as { kind?: unknown; tasks?: unknown };
+  const isSimulation = typeof tasks === "object" && (kind ?? "simulation") === "simulation";
+  if (kind !== "end-to-end" && !isSimulation) {
     throw new DittoError(
-      `${path} is no result: its "kind" is neither "end-to-end" nor "simulation".`,
+      `${path} is no result of bench/end_to_end.ts, bench/peers/ or bench/replay.ts.`,
     );
   }
   const name = path.replace(/.*[/\\]/, "").replace(/\.json$/, "");

@@ -4,44 +4,31 @@
  *
  * @module
  */
-import { type EndToEndResult, mean } from "../result.ts";
+import type { EndToEndResult } from "../result.ts";
 import { barPlot, linePlot } from "./other_plots.ts";
 import type { ResultFile, Simulation } from "./read.ts";
 import { short } from "./scale.ts";
-import { stripPlot } from "./strip_plot.ts";
+import { answerPlots } from "./answer_plots.ts";
 import { figure, section, table } from "./blocks.ts";
 import { color, type Markup } from "./svg.ts";
-
-/** One answer with lookup, whatever it was measured or computed by. */
-interface Answer {
-  readonly task: string;
-  readonly category: string | null;
-  readonly tokens: number;
-  readonly passes: number | null;
-  /** What it costs without lookup, and with it, in the same unit. */
-  readonly plain: number;
-  readonly lookup: number;
-}
-
-/** Answers that are drawn in one colour. */
-interface Series {
-  readonly name: string;
-  readonly answers: readonly Answer[];
-}
 
 /** Everything there is to show, a section for each group of results that can be compared. */
 export function sections(files: readonly ResultFile[]): Markup {
   const engines = files.flatMap(({ result }) => result.kind === "end-to-end" ? [result] : [])
     .sort((a, b) => Number(b.engine === "Ditto") - Number(a.engine === "Ditto"));
-  const simulations = files.flatMap(({ result }) => result.kind === "simulation" ? [result] : []);
+  const simulations = files.flatMap(({ name, result }) =>
+    result.kind === "end-to-end" ? [] : [{ name, result }]
+  );
   const machines = Map.groupBy(
     engines,
     ({ device, shape, layers }) => `${shape}, ${layers} layers, on ${device}`,
   );
-  const costs = Map.groupBy(simulations, ({ rowCost }) => rowCost);
+  const costs = Map.groupBy(simulations, ({ result }) => result.rowCost ?? null);
   return [
     ...[...machines].map(([title, results]) => engineSection(title, results)),
-    ...[...costs].toSorted(([a], [b]) => a - b).map(([cost, of]) => simulationSection(cost, of)),
+    ...[...costs].toSorted(([a], [b]) => (a ?? -1) - (b ?? -1)).map(([cost, of]) =>
+      simulationSection(cost, of)
+    ),
   ].join("");
 }
 
@@ -77,90 +64,47 @@ function engineSection(title: string, results: readonly EndToEndResult[]): Marku
   );
 }
 
-function simulationSection(rowCost: number, results: readonly Simulation[]): Markup {
-  const names = distinct(results.map(({ drafter, numDraft }) => `${drafter}, ${numDraft} drafts`));
-  const series = results.map(({ answers }, i) => ({
-    name: names[i]!,
-    answers: answers.map((a) => ({ ...a, plain: a.tokens, lookup: a.tokens / a.speed })),
-  }));
-  return section(
-    `Drafters on recorded answers, row cost ${rowCost}`,
-    `Computed from recorded answers, without weights and without a clock: a pass of r rows is taken to cost ` +
-      `1 + ${rowCost} · (r − 1) plain passes.`,
-  )(...answerPlots(series, "times plain, computed"));
-}
-
-/** Speed, tokens per pass, and both turns of MT-bench by category. */
-function answerPlots(series: readonly Series[], axis: string): Markup[] {
-  if (series.length === 0) return [];
-  const names = series.map(({ name }) => name);
-  const tasks = keys(series, ({ task }) => task);
-  const of = (name: string) => series.find((one) => one.name === name)!.answers;
-  const strips = (
-    title: string,
-    axis: string,
-    ratio: (answer: Answer) => Ratio | null,
-    groups: readonly string[],
-    isIn: (answer: Answer, group: string) => boolean,
-  ) => {
-    const ratios = (name: string, group: string) =>
-      of(name).filter((answer) => isIn(answer, group)).flatMap((answer) => {
-        const found = ratio(answer);
-        return found ? [{ answer, ...found, value: found.all / found.per }] : [];
-      });
-    const isWide = groups.length > 5;
-    const rows = names.map((name) => [
-      name,
-      ...groups.map((group) => {
-        const found = ratios(name, group);
-        if (found.length === 0) return null;
-        const [all, per] = [sum(found.map(({ all }) => all)), sum(found.map(({ per }) => per))];
-        const values = found.map(({ value }) => value);
-        const figures = [mean(values), Math.min(...values)];
-        return (isWide ? figures : [all / per, ...figures]).map(short).join(" · ");
-      }),
-    ]);
-    const dots = (group: string, name: string) =>
-      ratios(name, group).map(({ answer, value }) => ({ value, title: describe(answer, value) }));
-    return figure(
-      title,
-      stripPlot({ title, axis, groups, series: names, dots }),
-      table([`${isWide ? "" : "all together · "}mean · least`, ...groups], rows),
-    );
-  };
-  const speed = ({ plain, lookup }: Answer) => ({ all: plain, per: lookup });
-  const perPass = ({ tokens, passes }: Answer) => passes ? { all: tokens, per: passes } : null;
-  const isTask = (answer: Answer, task: string) => answer.task === task;
-  const turns = tasks.filter((task) =>
-    series.some(({ answers }) => answers.some((a) => a.task === task && a.category))
-  );
-  return [
-    strips("Speed-up by task", axis, speed, tasks, isTask),
-    strips("Tokens per pass", "tokens a pass", perPass, tasks, isTask),
-    ...turns.map((turn) =>
-      strips(
-        `Speed-up by category: ${turn}`,
-        axis,
-        speed,
-        keys(series, (answer) => answer.task === turn ? answer.category : null),
-        (answer, category) => answer.task === turn && answer.category === category,
-      )
+function simulationSection(
+  rowCost: number | null,
+  simulations: readonly { name: string; result: Simulation }[],
+): Markup {
+  const names = distinct(
+    simulations.map(({ name, result: { drafter, numDraft } }) =>
+      drafter ? `${drafter}, ${numDraft} drafts` : name
     ),
-  ];
-}
-
-/** A quotient, kept apart so that those of several answers can be put together. */
-interface Ratio {
-  readonly all: number;
-  readonly per: number;
-}
-
-function describe({ task, category, tokens }: Answer, value: number): string {
-  return `${task}${category ? ` (${category})` : ""}, ${tokens} tokens: ${short(value)}`;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+  );
+  const results = simulations.map(({ result }) => result);
+  const series = results.flatMap(({ answers }, i) =>
+    answers
+      ? [{
+        name: names[i]!,
+        answers: answers.map((a) => ({ ...a, plain: a.tokens, lookup: a.tokens / a.speed })),
+      }]
+      : []
+  );
+  const tasks = [...new Set(results.flatMap(({ tasks }) => Object.keys(tasks)))];
+  return section(
+    `Drafters on recorded answers${rowCost === null ? "" : `, row cost ${rowCost}`}`,
+    `A simulation: computed from recorded answers, without weights and without a clock; a pass of r rows is ` +
+      `taken to cost 1 + ${rowCost ?? "C"} · (r − 1) plain passes.`,
+  )(
+    figure(
+      "Drafters by task",
+      table(
+        ["tokens a pass · rows a pass · speed", ...tasks],
+        results.map((result, i) => [
+          names[i]!,
+          ...tasks.map((task) => {
+            const found = result.tasks[task];
+            if (!found) return null;
+            const { tokensPerPass, rowsPerPass, speed } = found;
+            return [tokensPerPass.total, rowsPerPass, speed.total].map(short).join(" · ");
+          }),
+        ]),
+      ),
+    ),
+    ...answerPlots(series, "times plain, computed"),
+  );
 }
 
 /** Engines side by side: tokens a second of replayed answers, plain and with lookup. */
@@ -231,12 +175,6 @@ function rowCosts(results: readonly EndToEndResult[], names: readonly string[]):
   if (series.length === 0) return "";
   const title = "Cost of a pass by its rows";
   return figure(title, linePlot({ title, axis: "of one row's", across: "rows", series }));
-}
-
-/** Values that answers have, in the order in which they come. */
-function keys(series: readonly Series[], of: (answer: Answer) => string | null): string[] {
-  const all = series.flatMap(({ answers }) => answers.map(of));
-  return [...new Set(all.filter((key) => key !== null))];
 }
 
 /** Names with a number behind those that come again. */

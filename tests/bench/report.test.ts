@@ -63,6 +63,13 @@ function simulation(answers: readonly ReplayedAnswer[]): Simulation {
     drafter: "tree",
     numDraft: 31,
     rowCost: 0.03,
+    tasks: {
+      cnn_dm: {
+        tokensPerPass: { total: 2.97, mean: 3.68 },
+        rowsPerPass: 13.31,
+        speed: { total: 2.15, mean: 2.6, min: 1.15 },
+      },
+    },
     answers: answers.map(({ task, category, tokens, passes, plainMs, lookupMs }) => ({
       task,
       category,
@@ -101,8 +108,17 @@ Deno.test(
     assert(!/NaN|Infinity|undefined|null/.test(html), "something was not measured but drawn");
     assert(html.includes("1 &lt; 2 &amp; 3"), "the version is shown as it is");
     assert(html.includes("61.8") && html.includes("87%") && html.includes("0.31"));
+    assert(html.includes("2.97 · 13.3 · 2.15"));
   }),
 );
+
+Deno.test("a report of what replay.ts prints, without single answers", () => {
+  const { tasks } = simulation([]);
+  const html = report([{ name: "tree-31", result: { tasks } }]);
+  checkNesting(html);
+  assert(html.includes("<td>tree-31</td><td>2.97 · 13.3 · 2.15</td>"));
+  assert(!html.includes("<svg"));
+});
 
 Deno.test("a report of engines alone, none of which replayed anything", () => {
   const html = report([{ name: "a", result: engineResult("Ditto", []) }]);
@@ -158,7 +174,7 @@ Deno.test("results are read from files and directories, and other files are told
   });
   assertEquals((await readResults([dir.path])).map(({ name }) => name), ["a", "b"]);
   assertEquals((await readResults([`${dir.path}/b.json`])).map(({ name }) => name), ["b"]);
-  await dir.write({ "c.json": { tasks: {} } });
+  await dir.write({ "c.json": { tasks: 1 } });
   await assertRejects(() => readResults([dir.path]), DittoError, "is no result");
   await dir.write({ "c.json": "{" });
   await assertRejects(() => readResults([dir.path]), DittoError, "is not JSON");
