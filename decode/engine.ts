@@ -5,16 +5,10 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import {
-  Compiler,
-  type Dispatch,
-  encode,
-  type Kernel,
-  MAX_ROWS,
-  SLICE,
-} from "../kernels/stages.ts";
+import { Compiler, type Dispatch, encode, MAX_ROWS, SLICE, type Stage } from "../kernels/stages.ts";
 import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
+import { Drafters, type DraftOptions } from "./drafters.ts";
 import { measureRowCosts } from "./row_costs.ts";
 import { chain, rowWords } from "./rows.ts";
 import {
@@ -26,6 +20,7 @@ import {
   seenTokens,
 } from "./sampling.ts";
 import {
+  type GenerationBuffer,
   generationBuffers,
   initialState,
   MAX_EOS,
@@ -45,13 +40,9 @@ const MAX_CAPTURE_BYTES = 64 << 20;
 const MEASURED_LENGTH = 512;
 
 /** What a generation is to do. */
-export interface EngineOptions {
+export interface EngineOptions extends DraftOptions {
   /** Tokens to append at most. */
   readonly maxNewTokens: number;
-  /** Drafts of a pass, 0 to 31; 0 is plain decoding. */
-  readonly numDraft: number;
-  /** Longest n-gram that is looked up, 1 to 15. */
-  readonly maxNgram: number;
   /** Tokens that end the answer. */
   readonly eos: readonly number[];
   /** Submissions that may be under way before the oldest is read. Default 2. */
@@ -83,17 +74,11 @@ export class Engine {
   #forward: Forward;
   #vocabSize: number;
   #context: number;
-  #state: GPUBuffer;
-  #tokens: GPUBuffer;
-  #eos: GPUBuffer;
-  #options: GPUBuffer;
-  #results: GPUBuffer;
-  #draft: Dispatch;
+  #buffers: Record<GenerationBuffer, GPUBuffer>;
+  #drafters: Drafters;
   #choose: Choice;
   #sample: Choice;
   #replay: Choice;
-  #seen: GPUBuffer;
-  #recorded: GPUBuffer;
   #sampling: GPUBuffer;
   #accept: Dispatch;
   #isBusy = false;
@@ -108,75 +93,37 @@ export class Engine {
   ) {
     const slices = Math.ceil(vocabSize / SLICE);
     const { rows, logits } = forward;
-    const bytes = generationBuffers(vocabSize, context);
-    const best = gpu.buffer("best of each slice", bytes.best);
-    const sources = gpu.buffer("sources of the drafts", bytes.sources);
+    const b = {} as Record<GenerationBuffer, GPUBuffer>;
+    for (const [name, bytes] of Object.entries(generationBuffers(vocabSize, context))) {
+      b[name as GenerationBuffer] = gpu.buffer(name, bytes);
+    }
     this.#gpu = gpu;
     this.#compiler = compiler;
     this.#forward = forward;
     this.#vocabSize = vocabSize;
     this.#context = context;
-    this.#state = gpu.buffer("state", bytes.state);
-    this.#tokens = gpu.buffer("tokens", bytes.tokens);
-    this.#eos = gpu.buffer("end-of-sequence tokens", bytes.ends);
-    this.#options = gpu.uniform("draft options", [0, 0]);
-    this.#results = gpu.buffer("results", bytes.results);
-    this.#seen = gpu.buffer("tokens seen", bytes.seen);
-    this.#recorded = gpu.buffer("recorded answer", bytes.recorded);
+    this.#buffers = b;
+    this.#drafters = new Drafters(gpu, compiler, rows, b);
     this.#sampling = gpu.uniform("sampling options", new Array(SAMPLING_BYTES / 4).fill(0));
-    const bound = (kernel: Kernel, ...buffers: GPUBuffer[]) => ({
-      kernel,
-      bindings: kernel.bind(...buffers),
-    });
-    this.#draft = {
-      ...bound(
-        compiler.kernel("draft", {}, {}),
-        this.#state,
-        this.#tokens,
-        rows,
-        sources,
-        this.#options,
-      ),
-      workgroups: [1],
+    const bound = (
+      stage: Stage,
+      constants: Record<string, number>,
+      ...buffers: GPUBuffer[]
+    ) => {
+      const kernel = compiler.kernel(stage, {}, constants);
+      return { kernel, bindings: kernel.bind(...buffers) };
     };
-    const choose = bound(
-      compiler.kernel("choose", {}, { VOCAB: vocabSize }),
-      rows,
-      logits,
-      best,
-    );
+    const [VOCAB, SLICES] = [vocabSize, slices];
     const spread = (maxRows: number) => Math.min(maxRows, compiler.spread);
+    const choose = bound("choose", { VOCAB }, rows, logits, b.best);
     this.#choose = (maxRows) => ({ ...choose, workgroups: [slices, spread(maxRows)] });
-    const sample = bound(
-      compiler.kernel("sample", {}, { VOCAB: vocabSize, SLICES: slices }),
-      rows,
-      logits,
-      best,
-      this.#seen,
-      this.#sampling,
-    );
+    const sampled = [rows, logits, b.best, b.seen, this.#sampling];
+    const sample = bound("sample", { VOCAB, SLICES }, ...sampled);
     this.#sample = (maxRows) => ({ ...sample, workgroups: [spread(maxRows)] });
-    const replay = bound(
-      compiler.kernel("replay", {}, { SLICES: slices }),
-      rows,
-      this.#recorded,
-      best,
-    );
+    const replay = bound("replay", { SLICES }, rows, b.recorded, b.best);
     this.#replay = () => ({ ...replay, workgroups: [1] });
-    this.#accept = {
-      ...bound(
-        compiler.kernel("accept", {}, { SLICES: slices, RING }),
-        this.#state,
-        this.#tokens,
-        rows,
-        best,
-        sources,
-        this.#eos,
-        this.#results,
-        this.#seen,
-      ),
-      workgroups: [1],
-    };
+    const accepted = [b.state, b.tokens, rows, b.best, b.sources, b.ends, b.results, b.seen];
+    this.#accept = { ...bound("accept", { SLICES, RING }, ...accepted), workgroups: [1] };
   }
 
   /**
@@ -197,7 +144,7 @@ export class Engine {
     const staging: GPUBuffer[] = [];
     const capture = options.logits ? this.#makeCapture() : null;
     try {
-      await this.#begin(prompt, options);
+      const draft = await this.#begin(prompt, options);
       const { maxNewTokens, numDraft, signal } = options;
       const choose = options.replay
         ? this.#replay
@@ -220,6 +167,7 @@ export class Engine {
           batches.push(this.#submit(
             { first: submitted, steps, maxRows: 1 + numDraft, maxLength: Math.min(limit, bound) },
             staging,
+            draft,
             choose,
             capture,
           ));
@@ -252,9 +200,11 @@ export class Engine {
   /** Runs every stage once without effect, so that drivers that compile at first use do it now. */
   async warmUp(): Promise<void> {
     await this.#forward.prefill([0]);
-    this.#gpu.device.queue.writeBuffer(this.#state, 0, initialState(1, 1, "length"));
-    await this.#submit({ first: 0, steps: 1, maxRows: 1, maxLength: 1 }, [], this.#choose, null);
-    await this.#submit({ first: 1, steps: 1, maxRows: 1, maxLength: 1 }, [], this.#sample, null);
+    this.#gpu.device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
+    for (const [first, choose] of [this.#choose, this.#sample].entries()) {
+      const batch = { first, steps: 1, maxRows: 1, maxLength: 1 };
+      await this.#submit(batch, [], this.#drafters.all, choose, null);
+    }
   }
 
   /**
@@ -278,26 +228,30 @@ export class Engine {
     );
   }
 
-  /** Puts the prompt in place and runs it through the model, except for its last token: that is row 0. */
-  async #begin(prompt: readonly number[], options: EngineOptions): Promise<void> {
+  /**
+   * Puts the prompt in place and runs it through the model, except for its last token: that is row 0.
+   *
+   * @returns What each step begins with.
+   */
+  async #begin(
+    prompt: readonly number[],
+    options: EngineOptions,
+  ): Promise<readonly Dispatch[]> {
     const { queue } = this.#gpu.device;
-    const { numDraft, maxNgram, eos, maxNewTokens, signal } = options;
+    const b = this.#buffers;
+    const { eos, maxNewTokens, signal } = options;
     const sampling = options.sampling ?? GREEDY;
     if (prompt.length + maxNewTokens > this.#context) {
       throw new RangeError(`${prompt.length} + ${maxNewTokens} tokens exceed ${this.#context}`);
     }
-    queue.writeBuffer(this.#tokens, 0, new Uint32Array(prompt));
-    queue.writeBuffer(
-      this.#state,
-      0,
-      initialState(prompt.length, prompt.length + maxNewTokens),
-    );
-    queue.writeBuffer(this.#options, 0, new Uint32Array([maxNgram, numDraft]));
+    const draft = this.#drafters.begin(options);
+    queue.writeBuffer(b.tokens, 0, new Uint32Array(prompt));
+    queue.writeBuffer(b.state, 0, initialState(prompt.length, prompt.length + maxNewTokens));
     queue.writeBuffer(this.#sampling, 0, samplingUniform(sampling));
-    queue.writeBuffer(this.#seen, 0, seenTokens(prompt, this.#vocabSize));
-    if (options.replay) queue.writeBuffer(this.#recorded, 0, new Uint32Array(options.replay));
+    queue.writeBuffer(b.seen, 0, seenTokens(prompt, this.#vocabSize));
+    if (options.replay) queue.writeBuffer(b.recorded, 0, new Uint32Array(options.replay));
     const ends = eos.slice(0, MAX_EOS);
-    queue.writeBuffer(this.#eos, 0, new Uint32Array([ends.length, ...ends]));
+    queue.writeBuffer(b.ends, 0, new Uint32Array([ends.length, ...ends]));
     const { rows } = this.#forward;
     queue.writeBuffer(rows, 0, new Uint8Array(rows.size)); // nothing to commit yet
     // One chunk is under way while the next is encoded; an abort waits for no more than that.
@@ -309,12 +263,14 @@ export class Engine {
       return !signal?.aborted;
     });
     queue.onSubmittedWorkDone().then(() => options.onPrefilled?.(), () => {});
+    return draft;
   }
 
   /** Submits a batch of steps and reads their results when they are there. */
   async #submit(
     batch: { first: number; steps: number; maxRows: number; maxLength: number },
     staging: GPUBuffer[],
+    draft: readonly Dispatch[],
     choose: Choice,
     capture: Capture | null,
   ): Promise<Pass[]> {
@@ -326,7 +282,7 @@ export class Engine {
     const encoder = device.createCommandEncoder();
     for (let i = 0; i < batch.steps; i++) {
       const pass = encoder.beginComputePass();
-      encode(pass, [this.#draft]);
+      encode(pass, draft);
       this.#forward.encode(pass, batch.maxRows, batch.maxLength);
       encode(pass, [choose(batch.maxRows), this.#accept]);
       if (capture) encode(pass, [capture.dispatch(batch.maxRows)]);
@@ -335,7 +291,13 @@ export class Engine {
     for (let i = 0; i < batch.steps; i++) {
       const slot = (batch.first + i) % RING;
       const from = slot * RESULT_BYTES;
-      encoder.copyBufferToBuffer(this.#results, from, target, i * RESULT_BYTES, RESULT_BYTES);
+      encoder.copyBufferToBuffer(
+        this.#buffers.results,
+        from,
+        target,
+        i * RESULT_BYTES,
+        RESULT_BYTES,
+      );
     }
     if (capture) {
       encoder.copyBufferToBuffer(capture.buffer, 0, target, resultBytes, capture.buffer.size);
@@ -363,7 +325,7 @@ export class Engine {
     const constants = { VOCAB: this.#vocabSize, RING: steps };
     const kernel = this.#compiler.kernel("capture", {}, constants);
     const { rows, logits } = this.#forward;
-    const bindings = kernel.bind(this.#state, rows, logits, buffer);
+    const bindings = kernel.bind(this.#buffers.state, rows, logits, buffer);
     const columns = Math.ceil(this.#vocabSize / 64);
     return {
       steps,

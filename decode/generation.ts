@@ -16,11 +16,17 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Tokens to generate at most; fewer where the context ends. Default 256. */
   readonly maxNewTokens?: number;
   /**
-   * Tokens that prompt lookup drafts a pass, 0 to 31. Default 10; 0 turns lookup off. The answer is the
-   * same to the bit whatever it is.
+   * How drafts are found. "tree", the default: every earlier occurrence of the last tokens proposes, and the
+   * proposals that are worth their cost on this device form a tree. "original": the first occurrence of the
+   * longest n-gram proposes `promptLookupNumTokens` tokens (Saxena 2023), whatever they cost.
+   */
+  readonly drafter?: "original" | "tree";
+  /**
+   * Tokens that prompt lookup drafts a pass, 0 to 31; 0 turns lookup off. Default 31 at most for the tree, and
+   * 10 for the original. The answer is the same to the bit whatever it is.
    */
   readonly promptLookupNumTokens?: number;
-  /** The longest n-gram that prompt lookup searches for, 1 to 15. Default 3. */
+  /** The longest n-gram that the original drafter searches for, 1 to 15. Default 3. The tree takes any. */
   readonly maxMatchingNgramSize?: number;
   /** Whether to go on after an end-of-sequence token. Default false. */
   readonly ignoreEos?: boolean;

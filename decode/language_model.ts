@@ -46,6 +46,8 @@ export interface LoadOptions {
 }
 
 const DEFAULT_CONTEXT = 4096;
+/** Drafts of a pass at most, unless the caller says otherwise: the tree takes no more than pay. */
+const DRAFTS = { original: 10, tree: MAX_ROWS - 1 } as const;
 
 /** A loaded model. Dispose of it to free its GPU memory: `using model = await loadModel(…)`. */
 export class LanguageModel implements Disposable, AsyncDisposable {
@@ -144,7 +146,12 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     if (this.#isDisposed) throw new DittoError("The model was disposed of; load it again.");
     const ids = isTokens(prompt) ? [...prompt] : this.tokenize(prompt);
     this.#checkPrompt(ids);
-    const { replay } = options;
+    const { replay, drafter = "tree" } = options;
+    if (!Object.hasOwn(DRAFTS, drafter)) {
+      throw new DittoError(
+        `The option drafter is ${show(drafter)}: it must be "original" or "tree".`,
+      );
+    }
     if (replay) this.#checkTokens(replay, "recorded answer");
     const room = Math.min(this.context - ids.length, replay?.length ?? Infinity);
     const maxNewTokens = integer(options, "maxNewTokens", 256, 1, Number.MAX_SAFE_INTEGER);
@@ -154,7 +161,9 @@ export class LanguageModel implements Disposable, AsyncDisposable {
       ids,
       {
         maxNewTokens: Math.min(maxNewTokens, room),
-        numDraft: integer(options, "promptLookupNumTokens", 10, 0, MAX_ROWS - 1),
+        drafter,
+        numDraft: integer(options, "promptLookupNumTokens", DRAFTS[drafter], 0, MAX_ROWS - 1),
+        rowCosts: this.rowCosts,
         maxNgram: integer(options, "maxMatchingNgramSize", 3, 1, 15),
         batchesAhead: integer(options, "submissionsAhead", 2, 1, 8),
         eos: options.ignoreEos ? [] : this.config.eosTokenIds,

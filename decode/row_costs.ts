@@ -9,8 +9,9 @@ import { MAX_ROWS } from "../kernels/stages.ts";
 
 /** Row counts that are timed; those between are interpolated. Stages take rows in fours and, of one left, alone. */
 const COUNTS = [1, 2, 4, 5, 8, 12, 16, 20, 24, 28, 32] as const;
-/** Each is timed this often; the fastest counts, since whatever else runs only ever adds. */
+/** Each is timed this often; the fastest counts, since whatever else runs only ever adds, most of all on a CPU. */
 const REPEATS = 3;
+const SOFTWARE_REPEATS = 8;
 /** Those of a device on which a pass of one row takes more than {@linkcode SLOW_MS}; timed once. */
 const FEW_COUNTS = [1, 4, 8] as const;
 const SLOW_MS = 200;
@@ -39,7 +40,8 @@ export async function measureRowCosts(
   const [one] = await time([1]);
   const isSlow = one! > SLOW_MS * 1e6;
   const counts = isSlow ? FEW_COUNTS : COUNTS;
-  const times = await time(Array.from({ length: isSlow ? 1 : REPEATS }, () => counts).flat());
+  const repeats = isSlow ? 1 : gpu.info.isSoftware ? SOFTWARE_REPEATS : REPEATS;
+  const times = await time(Array.from({ length: repeats }, () => counts).flat());
   const fastest = counts.map((_, i) =>
     Math.min(...times.filter((_, run) => run % counts.length === i))
   );

@@ -5,6 +5,7 @@
  * @module
  */
 import { MAX_ROWS, SLICE } from "../kernels/stages.ts";
+import { CANDIDATES_BYTES, MEMORY_BYTES, TREE_OPTIONS_BYTES } from "./tree_buffers.ts";
 
 /** Steps whose results are kept until the CPU has copied them. */
 export const RING = 64;
@@ -41,8 +42,11 @@ export const RESULT_BYTES = RESULT_WORDS * 4;
 /** End-of-sequence tokens at most. */
 export const MAX_EOS = 63;
 
-/** Bytes of the buffers that a generation needs besides the forward pass's. */
-export function generationBuffers(vocabSize: number, context: number) {
+/** The buffers of a generation besides the forward pass's, in bytes. The shapes are those in the kernels. */
+export function generationBuffers(
+  vocabSize: number,
+  context: number,
+): Record<GenerationBuffer, number> {
   return {
     state: STATE_BYTES,
     tokens: context * 4,
@@ -52,8 +56,27 @@ export function generationBuffers(vocabSize: number, context: number) {
     results: RING * RESULT_BYTES,
     seen: Math.ceil(vocabSize / 32) * 4,
     recorded: (context + 1 + MAX_ROWS) * 4,
-  } as const;
+    treeOptions: TREE_OPTIONS_BYTES,
+    treeMemory: MEMORY_BYTES,
+    treeCandidates: CANDIDATES_BYTES,
+    treeKeys: context * 4,
+  };
 }
+
+/** Names of the buffers. */
+export type GenerationBuffer =
+  | "state"
+  | "tokens"
+  | "best"
+  | "sources"
+  | "ends"
+  | "results"
+  | "seen"
+  | "recorded"
+  | "treeOptions"
+  | "treeMemory"
+  | "treeCandidates"
+  | "treeKeys";
 
 /** `State` at the start of a generation, or after it. */
 export function initialState(

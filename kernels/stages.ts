@@ -25,6 +25,8 @@ import promptMatmul from "./prompt/matmul.wgsl" with { type: "text" };
 import promptMatmulLanes from "./prompt/matmul_lanes.wgsl" with { type: "text" };
 import promptNormalize from "./prompt/normalize.wgsl" with { type: "text" };
 import promptRope from "./prompt/rope.wgsl" with { type: "text" };
+import treeCandidates from "./tree/candidates.wgsl" with { type: "text" };
+import treeGrow from "./tree/grow.wgsl" with { type: "text" };
 import attention from "./lib/attention.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
@@ -38,6 +40,7 @@ import silu from "./lib/silu.wgsl" with { type: "text" };
 import source from "./lib/source.wgsl" with { type: "text" };
 import slots from "./lib/slots.wgsl" with { type: "text" };
 import state from "./lib/state.wgsl" with { type: "text" };
+import tree from "./lib/tree.wgsl" with { type: "text" };
 import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
 import weightsF16 from "./lib/weights_f16.wgsl" with { type: "text" };
 import weightsF32 from "./lib/weights_f32.wgsl" with { type: "text" };
@@ -75,7 +78,8 @@ type Lib =
   | "rows"
   | "source"
   | "state"
-  | "silu";
+  | "silu"
+  | "tree";
 
 const stages = {
   accept: [accept, "rows", "source", "state"],
@@ -97,6 +101,8 @@ const stages = {
   promptMatmulLanes: [promptMatmulLanes, "weights"],
   promptNormalize: [promptNormalize],
   promptRope: [promptRope, "rows", "cache"],
+  treeCandidates: [treeCandidates, "rows", "state", "tree"],
+  treeGrow: [treeGrow, "rows", "source", "state", "tree"],
 } satisfies Record<string, [string, ...Lib[]]>;
 
 /** A stage's name. */
@@ -120,6 +126,7 @@ export function allSources(): string {
       slots,
       source,
       state,
+      tree,
     ],
   ].join("\n");
 }
@@ -137,6 +144,7 @@ export function stageSource(stage: Stage, variant: Variant, subgroups: boolean):
     source: () => source,
     state: () => state,
     silu: () => silu,
+    tree: () => tree,
   };
   return [...libs.map((lib) => parts[lib]()), main].join("\n");
 }

@@ -65,7 +65,15 @@ export class Parts implements Disposable {
     const tokens: number[] = [];
     const logits: Float32Array[] = [];
     const passes: Pass[] = [];
-    const defaults = { numDraft: 0, maxNgram: 3, eos: [], logits: true, batchesAhead: 4 };
+    const defaults = {
+      drafter: "original" as const,
+      numDraft: 0,
+      maxNgram: 3,
+      rowCosts: [],
+      eos: [],
+      logits: true,
+      batchesAhead: 4,
+    };
     for await (const pass of this.engine.run(prompt, { ...defaults, ...options })) {
       tokens.push(...pass.tokens);
       for (const row of pass.logits ?? []) logits.push(new Float32Array(row.slice().buffer));

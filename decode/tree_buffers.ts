@@ -1,0 +1,61 @@
+/**
+ * The tree drafter's buffers on the GPU. Kept in step with kernels/lib/tree.wgsl.
+ *
+ * @module
+ */
+import { CANDIDATES, KINDS, LOGISTIC } from "./tree.ts";
+import {
+  AGREEMENT_BOUNDS,
+  DISTANCE_BOUNDS,
+  SHARE_BOUNDS,
+  TREE_PARAMETERS,
+  type TreeParameters,
+  VOTES_BOUNDS,
+} from "./tree_parameters.ts";
+
+const GROWN_WORDS = 5;
+const MAX_DRAFTS = 31;
+
+/** Bytes of `Memory`; zeros at the start of a generation. */
+export const MEMORY_BYTES = 4 * (2 + KINDS + 1 + MAX_DRAFTS * GROWN_WORDS);
+/** Bytes of `Candidates`. */
+export const CANDIDATES_BYTES = 4 * (1 + CANDIDATES);
+
+/**
+ * `TreeOptions`.
+ *
+ * @param numDraft Drafts of a pass at most, 0 to 31.
+ * @param rowCosts What passes of 1, 2, … 32 rows cost relative to one row.
+ */
+export function treeOptions(
+  numDraft: number,
+  rowCosts: readonly number[],
+  parameters: TreeParameters = TREE_PARAMETERS,
+): Int32Array<ArrayBuffer> {
+  return Int32Array.from([
+    numDraft,
+    ...rowCosts.map(fixedCost),
+    ...parameters.weights,
+    ...parameters.agreement,
+    ...parameters.near,
+    ...parameters.share.flat(),
+    ...parameters.votes.flat(),
+    ...parameters.distance.flat(),
+    ...parameters.rate,
+    parameters.aroundTokens,
+    parameters.aroundCost,
+    ...AGREEMENT_BOUNDS,
+    ...SHARE_BOUNDS,
+    ...VOTES_BOUNDS,
+    ...DISTANCE_BOUNDS,
+    ...LOGISTIC,
+  ]);
+}
+
+/** A cost in 1024ths, below 64. */
+export function fixedCost(cost: number): number {
+  return Math.min(Math.round(1024 * cost), 64 * 1024 - 1);
+}
+
+/** Bytes of `TreeOptions`. */
+export const TREE_OPTIONS_BYTES = treeOptions(0, new Array(32).fill(1)).byteLength;
