@@ -1,0 +1,246 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { loadFrom } from "../../decode/language_model.ts";
+import { type Gpu, openGpu } from "../../kernels/device.ts";
+import type { WeightType } from "../../kernels/stages.ts";
+import { DittoError, loadModel, type LoadProgress } from "../../mod.ts";
+import { openCheckpoint } from "../../model/checkpoint.ts";
+import { parseConfig } from "../../model/config.ts";
+import { layOutWeights, type MatrixLayout, WEIGHT_BYTES } from "../../model/layout.ts";
+import { requiredTensors } from "../../model/required_tensors.ts";
+import { loadWeights, type Matrix, type WeightSource, widen } from "../../model/weights.ts";
+import { GpuSpy } from "../gpu_spy.ts";
+import { type Random, seeded } from "../random.ts";
+import { madeUp } from "./made_up.ts";
+import { TempDir, writeCheckpoint } from "./tiny_checkpoint.ts";
+
+const TYPES: readonly WeightType[] = ["BF16", "F16", "F32"];
+const rowCosts = new Array(32).fill(1);
+
+/** Tensors of random bits, infinities and NaNs among them. */
+function randomSource(random: Random, typeOf: () => WeightType) {
+  const config = parseConfig({
+    architectures: ["MistralForCausalLM"],
+    vocab_size: random.between(1, 50),
+    hidden_size: 2 * random.between(1, 30),
+    intermediate_size: random.between(1, 50),
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 2 * random.between(1, 8),
+    tie_word_embeddings: random.chance(0.5),
+    sliding_window: null,
+    bos_token_id: 0,
+    eos_token_id: 0,
+  });
+  const data = new Map<string, { dtype: WeightType; bytes: Uint8Array<ArrayBuffer> }>();
+  for (const { name, shape } of requiredTensors(config)) {
+    const dtype = typeOf();
+    const bytes = new Uint8Array(shape.reduce((a, b) => a * b, 1) * WEIGHT_BYTES[dtype]);
+    bytes.forEach((_, i) => bytes[i] = random.below(256));
+    data.set(name, { dtype, bytes });
+  }
+  const source: WeightSource = {
+    config,
+    tensors: new Map([...data].map(([name, { dtype, bytes }]) => {
+      return [name, { dtype, byteLength: bytes.length }];
+    })),
+    read(name, byteOffset, into) {
+      into.set(data.get(name)!.bytes.subarray(byteOffset, byteOffset + into.length));
+      return Promise.resolve();
+    },
+  };
+  return { source, data };
+}
+
+/** What the parts of a matrix must hold: rows padded with zeros, in the checkpoint's bits or widened. */
+function expectedParts(
+  { parts, inputs, k8, type }: MatrixLayout,
+  data: ReturnType<typeof randomSource>["data"],
+): Uint8Array[] {
+  return parts.map(({ segments, bytes }) => {
+    const part = new Uint8Array(bytes);
+    let row = 0;
+    for (const { tensor, row: first, rows } of segments) {
+      const { dtype, bytes: all } = data.get(tensor)!;
+      const size = WEIGHT_BYTES[dtype] * inputs;
+      for (let i = 0; i < rows; i++, row++) {
+        const own = all.slice((first + i) * size, (first + i + 1) * size);
+        const stored = dtype === type ? own : new Uint8Array(widen(own, dtype).buffer);
+        part.set(stored, row * 8 * k8 * WEIGHT_BYTES[type]);
+      }
+    }
+    return part;
+  });
+}
+
+async function assertMatrix(gpu: Gpu, matrix: Matrix, parts: Uint8Array[]): Promise<void> {
+  assertEquals(matrix.parts.length, parts.length);
+  for (const [i, part] of parts.entries()) {
+    const found = new Uint8Array(await gpu.read(matrix.parts[i]!.buffer));
+    assertEquals(found, part);
+  }
+}
+
+Deno.test(
+  "loadWeights() keeps the checkpoint's bits, and widens tensors of one matrix that differ",
+  seeded(async (random) => {
+    using gpu = await openGpu();
+    for (let run = 0; run < 4; run++) {
+      const { source, data } = randomSource(
+        random,
+        run < 3 ? () => TYPES[run]! : () => random.pick(TYPES),
+      );
+      const typeOf = (tensor: string) => data.get(tensor)!.dtype;
+      const layout = layOutWeights(source.config, typeOf, random.pick([600, 1000, 1 << 20]));
+      const weights = await loadWeights(gpu, source, layout);
+      const check = (matrix: Matrix, of: MatrixLayout) =>
+        assertMatrix(gpu, matrix, expectedParts(of, data));
+      await Promise.all([
+        check(weights.embedding, layout.embedding),
+        check(weights.head, layout.head),
+        ...weights.layers.flatMap((layer, i) => {
+          const of = layout.layers[i]!;
+          return [
+            check(layer.qkv, of.qkv),
+            check(layer.out, of.out),
+            check(layer.gateUp, of.gateUp),
+            check(layer.down, of.down),
+          ];
+        }),
+      ]);
+      const { dtype, bytes } = data.get("model.norm.weight")!;
+      const gain = new Uint8Array(await gpu.read(weights.norm));
+      const values = new Uint8Array(widen(bytes, dtype).buffer);
+      assertEquals(gain.subarray(0, values.length), values);
+      assert(gain.subarray(values.length).every((byte) => byte === 0));
+    }
+  }),
+);
+
+Deno.test("widen() is exact for every value of 16 bits", () => {
+  const all = Uint16Array.from({ length: 1 << 16 }, (_, i) => i);
+  const bytes = new Uint8Array(all.buffer);
+  const halves = new Float16Array(all.buffer);
+  assertEquals(widen(bytes, "F16"), Float32Array.from(halves));
+  const bits = new Uint32Array(widen(bytes, "BF16").buffer);
+  assert(bits.every((word, i) => word === i * 0x10000));
+});
+
+/** A GPU that stores nothing and counts what is under way. */
+function countingGpu() {
+  const count = { underWay: 0, most: 0, written: 0 };
+  const queue = {
+    writeBuffer(_buffer: unknown, _offset: number, data: Uint8Array) {
+      count.written += data.byteLength;
+      count.underWay += data.byteLength;
+      count.most = Math.max(count.most, count.underWay);
+    },
+    submit() {},
+    onSubmittedWorkDone() {
+      count.underWay = 0;
+      return Promise.resolve();
+    },
+  };
+  const gpu = { device: { queue }, buffer: () => ({}), uniform: () => ({}) };
+  return { count, gpu: gpu as unknown as Gpu };
+}
+
+Deno.test("Mistral-7B streams in chunks of 16 MiB, of which 256 MiB at most are under way", async () => {
+  const config = parseConfig({
+    architectures: ["MistralForCausalLM"],
+    vocab_size: 32000,
+    hidden_size: 4096,
+    intermediate_size: 14336,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    sliding_window: null,
+  });
+  const tensors = new Map(
+    requiredTensors(config).map(({ name, shape }) => {
+      return [name, { dtype: "BF16" as const, byteLength: 2 * shape.reduce((a, b) => a * b, 1) }];
+    }),
+  );
+  const read = new Map<string, number>();
+  const source: WeightSource = {
+    config,
+    tensors,
+    read(name, byteOffset, into) {
+      assert(into.length <= 16 << 20, `${into.length} bytes at once`);
+      assert(byteOffset + into.length <= tensors.get(name)!.byteLength);
+      read.set(name, (read.get(name) ?? 0) + into.length);
+      return Promise.resolve();
+    },
+  };
+  const progress: LoadProgress[] = [];
+  const { count, gpu } = countingGpu();
+  const layout = layOutWeights(config, () => "BF16", 128 << 20);
+  await loadWeights(gpu, source, layout, (now) => progress.push(now));
+
+  for (const [name, { byteLength }] of tensors) assertEquals(read.get(name), byteLength);
+  // 256 MiB, the chunk that made it so many, and the norms, which are small.
+  assert(count.most <= 273 << 20, `${count.most} bytes were under way`);
+  assertEquals(count.underWay, 0);
+  const gains = 65 * 4096;
+  assertEquals(count.written, 2 * (7_241_732_096 - gains) + 4 * gains);
+  const { totalBytes } = progress[0]!;
+  assertEquals(totalBytes, 2 * (7_241_732_096 - gains));
+  assertEquals(progress.at(-1), { loadedBytes: totalBytes, totalBytes });
+  const grows = progress.every((now, i) =>
+    i === 0 || now.loadedBytes > progress[i - 1]!.loadedBytes
+  );
+  assert(grows && progress.every((now) => now.totalBytes === totalBytes));
+});
+
+Deno.test("a load that fails anywhere leaves nothing on the GPU", async () => {
+  const source = madeUp({
+    vocab_size: 50,
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+  }, "BF16");
+  for (const failing of ["model.embed_tokens", "model.layers.1.mlp.up_proj", "model.norm"]) {
+    using spy = new GpuSpy();
+    const broken: WeightSource = {
+      ...source,
+      read(name, byteOffset, into) {
+        if (name !== `${failing}.weight`) return source.read(name, byteOffset, into);
+        return Promise.reject(new DittoError(`${name} cannot be read.`));
+      },
+    };
+    const load = () => loadFrom(broken, null, { context: 20, rowCosts });
+    await assertRejects(load, DittoError, `${failing}.weight cannot be read.`);
+    assert(failing === "model.embed_tokens" || spy.buffers.length > 5);
+    assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+  }
+  using spy = new GpuSpy();
+  const onProgress = () => {
+    throw new RangeError("stop");
+  };
+  await assertRejects(
+    () => loadFrom(source, null, { context: 20, rowCosts, onProgress }),
+    RangeError,
+  );
+  assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+});
+
+Deno.test("a file that shrinks while it is loaded ends the load with a sentence", async () => {
+  await using dir = new TempDir();
+  await writeCheckpoint(dir);
+  const file = `${dir.path}/model.safetensors`;
+  using checkpoint = await openCheckpoint(dir.path);
+  const { size } = await Deno.stat(file);
+  await Deno.truncate(file, size - 10);
+  using spy = new GpuSpy();
+  await assertRejects(
+    () => loadFrom(checkpoint, null, { context: 20, rowCosts }),
+    DittoError,
+    `it had ${size} when it was opened`,
+  );
+  assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+
+  // Opened like that, it is refused before a device is asked for.
+  await assertRejects(() => loadModel(dir.path), DittoError, "model.safetensors");
+});
