@@ -33,8 +33,10 @@ const HELP = `Times the engine on a model's real shape with made-up weights.
   --shape NAME     ${SHAPE_NAMES.join(" | ")} (default mistral-7b)
   --layers N       keep N layers only (default all; 2 where the CPU plays the device)
   --replay FILE    also decode with lookup, replaying the recorded answers of a JSON lines file
+  --drafter NAME   tree | original (default tree); given twice, both replay every answer
   --task NAME      replay this task's answers only
   --answers N      replay N answers of each task only
+  --note TEXT      what else has to be known of this run; kept with the result
   --json           print the result as one JSON object
   --out PATH       write the result to a file, or into a directory as <device>-<date>.json;
                    written after each part, so that a run that is cut short leaves what it had`;
@@ -51,7 +53,8 @@ const SOFTWARE = { prefill: [128], plain: [128], tokens: 8, runs: 1 };
 
 async function main(): Promise<void> {
   const flags = parseArgs(Deno.args, {
-    string: ["shape", "layers", "replay", "task", "answers", "out"],
+    string: ["shape", "layers", "replay", "drafter", "task", "answers", "note", "out"],
+    collect: ["drafter"],
     boolean: ["json", "help"],
     default: { shape: "mistral-7b" },
     unknown: (name) => {
@@ -69,6 +72,7 @@ async function main(): Promise<void> {
     ? chosenAnswers(await readAnswers(flags.replay), flags.task, count("answers", flags.answers))
     : [];
 
+  const drafters = (flags.drafter.length > 0 ? flags.drafter : ["tree"]).map(parseDrafter);
   const yardstick = await measureYardstick(config);
   using model = await loadAnew(config, sizes, answers);
   let result: EndToEndResult = {
@@ -79,6 +83,7 @@ async function main(): Promise<void> {
     device: model.device.name,
     driver: await driverVersion(model.device.name),
     isSoftware,
+    ...(flags.note && { note: flags.note }),
     runtime: `Deno ${Deno.version.deno}`,
     shape: flags.shape,
     layers: config.numHiddenLayers,
@@ -130,26 +135,36 @@ async function main(): Promise<void> {
   await add({ rowCosts: rowCosts(model, 1000 / short.tokensPerSecond) });
   say(`cost of a pass by rows, of one row's: ${JSON.stringify(result.rowCosts)}`);
 
-  const replayed: ReplayedAnswer[] = [];
+  const replayed = drafters.map((): ReplayedAnswer[] => []);
   for (const answer of answers) {
-    replayed.push(await replayAnswer(model, answer));
-    const replay = {
-      drafter: "original",
-      recording: flags.replay!.replace(/.*[/\\]/, ""),
-      tasks: taskFigures(replayed),
-      answers: replayed,
-    };
-    await add({ replays: [replay] });
+    const found = await replayAnswer(model, answer, drafters);
+    found.forEach((one, i) => replayed[i]!.push(one));
+    const recording = flags.replay!.replace(/.*[/\\]/, "");
+    await add({
+      replays: drafters.map((drafter, i) => {
+        const answers = replayed[i]!;
+        return { drafter, recording, tasks: taskFigures(answers), answers };
+      }),
+    });
   }
-  for (const [task, { answers, tokensPerSecond, speed }] of Object.entries(taskFigures(replayed))) {
-    say(
-      `replay of ${task}, ${answers} answers: ${tokensPerSecond.toFixed(1)} tokens a second, ` +
-        `${speed.total.toFixed(2)} times plain (mean ${speed.mean.toFixed(2)}, ` +
-        `least ${speed.min.toFixed(2)})`,
-    );
+  for (const { drafter, tasks } of result.replays) {
+    for (const [task, { answers, tokensPerSecond, speed }] of Object.entries(tasks)) {
+      say(
+        `replay of ${task}, ${answers} answers, ${drafter}: ${
+          tokensPerSecond.toFixed(1)
+        } tokens a second, ` +
+          `${speed.total.toFixed(2)} times plain (mean ${speed.mean.toFixed(2)}, ` +
+          `least ${speed.min.toFixed(2)})`,
+      );
+    }
   }
   if (path) say(`Written to ${path}.`);
   if (flags.json) console.log(JSON.stringify(result));
+}
+
+function parseDrafter(name: string): Drafter {
+  if (name === "tree" || name === "original") return name;
+  throw new DittoError(`There is no drafter "${name}": there are tree and original.`);
 }
 
 /** What the device can do, and the work of a pass and of a prompt's token. */

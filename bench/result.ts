@@ -18,6 +18,8 @@ export interface EndToEndResult {
   readonly driver: string | null;
   /** Whether the CPU plays the device, or is it. */
   readonly isSoftware: boolean;
+  /** What else has to be known of the run. */
+  readonly note?: string;
   /** "Deno 2.9.6", say. */
   readonly runtime: string;
   /** As in bench/shapes.ts; weights are made up. */

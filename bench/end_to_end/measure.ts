@@ -66,11 +66,15 @@ export async function measurePlain(
   };
 }
 
-/** Decodes a recorded answer's tokens without and with lookup. */
+/** How a replay drafts. */
+export type Drafter = NonNullable<GenerateOptions["drafter"]>;
+
+/** Decodes a recorded answer's tokens without lookup, and with each of the drafters, in their order. */
 export async function replayAnswer(
   model: LanguageModel,
   { task, category, promptIds, outputIds }: RecordedAnswer,
-): Promise<ReplayedAnswer> {
+  drafters: readonly Drafter[],
+): Promise<ReplayedAnswer[]> {
   const run = (options: GenerateOptions) =>
     model.generate(promptIds, {
       replay: outputIds,
@@ -79,16 +83,20 @@ export async function replayAnswer(
       ...options,
     }).result();
   const plain = await run({ promptLookupNumTokens: 0 });
-  const lookup = await run({});
-  return {
-    task,
-    category,
-    promptTokens: promptIds.length,
-    tokens: lookup.tokens.length,
-    passes: lookup.passes,
-    plainMs: plain.timing.decodeMs,
-    lookupMs: lookup.timing.decodeMs,
-  };
+  const replayed: ReplayedAnswer[] = [];
+  for (const drafter of drafters) {
+    const lookup = await run({ drafter });
+    replayed.push({
+      task,
+      category,
+      promptTokens: promptIds.length,
+      tokens: lookup.tokens.length,
+      passes: lookup.passes,
+      plainMs: plain.timing.decodeMs,
+      lookupMs: lookup.timing.decodeMs,
+    });
+  }
+  return replayed;
 }
 
 async function decode(

@@ -12,9 +12,14 @@ export function section(title: string, ...notes: string[]): (...parts: Markup[])
       "section",
       {},
       element("h2", {}, escape(title)),
-      element("p", {}, escape(notes.join("").trim())),
+      paragraph(notes.join("").trim()),
       ...parts,
     );
+}
+
+/** A paragraph of text. */
+export function paragraph(text: string): Markup {
+  return element("p", {}, escape(text));
 }
 
 /** A plot or a table with its name. */

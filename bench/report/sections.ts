@@ -9,7 +9,7 @@ import { barPlot, linePlot } from "./other_plots.ts";
 import type { ResultFile, Simulation } from "./read.ts";
 import { short } from "./scale.ts";
 import { answerPlots } from "./answer_plots.ts";
-import { figure, section, table } from "./blocks.ts";
+import { figure, paragraph, section, table } from "./blocks.ts";
 import { color, type Markup } from "./svg.ts";
 
 /** Everything there is to show, a section for each group of results that can be compared. */
@@ -53,6 +53,7 @@ function engineSection(title: string, results: readonly EndToEndResult[]): Marku
         "so drafts were accepted as they really are."
       : "No answers were replayed.",
   )(
+    ...results.flatMap(({ note }, i) => note ? [paragraph(`${names[i]}: ${note}`)] : []),
     table(
       ["", "version", "runtime", "driver", "date"],
       results.map((r, i) => [names[i]!, r.version, r.runtime, r.driver, r.date.slice(0, 10)]),
