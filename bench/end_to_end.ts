@@ -16,6 +16,7 @@ import { count, runMain } from "./arguments.ts";
 import { chosenAnswers } from "./chosen_answers.ts";
 import { copyBandwidth } from "./copy_bandwidth.ts";
 import {
+  type Drafter,
   measurePlain,
   measurePrefill,
   replayAnswer,
