@@ -87,8 +87,21 @@ export const OPTION_GROUPS = {
     },
   },
   "Lookup (never changes the answer)": {
-    "num-draft": { value: "N", range: [0, 31], help: "tokens drafted a pass (10)" },
-    "max-ngram": { value: "N", range: [1, 15], help: "longest run of tokens looked up (3)" },
+    "drafter": {
+      value: "NAME",
+      choices: ["original", "tree"],
+      help: "tree: all that is worth its cost; original: the first match, whatever it costs (tree)",
+    },
+    "num-draft": {
+      value: "N",
+      range: [0, 31],
+      help: "tokens drafted a pass, at most (31; for the original 10)",
+    },
+    "max-ngram": {
+      value: "N",
+      range: [1, 15],
+      help: "longest run of tokens that the original looks up (3)",
+    },
     "no-lookup": { help: "plain decoding, one token a pass" },
   },
   "Output": {

@@ -60,7 +60,9 @@ export function parseOptions(args: readonly string[]): Options {
     ? "list-devices"
     : "decode";
   forbidBoth(given, "color", "no-color");
-  if (given.has("no-lookup")) forbidBoth(given, "no-lookup", "num-draft", "max-ngram");
+  if (given.has("no-lookup")) {
+    forbidBoth(given, "no-lookup", "drafter", "num-draft", "max-ngram");
+  }
   const prompt = promptSource(given);
   if (given.has("chat") && prompt.kind === "ids") {
     throw new UsageError(
@@ -187,6 +189,7 @@ function loadOptions(given: Given): LoadOptions {
 }
 
 function generateOptions(given: Given): GenerateOptions {
+  const drafter = choice(given, "drafter") as "original" | "tree" | undefined;
   const numbers = {
     maxNewTokens: number(given, "max-new-tokens"),
     promptLookupNumTokens: given.has("no-lookup") ? 0 : number(given, "num-draft"),
@@ -201,6 +204,7 @@ function generateOptions(given: Given): GenerateOptions {
   const known = Object.entries(numbers).filter(([, value]) => value !== undefined);
   return {
     ...Object.fromEntries(known),
+    ...(drafter && { drafter }),
     ignoreEos: given.has("ignore-eos"),
     logitsDigest: given.has("logits-digest"),
     stop: given.get("stop") ?? [],
@@ -208,12 +212,18 @@ function generateOptions(given: Given): GenerateOptions {
 }
 
 function notesOn(given: Given): string[] {
+  const notes: string[] = [];
   const idle = ["top-k", "top-p", "min-p", "seed"].filter((name) => given.has(name));
-  if (idle.length === 0 || number(given, "temperature")) return [];
-  return [
-    `--${idle.join(", --")} ${idle.length > 1 ? "do" : "does"} nothing without a --temperature ` +
-    `above 0: the likeliest token is taken.`,
-  ];
+  if (idle.length > 0 && !number(given, "temperature")) {
+    notes.push(
+      `--${idle.join(", --")} ${idle.length > 1 ? "do" : "does"} nothing without a --temperature ` +
+        `above 0: the likeliest token is taken.`,
+    );
+  }
+  if (given.has("max-ngram") && choice(given, "drafter") !== "original") {
+    notes.push("--max-ngram does nothing without --drafter original: the tree takes any length.");
+  }
+  return notes;
 }
 
 function number(given: Given, name: string): number | undefined {

@@ -176,7 +176,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   if (!adapter) {
     throw new DittoError(
       "No WebGPU device was found: install the GPU's Vulkan driver, or Mesa's software driver " +
-        "(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers)",
+        "(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers).",
     );
   }
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;

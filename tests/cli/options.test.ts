@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { helpText, OPTIONS } from "../../cli/option_table.ts";
 import { parseOptions } from "../../cli/options.ts";
 import { UsageError } from "../../cli/usage_error.ts";
@@ -31,7 +31,7 @@ Deno.test("parseOptions() asks for nothing that was not asked for", () => {
 
 Deno.test("parseOptions() hands every option to the place where it counts", () => {
   const line = "--model some_dir --prompt=--a_b --chat --context 900 --kv-cache f32 " +
-    "--max-new-tokens 12 --num-draft 31 --max-ngram 15 --ignore-eos --temperature 0.7 --top-k 40 " +
+    "--max-new-tokens 12 --drafter original --num-draft 31 --max-ngram 15 --ignore-eos --temperature 0.7 --top-k 40 " +
     "--top-p 0.9 --min-p .05 --repetition-penalty 1.1 --seed 4294967295 --stop a --stop=-b " +
     "--color --quiet --json --logits-digest --html a.html";
   assertEquals(parseOptions(words(line)), {
@@ -44,6 +44,7 @@ Deno.test("parseOptions() hands every option to the place where it counts", () =
       maxNewTokens: 12,
       promptLookupNumTokens: 31,
       maxMatchingNgramSize: 15,
+      drafter: "original",
       temperature: 0.7,
       topK: 40,
       topP: 0.9,
@@ -89,6 +90,8 @@ Deno.test("parseOptions() notes what will do nothing", () => {
   assertEquals(more, []);
   assertStringIncludes(note!, "--top-k, --seed do nothing");
   assertEquals(parseOptions(words("--top-k 3 --seed 1 --temperature 1")).notes, []);
+  assertMatch(parseOptions(words("--max-ngram 3")).notes[0]!, /^--max-ngram does nothing/);
+  assertEquals(parseOptions(words("--max-ngram 3 --drafter original")).notes, []);
 });
 
 Deno.test("parseOptions() refuses unknown options and stray arguments", () => {
@@ -137,6 +140,7 @@ Deno.test("parseOptions() refuses options that contradict each other", () => {
   assertRefused("--color --no-color", "--color and --no-color contradict");
   assertRefused("--no-lookup --num-draft 3", "--no-lookup and --num-draft contradict");
   assertRefused("--no-lookup --max-ngram 3", "--no-lookup and --max-ngram contradict");
+  assertRefused("--no-lookup --drafter tree", "--no-lookup and --drafter contradict");
   assertRefused("--prompt a --prompt-file b", "--prompt and --prompt-file both");
   assertRefused("--prompt-ids a --prompt-file b", "--prompt-file and --prompt-ids both");
   assertRefused("--chat --prompt-ids a", "--chat", "--prompt-ids");
