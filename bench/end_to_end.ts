@@ -101,7 +101,7 @@ async function main(): Promise<void> {
   const path = flags.out && await resultPath(flags.out, result);
   const add = async (part: Partial<EndToEndResult>) => {
     result = { ...result, ...part, date: new Date().toISOString() };
-    if (path) await Deno.writeTextFile(path, JSON.stringify(result, null, 1) + "\n");
+    if (path) await Deno.writeTextFile(path, JSON.stringify(result, null, 2) + "\n");
   };
   say(`${flags.shape}, ${config.numHiddenLayers} layers, bf16, on ${model.device.name}`);
   if (isSoftware) say("There is no GPU here: the CPU plays the device.");

@@ -97,7 +97,7 @@ async function main(): Promise<void> {
     const path = await resultPath(out, result);
     const add = async (part: Partial<EndToEndResult>) => {
       result = { ...result, ...part, date: new Date().toISOString() };
-      await Deno.writeTextFile(path, JSON.stringify(result, null, 1) + "\n");
+      await Deno.writeTextFile(path, JSON.stringify(result, null, 2) + "\n");
     };
     const run = (prompt: readonly number[], answer: readonly number[], lookup = false) =>
       llama.run({ prompt, answer, lookup });

@@ -193,7 +193,8 @@ def main():
         def write():
             result["date"] = datetime.datetime.now(datetime.timezone.utc).isoformat()
             with open(args.out, "w") as file:
-                json.dump(result, file, indent=1)
+                json.dump(result, file, indent=2)
+                file.write("\n")
 
         made_up = lambda count: [3 + i * 7919 % (config.vocab_size - 3) for i in range(count)]
         bench.generate(made_up(64), made_up(4))  # what libraries compile or load at first use
