@@ -68,7 +68,7 @@ export interface Pass extends PassResult {
 }
 
 /** Decodes with one model on one device, one generation at a time. */
-export class Engine {
+export class Engine implements Disposable {
   #gpu: Gpu;
   #compiler: Compiler;
   #forward: Forward;
@@ -82,6 +82,7 @@ export class Engine {
   #sampling: GPUBuffer;
   #accept: Dispatch;
   #isBusy = false;
+  #isDisposed = false;
 
   /** Compiles the stages around the forward pass and allocates the generation's buffers. */
   constructor(
@@ -131,7 +132,7 @@ export class Engine {
    *
    * @param prompt Token ids, at least one; prompt and answer must fit the context.
    * @returns The passes, each as soon as the CPU knows of it. Ends without a stop when aborted.
-   * @throws {DittoError} If the device is lost, or the model is busy with another generation.
+   * @throws {DittoError} If the device is lost or disposed of, or the model is busy with another generation.
    */
   async *run(prompt: readonly number[], options: EngineOptions): AsyncGenerator<Pass> {
     if (this.#isBusy) {
@@ -139,6 +140,7 @@ export class Engine {
         "The model is in the middle of another generation: read that one to its end or abort it first.",
       );
     }
+    this.#checkDisposed();
     this.#isBusy = true;
     const batches: Promise<Pass[]>[] = [];
     const staging: GPUBuffer[] = [];
@@ -334,6 +336,15 @@ export class Engine {
     };
   }
 
+  #checkDisposed(): void {
+    if (this.#isDisposed) throw new DittoError("The model was disposed of; load it again.");
+  }
+
+  /** Ends the generation under way with an error, once the device is disposed of too. */
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+  }
+
   /** Waits for the GPU, or for its loss. */
   async #guard<T>(work: Promise<T>): Promise<T> {
     const failure = this.#gpu.failure.then((what) => {
@@ -346,6 +357,7 @@ export class Engine {
       return await Promise.race([work, failure]);
     } catch (error) {
       if (error instanceof DittoError) throw error;
+      this.#checkDisposed();
       // Work on a lost device fails in its own words, perhaps before the loss is announced.
       const soon = new Promise<never>((_, reject) => setTimeout(reject, 100, error));
       return await Promise.race([failure, soon]);

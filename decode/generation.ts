@@ -111,6 +111,7 @@ export class Generation implements AsyncIterable<Piece> {
   #pieces: AsyncGenerator<Piece>;
   #isIterated = false;
   #result: GenerationResult | null = null;
+  #failure: unknown = null;
 
   /** Made by `LanguageModel.generate`. */
   constructor(
@@ -141,13 +142,15 @@ export class Generation implements AsyncIterable<Piece> {
   /**
    * The finished generation; what has not been read of it is run first.
    *
-   * @throws {DittoError} If the device is lost.
+   * @throws {DittoError} If the generation failed, such as by the loss of the device, or was left before it
+   * began.
    */
   async result(): Promise<GenerationResult> {
     this.#isIterated = true;
     while (!(await this.#pieces.next()).done);
     if (this.#result) return this.#result;
-    throw new DittoError("This generation failed or was left before it began; it has no result.");
+    throw this.#failure ??
+      new DittoError("This generation was left before it began; it has no result.");
   }
 
   async *#run(
@@ -190,11 +193,14 @@ export class Generation implements AsyncIterable<Piece> {
         };
         if (text.isStopped) break;
       }
+    } catch (error) {
+      this.#failure = error;
+      throw error;
     } finally {
       text.end();
       prefilled ??= performance.now();
       const decodeMs = Math.max(0, end - prefilled);
-      this.#result = {
+      this.#result = this.#failure !== null ? null : {
         promptTokens: prompt.length,
         tokens,
         text: text.whole,

@@ -225,6 +225,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   /** Frees the GPU memory. Doing it twice is harmless. */
   [Symbol.dispose](): void {
     this.#isDisposed = true;
+    this.#engine[Symbol.dispose]();
     this.#gpu[Symbol.dispose]();
   }
 
@@ -269,6 +270,11 @@ export async function loadFrom(
   const { config } = source;
   const defaultContext = Math.min(config.maxPositionEmbeddings, DEFAULT_CONTEXT);
   const context = integer(options, "context", defaultContext, 2, 2 ** 24);
+  const { kvCache = "f16" } = options;
+  if (kvCache !== "f16" && kvCache !== "f32") {
+    throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
+  }
+  const givenCosts = options.rowCosts && checkRowCosts(options.rowCosts);
   const gpu = await openGpu(options.device);
   try {
     const layout = layOutWeights(
@@ -276,7 +282,7 @@ export async function loadFrom(
       (tensor) => source.tensors.get(tensor)!.dtype,
       Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
     );
-    const d = dimensions(config, context, options.kvCache ?? "f16");
+    const d = dimensions(config, context, kvCache);
     const memory = checkMemory(
       config,
       layout,
@@ -291,7 +297,7 @@ export async function loadFrom(
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
     await engine.warmUp();
-    const rowCosts = options.rowCosts ? checkRowCosts(options.rowCosts) : await rememberedRowCosts(
+    const rowCosts = givenCosts ?? await rememberedRowCosts(
       JSON.stringify([gpu.info, Deno.version.deno, config, d, layout, allSources()]),
       () => engine.measureRowCosts(),
     ) ?? UNMEASURED_ROW_COSTS;

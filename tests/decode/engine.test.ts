@@ -1,0 +1,235 @@
+/** The decoding loop: what it waits for, how it ends, and that generations leave nothing behind. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { DittoError, type LanguageModel, loadModel, type Piece } from "../../mod.ts";
+import { Random, seeded } from "../random.ts";
+import { makePrompt } from "./prompts.ts";
+
+const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
+const rowCosts = new Array(32).fill(1); // so that nothing is measured
+
+let loaded: Promise<LanguageModel> | null = null;
+
+/** One model for all tests. */
+function load(): Promise<LanguageModel> {
+  return loaded ??= loadModel(DIRECTORY, { context: 400, rowCosts });
+}
+
+Deno.test.afterAll(async () => (await loaded)?.[Symbol.dispose]());
+
+/** A prompt of the `i`-th kind for the model. */
+function somePrompt(random: Random, model: LanguageModel): number[] {
+  return makePrompt(random, random.below(30), model.config.vocabSize);
+}
+
+Deno.test("200 tokens are read back in at most 20 parts, with lookup and without", async () => {
+  const model = await load();
+  for (const promptLookupNumTokens of [0, 31]) {
+    const before = model.readBacks;
+    const options = { maxNewTokens: 200, ignoreEos: true, promptLookupNumTokens };
+    const { tokens } = await model.generate("The quick brown fox", options).result();
+    assertEquals(tokens.length, 200);
+    const count = model.readBacks - before;
+    assert(count <= 20, `${count} read-backs`);
+  }
+});
+
+Deno.test("submissions are ahead of what has been read, and nothing else is waited for", async () => {
+  const model = await load();
+  const events: string[] = [];
+  const { mapAsync } = GPUBuffer.prototype;
+  GPUBuffer.prototype.mapAsync = async function (...range) {
+    events.push("submitted");
+    await mapAsync.apply(this, range);
+    events.push("read");
+  };
+  try {
+    for (const submissionsAhead of [1, 2, 3, 8]) {
+      events.length = 0;
+      await model.generate([1, 2, 3], {
+        maxNewTokens: 90,
+        ignoreEos: true,
+        promptLookupNumTokens: 0,
+        submissionsAhead,
+      }).result();
+      const isEarly = (event: string, i: number) => i < submissionsAhead && event === "submitted";
+      assertEquals(events.filter(isEarly).length, submissionsAhead);
+    }
+  } finally {
+    GPUBuffer.prototype.mapAsync = mapAsync;
+  }
+});
+
+Deno.test(
+  "generations in a row give what freshly loaded models give",
+  seeded(async (random) => {
+    const model = await load();
+    const calls = Array.from({ length: 3 }, () => ({
+      prompt: somePrompt(random, model),
+      options: {
+        maxNewTokens: random.between(1, 40),
+        logitsDigest: true,
+        ignoreEos: true,
+        temperature: random.pick([0, 0.8]),
+        repetitionPenalty: random.pick([1, 1.5]),
+        promptLookupNumTokens: random.pick([0, 10]),
+        seed: random.below(1000),
+      },
+    }));
+    for (const { prompt, options } of calls) {
+      const inARow = await model.generate(prompt, options).result();
+      using fresh = await loadModel(DIRECTORY, { context: 400, rowCosts });
+      const alone = await fresh.generate(prompt, options).result();
+      assertEquals({ ...inARow, timing: null, tokensPerSecond: 0 }, {
+        ...alone,
+        timing: null,
+        tokensPerSecond: 0,
+      });
+    }
+  }),
+);
+
+Deno.test("pieces add up to the result", async () => {
+  const model = await load();
+  const generation = model.generate("The quick brown fox", { maxNewTokens: 60, ignoreEos: true });
+  const pieces: Piece[] = [];
+  for await (const piece of generation) pieces.push(piece);
+  const result = await generation.result();
+  assertEquals(pieces.flatMap(({ tokens }) => tokens), result.tokens);
+  assertEquals(pieces.map(({ text }) => text).join(""), result.text);
+  assertEquals(result.text, model.detokenize(result.tokens));
+  assertEquals(pieces.map(({ pass }) => pass), pieces.map((_, i) => i));
+  assertEquals(result.passes, pieces.length);
+  assertEquals(result.drafted, pieces.reduce((sum, { drafted }) => sum + drafted, 0));
+  assertEquals(result.accepted, result.tokens.length - result.passes);
+  assertEquals(result.tokensPerPass, result.tokens.length / result.passes);
+  for (const { tokens, drafted, source, ngram } of pieces) {
+    assert(tokens.length >= 1 && tokens.length <= 1 + drafted);
+    assert(drafted > 0 ? source >= ngram : ngram === 0 && source === 0);
+  }
+  // The pieces were read; the result can be had again.
+  assertThrows(() => generation[Symbol.asyncIterator](), DittoError, "was read already");
+  assertEquals(await generation.result(), result);
+});
+
+Deno.test("an abort before the start, or in the middle, keeps what there was by then", async () => {
+  const model = await load();
+  const options = { maxNewTokens: 300, ignoreEos: true, promptLookupNumTokens: 0 };
+  const { tokens: whole } = await model.generate("Say", options).result();
+
+  const never = await model.generate("Say", { ...options, signal: AbortSignal.abort() }).result();
+  assertEquals([never.tokens, never.passes, never.stopReason, never.text], [[], 0, "aborted", ""]);
+
+  const abort = new AbortController();
+  const generation = model.generate("Say", { ...options, signal: abort.signal });
+  for await (const { pass } of generation) if (pass === 5) abort.abort();
+  const { tokens, stopReason } = await generation.result();
+  assertEquals(stopReason, "aborted");
+  assert(tokens.length > 5 && tokens.length < 300);
+  assertEquals(tokens, whole.slice(0, tokens.length));
+
+  // An abort that comes too late changes nothing.
+  const late = new AbortController();
+  const done = model.generate("Say", { ...options, signal: late.signal });
+  await done.result();
+  late.abort();
+  assertEquals((await done.result()).tokens, whole);
+});
+
+Deno.test("an abort ends a long prompt between two chunks", async () => {
+  const model = await load();
+  const abort = new AbortController();
+  const { signal } = abort;
+  const generation = model.generate(new Array(399).fill(7), { signal });
+  setTimeout(() => abort.abort());
+  const { tokens, stopReason } = await generation.result();
+  assert(stopReason === "aborted" ? tokens.length === 0 : tokens.length === 1);
+});
+
+Deno.test("leaving the iteration ends the generation, and the next one can start", async () => {
+  const model = await load();
+  const options = { maxNewTokens: 300, ignoreEos: true };
+  const generation = model.generate("Say", options);
+  for await (const { pass } of generation) if (pass === 3) break;
+  const { stopReason, passes } = await generation.result();
+  assertEquals([stopReason, passes], ["aborted", 4]);
+
+  const other = model.generate("Say", options);
+  await other[Symbol.asyncIterator]().return!();
+  await assertRejects(() => other.result(), DittoError, "it has no result");
+  assertEquals((await model.generate("Say", { maxNewTokens: 2 }).result()).tokens.length, 2);
+});
+
+Deno.test("a second generation while one runs fails with a sentence; the first goes on", async () => {
+  const model = await load();
+  const options = { maxNewTokens: 30, ignoreEos: true };
+  const alone = await model.generate("Say", options).result();
+  const first = model.generate("Say", options);
+  const second = model.generate("Say", options);
+  const iterator = first[Symbol.asyncIterator]();
+  const tokens: number[] = [...(await iterator.next()).value.tokens];
+  for (let i = 0; i < 2; i++) {
+    await assertRejects(() => second.result(), DittoError, "in the middle of another generation");
+  }
+  for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+    tokens.push(...next.value.tokens);
+  }
+  assertEquals(tokens, alone.tokens);
+  assertEquals((await model.generate("Say", options).result()).tokens, alone.tokens);
+});
+
+Deno.test("an answer ends where the context ends, on every path", async () => {
+  const model = await load();
+  for (const promptLookupNumTokens of [0, 31]) {
+    for (const length of [1, 255, 256, 257, 390, 398, 399]) {
+      const prompt = Array.from({ length }, (_, i) => i % 5);
+      const options = { maxNewTokens: 1000, ignoreEos: true, promptLookupNumTokens };
+      const { tokens, stopReason } = await model.generate(prompt, options).result();
+      assertEquals([tokens.length, stopReason], [400 - length, "length"]);
+    }
+  }
+});
+
+Deno.test("a recorded answer longer than the context is taken as far as it fits", async () => {
+  const model = await load();
+  const replay = Array.from({ length: 2000 }, (_, i) => i % 50);
+  const { tokens } = await model.generate([1, 2, 3], {
+    replay,
+    maxNewTokens: 9999,
+    ignoreEos: true,
+  }).result();
+  assertEquals(tokens, replay.slice(0, 397));
+});
+
+Deno.test(
+  "stop strings end an answer alike with lookup and without",
+  seeded(async (random) => {
+    const model = await load();
+    for (let i = 0; i < 6; i++) {
+      const prompt = somePrompt(random, model);
+      const options = { maxNewTokens: 40, ignoreEos: true, logitsDigest: true };
+      const { text } = await model.generate(prompt, options).result();
+      const start = random.below(Math.max(1, text.length - 3));
+      const stop = text.slice(start, start + random.between(1, 3)) || "x";
+      const [plain, ...others] = await series(
+        [0, 1, 3, 10, 31],
+        (promptLookupNumTokens) =>
+          model.generate(prompt, { ...options, stop, promptLookupNumTokens }).result(),
+      );
+      assertEquals(plain!.stopReason, text.includes(stop) ? "stop" : "length");
+      assertEquals(plain!.text, text.split(stop)[0]);
+      for (const other of others) {
+        assertEquals(
+          [other.tokens, other.text, other.stopReason, other.logitsDigest],
+          [plain!.tokens, plain!.text, plain!.stopReason, plain!.logitsDigest],
+        );
+      }
+    }
+  }),
+);
+
+/** Results of calls, one after another. */
+async function series<T, U>(values: readonly T[], call: (value: T) => Promise<U>): Promise<U[]> {
+  const results: U[] = [];
+  for (const value of values) results.push(await call(value));
+  return results;
+}

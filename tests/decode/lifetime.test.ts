@@ -1,0 +1,101 @@
+/** Models come and go, devices are lost: nothing stays on the GPU and nothing hangs. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { DittoError, loadModel } from "../../mod.ts";
+import { GpuSpy } from "../gpu_spy.ts";
+
+const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
+const options = { context: 400, rowCosts: new Array(32).fill(1) };
+const long = { maxNewTokens: 350, ignoreEos: true, promptLookupNumTokens: 0 };
+
+/** Waits for a promise, but not for ever. */
+async function soon<T>(promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const hung = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("it hangs")), 20_000);
+  });
+  try {
+    return await Promise.race([promise, hung]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+Deno.test("loading and disposing 20 times leaves nothing, and memory does not grow", async () => {
+  using spy = new GpuSpy();
+  const rss: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    {
+      using model = await loadModel(DIRECTORY, options);
+      await model.generate([1, 2, 3], { maxNewTokens: 3, logitsDigest: true }).result();
+      assertEquals(spy.aliveDevices.size, 1);
+    }
+    assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+    rss.push(Deno.memoryUsage().rss);
+  }
+  const megabytes = rss.map((bytes) => Math.round(bytes / 1e6));
+  const grown = Math.max(...megabytes.slice(15)) - Math.max(...megabytes.slice(5, 10));
+  assert(grown < 100, `resident MB after each: ${megabytes}`);
+});
+
+Deno.test("a generation leaves no buffer behind, however it ends", async () => {
+  using spy = new GpuSpy();
+  using model = await loadModel(DIRECTORY, options);
+  const before = spy.aliveBuffers.size;
+  await model.generate("Say", { maxNewTokens: 40, logitsDigest: true }).result();
+  assertEquals(spy.aliveBuffers.size, before);
+  for await (const _ of model.generate("Say", { ...long, logitsDigest: true })) break;
+  assertEquals(spy.aliveBuffers.size, before);
+  await model.generate("Say", { signal: AbortSignal.abort(), logitsDigest: true }).result();
+  assertEquals(spy.aliveBuffers.size, before);
+});
+
+Deno.test("using and await using free the model; later uses say so", async () => {
+  using spy = new GpuSpy();
+  const generation = await (async () => {
+    await using model = await loadModel(DIRECTORY, options);
+    return model.generate("Say", long);
+  })();
+  assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+  await assertRejects(() => soon(generation.result()), DittoError, "disposed");
+
+  const model = await loadModel(DIRECTORY, options);
+  model[Symbol.dispose]();
+  model[Symbol.dispose]();
+  await model[Symbol.asyncDispose]();
+  assertThrows(
+    () => model.generate("Say"),
+    DittoError,
+    "The model was disposed of; load it again.",
+  );
+  assertEquals(model.detokenize(model.tokenize("abc")), "abc"); // needs no GPU
+  assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+});
+
+Deno.test("disposing in the middle of a generation ends it with a sentence", async () => {
+  using spy = new GpuSpy();
+  const model = await loadModel(DIRECTORY, options);
+  const generation = model.generate("Say", long);
+  const iterator = generation[Symbol.asyncIterator]();
+  await iterator.next();
+  model[Symbol.dispose]();
+  await assertRejects(() => soon(generation.result()), DittoError, "disposed");
+  assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+});
+
+Deno.test("a device that is lost ends generations with a sentence, at once and later", async () => {
+  using spy = new GpuSpy();
+  using model = await loadModel(DIRECTORY, options);
+  const generation = model.generate("Say", long);
+  const iterator = generation[Symbol.asyncIterator]();
+  await iterator.next();
+  const [device] = spy.aliveDevices;
+  device!.destroy();
+  const lost =
+    /^The GPU device \(.+\) was lost: .+ the middle of a generation: load the model again\.$/;
+  for (let i = 0; i < 2; i++) {
+    const error = await assertRejects(() => soon(generation.result()), DittoError);
+    assert(lost.test(error.message), error.message);
+  }
+  const next = await assertRejects(() => soon(model.generate("Say", long).result()), DittoError);
+  assert(lost.test(next.message), next.message);
+});

@@ -1,0 +1,86 @@
+/** Every wrong option and prompt is refused by a sentence that names it and says what it may be. */
+import { assert, assertThrows } from "@std/assert";
+import { DittoError, type GenerateOptions, loadModel } from "../../mod.ts";
+
+const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
+const rowCosts = new Array(32).fill(1); // so that nothing is measured
+
+const WHOLE = [1.5, NaN, Infinity, "3", {}, true];
+
+const wrong: { [Name in keyof GenerateOptions]?: [values: unknown[], range: string] } = {
+  maxNewTokens: [[0, -1, ...WHOLE], "an integer from 1 to 9007199254740991"],
+  promptLookupNumTokens: [[-1, 32, ...WHOLE], "an integer from 0 to 31"],
+  maxMatchingNgramSize: [[0, 16, ...WHOLE], "an integer from 1 to 15"],
+  submissionsAhead: [[0, 9, ...WHOLE], "an integer from 1 to 8"],
+  topK: [[-1, 2 ** 32, ...WHOLE], "an integer from 0 to 4294967295"],
+  seed: [[-1, 2 ** 32, ...WHOLE], "an integer from 0 to 4294967295"],
+  temperature: [[-0.1, 101, NaN, "1"], "a number from 0 to 100"],
+  topP: [[0, 1.1, -1, NaN, "1"], "a number above 0 to 1"],
+  minP: [[-0.1, 1.1, NaN, "1"], "a number from 0 to 1"],
+  repetitionPenalty: [[0, -1, 101, NaN, "1"], "a number from 0.01 to 100"],
+  drafter: [["trees", 1], `"original" or "tree"`],
+};
+
+Deno.test("generate() refuses wrong options and prompts by name", async () => {
+  using model = await loadModel(DIRECTORY, { context: 20, rowCosts });
+  for (const [name, [values, range]] of Object.entries(wrong)) {
+    for (const value of values) {
+      const options = { [name]: value } as GenerateOptions;
+      const error = assertThrows(() => model.generate([1], options), DittoError);
+      assert(error.message.startsWith(`The option ${name} is `), error.message);
+      assert(error.message.endsWith(`: it must be ${range}.`), error.message);
+    }
+  }
+  for (const stop of ["", ["a", ""], [7]]) {
+    const options = { stop } as GenerateOptions;
+    assertThrows(() => model.generate([1], options), DittoError, "A stop string is ");
+  }
+
+  const refused = (prompt: string | number[], message: string, options: GenerateOptions = {}) =>
+    assertThrows(() => model.generate(prompt, options), DittoError, message);
+  refused([], "The prompt is empty: give at least one token.");
+  for (const id of [384, -1, 1.5, NaN]) {
+    refused([1, id], `Token 1 of the prompt is ${id}: the model has tokens 0 to 383.`);
+    const replay = [id];
+    refused([1], `Token 0 of the recorded answer is ${id}: `, { replay });
+  }
+  refused([1], "The recorded answer is empty", { replay: [] });
+  const long = "The prompt has 20 tokens, and the context holds 20, answer included";
+  refused(new Array(20).fill(1), long);
+});
+
+Deno.test("loadModel() refuses wrong options by name", async () => {
+  const refused = async (options: Parameters<typeof loadModel>[1], message: string) => {
+    const error = await loadModel(DIRECTORY, options).then((model) => {
+      model[Symbol.dispose]();
+      return null;
+    }, (error) => error);
+    assert(error instanceof DittoError && error.message.startsWith(message), String(error));
+  };
+  for (const context of [0, 1, -5, 2.5, NaN, 2 ** 25]) {
+    await refused(
+      { context, rowCosts },
+      `The option context is ${context}: it must be an integer from 2 to 16777216.`,
+    );
+  }
+  for (const costs of [[], [1], new Array(32).fill(2), [1, 3, 2, ...new Array(29).fill(4)]]) {
+    await refused({ context: 20, rowCosts: costs }, "The option rowCosts is [");
+  }
+  const kvCache = "f8" as "f16";
+  await refused({ context: 20, rowCosts, kvCache }, `The option kvCache is "f8"`);
+});
+
+Deno.test("a model without a tokenizer takes token ids, and says so of text", async () => {
+  const directory = new URL("../fixtures/window-f32", import.meta.url);
+  using model = await loadModel(directory, { context: 20, rowCosts });
+  const { tokens, text } = await model.generate([1, 2], { maxNewTokens: 3 }).result();
+  assert(!model.hasTokenizer && tokens.length > 0 && text === "");
+  for (
+    const call of [
+      () => model.generate("text"),
+      () => model.generate([1], { stop: "x" }),
+      () => model.tokenize("text"),
+      () => model.detokenize([1]),
+    ]
+  ) assertThrows(call, DittoError, "tokenizer.json");
+});
