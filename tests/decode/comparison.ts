@@ -4,7 +4,7 @@
  * @module
  */
 import { loadFrom } from "../../decode/language_model.ts";
-import { MAX_ROWS } from "../../kernels/stages.ts";
+import { UNMEASURED_ROW_COSTS } from "../../decode/row_costs.ts";
 import type { GenerateOptions, GenerationResult, LanguageModel, LoadOptions } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import type { WeightSource } from "../../model/weights.ts";
@@ -19,9 +19,6 @@ export const FIXTURE_PAIRS = [
 
 /** All checkpoints of tests/fixtures/. */
 export const FIXTURES = FIXTURE_PAIRS.flat();
-
-/** Costs of rows at which every draft is worth its row; measuring them would take longer than most tests. */
-const FREE: readonly number[] = new Array(MAX_ROWS).fill(1);
 
 /** A loaded checkpoint. */
 export class Fixture implements Disposable {
@@ -44,7 +41,7 @@ export class Fixture implements Disposable {
     return await Fixture.of(name, checkpoint, options);
   }
 
-  /** Loads weights from anywhere. */
+  /** Loads weights from anywhere. What rows cost is not measured, which would take longer than most tests. */
   static async of(name: string, source: WeightSource, options: LoadOptions = {}): Promise<Fixture> {
     const eos = [...source.config.eosTokenIds];
     const changeable: WeightSource = {
@@ -52,7 +49,11 @@ export class Fixture implements Disposable {
       tensors: source.tensors,
       read: source.read.bind(source),
     };
-    const model = await loadFrom(changeable, null, { context: 512, rowCosts: FREE, ...options });
+    const model = await loadFrom(changeable, null, {
+      context: 512,
+      rowCosts: UNMEASURED_ROW_COSTS,
+      ...options,
+    });
     return new Fixture(name, options, model, eos);
   }
 
