@@ -137,15 +137,17 @@ export class Engine implements Disposable {
   async *run(prompt: readonly number[], options: EngineOptions): AsyncGenerator<Pass> {
     if (this.#isBusy) {
       throw new DittoError(
-        "The model is in the middle of another generation: read that one to its end or abort it first.",
+        "The model is in the middle of another generation: read that one to its end, or leave its loop, " +
+          "first.",
       );
     }
     this.#checkDisposed();
     this.#isBusy = true;
     const batches: Promise<Pass[]>[] = [];
     const staging: GPUBuffer[] = [];
-    const capture = options.logits ? this.#makeCapture() : null;
+    let capture: Capture | null = null;
     try {
+      if (options.logits) capture = this.#makeCapture();
       const draft = await this.#begin(prompt, options);
       const { maxNewTokens, numDraft, signal } = options;
       const choose = options.replay
@@ -203,10 +205,12 @@ export class Engine implements Disposable {
   async warmUp(): Promise<void> {
     await this.#forward.prefill([0]);
     this.#gpu.device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
+    const staging: GPUBuffer[] = [];
     for (const [first, choose] of [this.#choose, this.#sample].entries()) {
       const batch = { first, steps: 1, maxRows: 1, maxLength: 1 };
-      await this.#submit(batch, [], this.#drafters.all, choose, null);
+      await this.#submit(batch, staging, this.#drafters.all, choose, null);
     }
+    for (const buffer of staging) this.#gpu.free(buffer);
   }
 
   /**

@@ -67,7 +67,7 @@ export interface Piece {
    * if none was, the first. 0 without drafts.
    */
   readonly source: number;
-  /** Tokens right before `source` that matched the end of the text; 0 without drafts. */
+  /** Tokens right before `source` that matched the end of the text; 0 without drafts, or where the tree guessed. */
   readonly ngram: number;
 }
 

@@ -26,7 +26,7 @@ export interface PassResult {
    * accepted, or else of the first; 0 without drafts.
    */
   readonly source: number;
-  /** Tokens right before the source that match the end of the text; 0 without drafts. */
+  /** Tokens right before the source that match the end of the text, perhaps none; 0 without drafts. */
   readonly ngram: number;
   /** Whether the answer ends with it. */
   readonly stop: "eos" | "length" | null;
