@@ -6,7 +6,7 @@
 import type { Gpu } from "../kernels/device.ts";
 import type { Compiler, Dispatch, Stage } from "../kernels/stages.ts";
 import type { GenerationBuffer } from "./state.ts";
-import { MEMORY_BYTES, treeOptions } from "./tree_buffers.ts";
+import { initialMemory, treeOptions } from "./tree_buffers.ts";
 
 /** How drafts are found. */
 export interface DraftOptions {
@@ -71,7 +71,7 @@ export class Drafters {
     const { treeOptions: options, treeMemory } = this.#buffers;
     this.#queue.writeBuffer(this.#options, 0, new Uint32Array([maxNgram, numDraft]));
     this.#queue.writeBuffer(options, 0, treeOptions(numDraft, rowCosts));
-    this.#queue.writeBuffer(treeMemory, 0, new Uint8Array(MEMORY_BYTES));
+    this.#queue.writeBuffer(treeMemory, 0, initialMemory());
     // Without drafts both make the same one row, the original with less to do.
     return drafter === "tree" && numDraft > 0 ? this.#tree : this.#original;
   }

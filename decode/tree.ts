@@ -6,7 +6,8 @@
  * drafts: i32 or u32 without overflow, `>>` rounding down, `/` rounding to zero.
  *
  * 1. A candidate is a place p in the text, whose tokens before p agree with the end of the text over some
- *    length, perhaps 0. The {@linkcode CANDIDATES} best are kept.
+ *    length, perhaps 0, and perhaps again behind a token that differs, as one line of a list agrees with
+ *    the next. The {@linkcode CANDIDATES} best are kept.
  * 2. Candidates that go on with the same tokens vote for the same draft. How likely a draft is to be
  *    accepted once its parent is, is a logistic model of the evidence for it, plus what drafts of its kind
  *    have taught in this generation.
@@ -18,6 +19,8 @@ import type { Row } from "./rows.ts";
 import {
   AGREEMENT_BOUNDS,
   DISTANCE_BOUNDS,
+  INITIAL_BIAS,
+  RESUMED_BOUNDS,
   SHARE_BOUNDS,
   TREE_PARAMETERS,
   type TreeParameters,
@@ -25,12 +28,12 @@ import {
 } from "./tree_parameters.ts";
 
 /** Places that propose drafts, at most. */
-export const CANDIDATES = 32;
+export const CANDIDATES = 64;
 /** Agreement is compared up to this length. */
 export const MAX_AGREEMENT = 15;
-/** A candidate is near if it stands at most so many tokens before the place copied from last, or */
-export const NEAR_BEFORE = 4;
-/** so many behind it. */
+/** Behind the first token that disagrees, agreement is compared over up to so many more. */
+export const MAX_RESUMED = 6;
+/** A candidate is near if it stands at the place copied from last or at most so many tokens behind it. */
 export const NEAR_AFTER = 12;
 /** The learned logits of a kind stay within this, in 65536ths. */
 export const MAX_BIAS = 4 << 16;
@@ -42,6 +45,8 @@ export const KINDS = 3;
 export interface Evidence {
   /** How many tokens before it agree with the text and the drafts above it, at the best of its candidates. */
   readonly agreement: number;
+  /** How far that candidate agrees again behind the first token that differs: 0 to 3. */
+  readonly resumed: number;
   /** Whether that candidate is near the place copied from last. */
   readonly isNear: boolean;
   /** The weight of its votes, in 1024ths of that of all that follow its parent. */
@@ -80,7 +85,7 @@ export interface DrafterState {
 export const INITIAL_STATE: DrafterState = {
   length: 0,
   source: 0,
-  bias: new Array(KINDS).fill(0),
+  bias: INITIAL_BIAS,
   grown: [],
 };
 
@@ -182,24 +187,32 @@ export interface Candidate {
   readonly place: number;
   /** How many tokens before it are the same as those at the end of the text, up to {@linkcode MAX_AGREEMENT}. */
   readonly agreement: number;
+  /** How far they are the same again behind the first that differs: 0 to 3, see {@linkcode RESUMED_BOUNDS}. */
+  readonly resumed: number;
   /** Whether it stands near the place copied from last. */
   readonly isNear: boolean;
 }
 
-/** The best candidates: by agreement, then near ones first, then late ones first. */
+/** The best candidates: by agreement, then by resumed agreement, then near ones first, then late ones first. */
 export function findCandidates(tokens: ArrayLike<number>, source: number): Candidate[] {
   const { length } = tokens;
-  /** The latest candidates of each rank, late ones first. */
-  const ranks: Candidate[][] = Array.from({ length: 2 * MAX_AGREEMENT + 2 }, () => []);
-  for (let place = length - 1; place >= 1; place--) {
-    let agreement = 0;
+  /** How many tokens agree behind the last `skip` of the text and those before `place`, up to `most`. */
+  function agreeing(place: number, skip: number, most: number): number {
+    let count = 0;
     while (
-      agreement < MAX_AGREEMENT && agreement < place &&
-      tokens[place - 1 - agreement] === tokens[length - 1 - agreement]
-    ) agreement++;
-    const isNear = source > 0 && place + NEAR_BEFORE >= source && place <= source + NEAR_AFTER;
-    const rank = ranks[2 * agreement + Number(isNear)]!;
-    if (rank.length < CANDIDATES) rank.push({ place, agreement, isNear });
+      count < most && skip + count < place &&
+      tokens[place - 1 - skip - count] === tokens[length - 1 - skip - count]
+    ) count++;
+    return count;
+  }
+  /** The latest candidates of each rank, late ones first. */
+  const ranks: Candidate[][] = Array.from({ length: 8 * (MAX_AGREEMENT + 1) }, () => []);
+  for (let place = length - 1; place >= 1; place--) {
+    const agreement = agreeing(place, 0, MAX_AGREEMENT);
+    const resumed = bucket(agreeing(place, agreement + 1, MAX_RESUMED), RESUMED_BOUNDS);
+    const isNear = source > 0 && place >= source && place <= source + NEAR_AFTER;
+    const rank = ranks[8 * agreement + 2 * resumed + Number(isNear)]!;
+    if (rank.length < CANDIDATES) rank.push({ place, agreement, resumed, isNear });
   }
   return ranks.reverse().flat().slice(0, CANDIDATES);
 }
@@ -239,6 +252,7 @@ function grow(
       const best = voters[0]!;
       const evidence = {
         agreement: best.agreement + depth - 1,
+        resumed: best.resumed,
         isNear: best.isNear,
         share: Math.trunc(weigh(voters) * 1024 / all),
         votes: voters.length,
@@ -287,10 +301,11 @@ export function kindOf({ agreement, share }: Evidence): number {
 function estimate(
   evidence: Evidence,
   bias: readonly number[],
-  { agreement, near, share, votes, distance }: TreeParameters,
+  { agreement, resumed, near, share, votes, distance }: TreeParameters,
 ): number {
   const some = Math.min(evidence.agreement, 1);
   const logit = agreement[bucket(evidence.agreement, AGREEMENT_BOUNDS)]! +
+    resumed[evidence.resumed]![Math.min(evidence.agreement, 3)]! +
     (evidence.isNear ? near[Math.min(evidence.agreement, 3)]! : 0) +
     share[some]![bucket(evidence.share, SHARE_BOUNDS)]! +
     votes[some]![bucket(evidence.votes, VOTES_BOUNDS)]! +

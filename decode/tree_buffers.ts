@@ -7,6 +7,8 @@ import { CANDIDATES, KINDS, LOGISTIC } from "./tree.ts";
 import {
   AGREEMENT_BOUNDS,
   DISTANCE_BOUNDS,
+  INITIAL_BIAS,
+  RESUMED_BOUNDS,
   SHARE_BOUNDS,
   TREE_PARAMETERS,
   type TreeParameters,
@@ -16,8 +18,15 @@ import {
 const GROWN_WORDS = 5;
 const MAX_DRAFTS = 31;
 
-/** Bytes of `Memory`; zeros at the start of a generation. */
+/** Bytes of `Memory`. */
 export const MEMORY_BYTES = 4 * (2 + KINDS + 1 + MAX_DRAFTS * GROWN_WORDS);
+/** `Memory` at the start of a generation. */
+export function initialMemory(): Int32Array<ArrayBuffer> {
+  const memory = new Int32Array(MEMORY_BYTES / 4);
+  memory.set(INITIAL_BIAS, 2);
+  return memory;
+}
+
 /** Bytes of `Candidates`. */
 export const CANDIDATES_BYTES = 4 * (1 + CANDIDATES);
 
@@ -37,6 +46,7 @@ export function treeOptions(
     ...rowCosts.map(fixedCost),
     ...parameters.weights,
     ...parameters.agreement,
+    ...parameters.resumed.flat(),
     ...parameters.near,
     ...parameters.share.flat(),
     ...parameters.votes.flat(),
@@ -45,6 +55,7 @@ export function treeOptions(
     parameters.aroundTokens,
     parameters.aroundCost,
     ...AGREEMENT_BOUNDS,
+    ...RESUMED_BOUNDS,
     ...SHARE_BOUNDS,
     ...VOTES_BOUNDS,
     ...DISTANCE_BOUNDS,

@@ -8,10 +8,12 @@
 
 /** The numbers of the tree drafter; its rules are in tree.ts. */
 export interface TreeParameters {
-  /** What a candidate's vote weighs, by its agreement; the last entry holds for all longer ones. */
+  /** What a candidate's vote weighs, by its agreement, below 65536; the last entry holds for all longer ones. */
   readonly weights: readonly number[];
   /** Logit by agreement, see {@linkcode AGREEMENT_BOUNDS}. */
   readonly agreement: readonly number[];
+  /** Logit by resumed agreement 0 to 3, and by agreement 0, 1, 2, 3 and more. */
+  readonly resumed: readonly (readonly number[])[];
   /** Logit of standing near the place copied from last, by agreement 0, 1, 2, 3 and more. */
   readonly near: readonly number[];
   /** Logit by share of the votes, see {@linkcode SHARE_BOUNDS}: with agreement 0, and with more. */
@@ -23,13 +25,15 @@ export interface TreeParameters {
   /** How fast each kind of draft learns from its fate: logits in 65536ths per 65536ths of surprise, times 1024. */
   readonly rate: readonly number[];
   /** Tokens of the passes around the present one, in 1024ths: what {@linkcode aroundCost} buys. */
-  readonly aroundTokens: number;
+  readonly aroundTokens: 2560;
   /** Cost of the passes around the present one that its worth is averaged with, in 1024ths of a row's. */
   readonly aroundCost: number;
 }
 
 /** Where the buckets of agreement begin, after the first. */
 export const AGREEMENT_BOUNDS = [1, 2, 3, 4, 5, 6, 8, 12, 16] as const;
+/** Where the buckets of resumed agreement begin, after the first. */
+export const RESUMED_BOUNDS = [1, 3, 6] as const;
 /** Where the buckets of share begin, in 1024ths. */
 export const SHARE_BOUNDS = [16, 31, 52, 103, 205, 338, 512, 768, 922, 1023] as const;
 /** Where the buckets of the number of votes begin. */
@@ -37,26 +41,33 @@ export const VOTES_BOUNDS = [2, 3, 5] as const;
 /** Where the buckets of distance begin, in tokens. */
 export const DISTANCE_BOUNDS = [17, 65, 257] as const;
 
+/**
+ * What the kinds of drafts are taken to have learned when a generation begins, logits in 65536ths: doubts, so
+ * that drafts that turn out not to pay have cost little until that is known.
+ */
+export const INITIAL_BIAS = [0, -65536, -65536] as const;
+
 /** Fitted by tools/fit_drafter.ts. */
 export const TREE_PARAMETERS: TreeParameters = {
-  weights: [1, 64, 256, 1024, 4096, 16384, 65536],
-  agreement: [-607, -194, -161, -118, -82, -35, -75, -51, 19, 298],
-  near: [30, 206, 179, 73],
-  share: [[-355, -198, -207, 19, 76, 57, 0, 0, 0, 0, 0], [
-    -426,
-    -549,
-    -510,
-    -374,
-    -230,
-    -74,
-    25,
-    226,
-    385,
-    479,
-    648,
+  weights: [1, 64, 256, 1024, 4096, 16384, 65535],
+  agreement: [-616, -171, -123, -87, -61, -19, -54, -29, 23, 209],
+  resumed: [[0, 0, 0, 0], [230, 25, 37, -30], [440, 175, -6, 44], [475, 339, 149, 249]],
+  near: [124, 222, 150, 74],
+  share: [[-418, -329, -179, -87, 148, 139, 109, 0, 0, 0, 0], [
+    -444,
+    -581,
+    -490,
+    -381,
+    -242,
+    -83,
+    28,
+    259,
+    448,
+    475,
+    697,
   ]],
-  votes: [[-215, -278, -38, -76], [-242, -146, -31, 19]],
-  distance: [[-171, -149, -148, -139], [-190, -83, -89, -38]],
+  votes: [[-325, -183, -90, -19], [-222, -118, -26, 53]],
+  distance: [[-157, -121, -168, -170], [-185, -61, -62, -6]],
   rate: [20, 102, 102],
   aroundTokens: 2560,
   aroundCost: 1024,

@@ -17,6 +17,7 @@ import { bucket, type DrafterState, type Evidence, INITIAL_STATE, kindOf } from 
 import {
   AGREEMENT_BOUNDS,
   DISTANCE_BOUNDS,
+  RESUMED_BOUNDS,
   SHARE_BOUNDS,
   TREE_PARAMETERS,
   type TreeParameters,
@@ -43,6 +44,7 @@ interface Example {
 
 const TABLES = [
   ["agreement", 1, AGREEMENT_BOUNDS.length + 1],
+  ["resumed", RESUMED_BOUNDS.length + 1, 4],
   ["near", 1, 4],
   ["share", 2, SHARE_BOUNDS.length + 1],
   ["votes", 2, VOTES_BOUNDS.length + 1],
@@ -56,12 +58,13 @@ for (const [name, rows, size] of TABLES) {
 }
 
 function featuresOf(evidence: Evidence): number[] {
-  const { agreement, isNear, share, votes, distance } = evidence;
+  const { agreement, resumed, isNear, share, votes, distance } = evidence;
   const some = Math.min(agreement, 1);
   const at = (table: string, value: number, bounds: readonly number[]) =>
     OFFSETS[table]! + some * (bounds.length + 1) + bucket(value, bounds);
   return [
     OFFSETS.agreement! + bucket(agreement, AGREEMENT_BOUNDS),
+    ...resumed > 0 ? [OFFSETS.resumed! + 4 * resumed + Math.min(agreement, 3)] : [],
     ...isNear ? [OFFSETS.near! + Math.min(agreement, 3)] : [],
     at("share", share, SHARE_BOUNDS),
     at("votes", votes, VOTES_BOUNDS),
@@ -173,6 +176,7 @@ function tables(weights: Float64Array) {
   const pair = (name: string, size: number) => [table(name, size), table(name, size, 1)];
   return {
     agreement: table("agreement", AGREEMENT_BOUNDS.length + 1),
+    resumed: [0, 1, 2, 3].map((row) => table("resumed", 4, row)),
     near: table("near", 4),
     share: pair("share", SHARE_BOUNDS.length + 1),
     votes: pair("votes", VOTES_BOUNDS.length + 1),
@@ -206,7 +210,7 @@ export function fitParameters(
 }
 
 async function main(): Promise<void> {
-  const flags = parseArgs(Deno.args, { string: ["traces"], boolean: ["all"] });
+  const flags = parseArgs(Deno.args, { string: ["traces"] });
   if (!flags.traces) {
     console.error("--traces FILE is needed: recorded answers, as bench/replay.ts reads them.");
     Deno.exit(2);
@@ -214,9 +218,9 @@ async function main(): Promise<void> {
   const answers = await readAnswers(flags.traces);
   // In pairs, since both turns of a chat stand one behind the other.
   const halves = [0, 1].map((half) => answers.filter((_, i) => (i >> 1) % 2 === half));
-  const parameters = fitParameters(flags.all ? answers : halves[0]!);
+  const parameters = fitParameters(halves[0]!);
   console.error("On the answers that were fitted:");
-  report(flags.all ? answers : halves[0]!, parameters);
+  report(halves[0]!, parameters);
   console.error("On the others:");
   report(halves[1]!, parameters);
   console.log(JSON.stringify(parameters, null, 2).replace(/\n\s+(?=-?\d|\])/g, " "));

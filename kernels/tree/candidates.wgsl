@@ -2,8 +2,7 @@
 // that propose the next ones. Specified by learn() and findCandidates() in decode/tree.ts.
 
 const THREADS = 256u;
-const NEAR_BEFORE = 4u; // a place is near if it stands at most so many tokens before memory.source,
-const NEAR_AFTER = 12u; // or so many behind it
+const NEAR_AFTER = 12u; // a place is near if it is memory.source or at most so many tokens behind it
 const MAX_BIAS = 4 << 16;
 
 @group(0) @binding(0) var<storage, read> state: State;
@@ -68,21 +67,29 @@ fn learn(thread: u32) {
   storageBarrier();
 }
 
-// Leaves in `keys` every place that may be among the best: those that agree, those that are near, and the
-// latest. (If one that neither agrees nor is near is among the best, so is every later one.)
+// Leaves in `keys` every place that may be among the best: those that agree somehow, those that are near, and
+// the latest. (If one that neither agrees nor is near is among the best, so is every later one.)
 fn find(thread: u32) {
   let source = memory.source;
   for (var place = thread + 1u; place < state.length; place += THREADS) {
-    var agreement = 0u;
-    while (agreement < MAX_AGREEMENT && agreement < place &&
-      tokens[place - 1u - agreement] == tokens[state.length - 1u - agreement]) {
-      agreement++;
-    }
-    let is_near = source > 0u && place + NEAR_BEFORE >= source && place <= source + NEAR_AFTER;
-    if (agreement > 0u || is_near || place + CANDIDATES >= state.length) {
-      keys[atomicAdd(&found, 1u)] = (agreement << 1u | u32(is_near)) << PLACE_BITS | place;
+    let agreement = agreeing(place, 0u, MAX_AGREEMENT);
+    let again = agreeing(place, agreement + 1u, MAX_RESUMED);
+    var resumed = 0u;
+    for (var i = 0; i < 3; i++) { resumed += u32(options.resumed_bounds[i] <= again); }
+    let is_near = source > 0u && place >= source && place <= source + NEAR_AFTER;
+    if (agreement + resumed > 0u || is_near || place + CANDIDATES >= state.length) {
+      keys[atomicAdd(&found, 1u)] = (agreement << 3u | resumed << 1u | u32(is_near)) << PLACE_BITS | place;
     }
   }
+}
+
+// How many tokens agree behind the last `skip` of the text and those before `place`, up to `most`.
+fn agreeing(place: u32, skip: u32, most: u32) -> u32 {
+  var n = 0u;
+  while (n < most && skip + n < place && tokens[place - 1u - skip - n] == tokens[state.length - 1u - skip - n]) {
+    n++;
+  }
+  return n;
 }
 
 // The largest keys, in order.

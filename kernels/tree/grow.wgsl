@@ -35,7 +35,8 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   let key = candidates.key[thread];
   let place = key & ((1u << PLACE_BITS) - 1u);
   let is_near = (key >> PLACE_BITS & 1u) == 1u;
-  let agreement = key >> (PLACE_BITS + 1u);
+  let resumed = key >> (PLACE_BITS + 1u) & 3u;
+  let agreement = key >> (PLACE_BITS + 3u);
   // A pass yields one token more than it accepts, so drafts deeper than this would be in vain.
   let depth_limit = state.limit - length - 1u;
   weight[thread] = options.weights[min(agreement, 6u)];
@@ -88,7 +89,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
         mine.parent = parent;
         mine.source = place + parent_depth;
         mine.kind = kind_of(agreement + parent_depth, share);
-        mine.probability = estimate(agreement + parent_depth, is_near, share, votes, length - place, mine.kind);
+        mine.probability = estimate(agreement + parent_depth, resumed, is_near, share, votes, length - place, mine.kind);
         reach[thread] = (parent_reach * u32(mine.probability)) >> 16u;
         depth[thread] = parent_depth + 1u;
       }
@@ -160,7 +161,7 @@ fn kind_of(agreement: u32, share: u32) -> u32 {
 }
 
 // The probability that a draft is accepted once its parent is, in 65536ths: a logistic model of the evidence.
-fn estimate(agreement: u32, is_near: bool, share: u32, votes: u32, distance: u32, kind: u32) -> i32 {
+fn estimate(agreement: u32, resumed: u32, is_near: bool, share: u32, votes: u32, distance: u32, kind: u32) -> i32 {
   var b = vec4u();
   for (var i = 0; i < 9; i++) { b.x += u32(options.agreement_bounds[i] <= agreement); }
   for (var i = 0; i < 10; i++) { b.y += u32(options.share_bounds[i] <= share); }
@@ -168,7 +169,7 @@ fn estimate(agreement: u32, is_near: bool, share: u32, votes: u32, distance: u32
   for (var i = 0; i < 3; i++) { b.w += u32(options.distance_bounds[i] <= distance); }
   let some = min(agreement, 1u);
   var logit = options.agreement[b.x] + options.share[some][b.y] + options.votes[some][b.z] +
-    options.distance[some][b.w] + (memory.bias[kind] >> 8u);
+    options.distance[some][b.w] + options.resumed[resumed][min(agreement, 3u)] + (memory.bias[kind] >> 8u);
   if (is_near) {
     logit += options.near[min(agreement, 3u)];
   }

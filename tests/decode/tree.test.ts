@@ -11,14 +11,15 @@ import {
   logistic,
   MAX_AGREEMENT,
   MAX_BIAS,
+  MAX_RESUMED,
   NEAR_AFTER,
-  NEAR_BEFORE,
   type TreeDraft,
   type TreeOptions,
 } from "../../decode/tree.ts";
 import {
   AGREEMENT_BOUNDS,
   DISTANCE_BOUNDS,
+  RESUMED_BOUNDS,
   SHARE_BOUNDS,
   TREE_PARAMETERS,
   VOTES_BOUNDS,
@@ -42,14 +43,24 @@ function naive(tokens: readonly number[], state: DrafterState, options: TreeOpti
   const { numDraft = 31, limit = Infinity, rowCosts = new Array(32).fill(1024) } = options;
   const { source, bias } = learn(state, tokens);
   const { length } = tokens;
+  const agreeing = (place: number, skip: number, most: number) => {
+    const earlier = tokens.slice(0, place).reverse().slice(skip, skip + most);
+    const last = tokens.toReversed().slice(skip);
+    const end = earlier.findIndex((token, i) => token !== last[i]);
+    return end < 0 ? earlier.length : end;
+  };
   const candidates = tokens.map((_, place) => {
-    const agreeing = tokens.slice(0, place).reverse()
-      .findIndex((token, i) => token !== tokens[length - 1 - i] || i === MAX_AGREEMENT);
-    const agreement = agreeing < 0 ? Math.min(place, MAX_AGREEMENT) : agreeing;
-    const isNear = source > 0 && place - source >= -NEAR_BEFORE && place - source <= NEAR_AFTER;
-    return { place, agreement, isNear };
+    const agreement = agreeing(place, 0, MAX_AGREEMENT);
+    const resumed = entry(
+      [0, 1, 2, 3],
+      RESUMED_BOUNDS,
+      agreeing(place, agreement + 1, MAX_RESUMED),
+    );
+    const isNear = source > 0 && place >= source && place - source <= NEAR_AFTER;
+    return { place, agreement, resumed, isNear };
   }).slice(1).sort((a, b) =>
-    b.agreement - a.agreement || Number(b.isNear) - Number(a.isNear) || b.place - a.place
+    b.agreement - a.agreement || b.resumed - a.resumed ||
+    Number(b.isNear) - Number(a.isNear) || b.place - a.place
   ).slice(0, CANDIDATES);
 
   interface Prefix {
@@ -77,6 +88,7 @@ function naive(tokens: readonly number[], state: DrafterState, options: TreeOpti
       const some = agreement > 0 ? 1 : 0;
       const kind = agreement === 0 ? 0 : share < 512 ? 1 : 2;
       const logit = entry(P.agreement, AGREEMENT_BOUNDS, agreement) +
+        P.resumed[best.resumed]![Math.min(agreement, 3)]! +
         (best.isNear ? P.near[Math.min(agreement, 3)]! : 0) +
         entry(P.share[some]!, SHARE_BOUNDS, share) +
         entry(P.votes[some]!, VOTES_BOUNDS, voters.length) +
@@ -182,7 +194,7 @@ Deno.test(
   "draftTree equals the naive statement of its rules, pass after pass",
   seeded((random) => {
     let [passes, drafts] = [0, 0];
-    for (const { tokens, state, options } of generations(random, 400)) {
+    for (const { tokens, state, options } of generations(random, 250)) {
       const draft = draftTree(tokens, state, options);
       const { limit, ...unlimited } = options;
       const shown = () => JSON.stringify({ tokens, state, options });

@@ -6,6 +6,7 @@ import { type DrafterState, draftTree, INITIAL_STATE, kindOf } from "../../decod
 import {
   CANDIDATES_BYTES,
   fixedCost,
+  initialMemory,
   MEMORY_BYTES,
   treeOptions,
 } from "../../decode/tree_buffers.ts";
@@ -132,7 +133,7 @@ const BOUND = [
 /** Runs the first steps of all cases in one submission; returns how many drafts there were. */
 async function check(random: Random, cases: readonly Case[], most = 6): Promise<number> {
   const runs = cases.flatMap((c) => {
-    const memory = new Uint32Array(MEMORY_BYTES / 4);
+    const memory = new Uint32Array(initialMemory().buffer);
     const options = new Uint32Array(treeOptions(c.numDraft, c.rowCosts).buffer);
     const stale = Array.from({ length: 40 }, () => random.pick(c.text));
     return steps(c, most).map((step) => ({
