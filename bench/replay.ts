@@ -7,10 +7,19 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { describeFileError } from "../cli/file_error.ts";
 import { UsageError } from "../cli/usage_error.ts";
 import { DittoError } from "../kernels/errors.ts";
 import { readAnswers } from "./replay/answers.ts";
-import { DRAFTERS, linearCosts, scoreTasks, type TaskFigures } from "./replay/score.ts";
+import {
+  DRAFTERS,
+  linearCosts,
+  scoreAnswers,
+  type ScoredAnswer,
+  type TaskFigures,
+  taskFigures,
+} from "./replay/score.ts";
+import type { Simulation } from "./report/read.ts";
 
 const HELP = `Scores a drafter on recorded answers, without weights.
 
@@ -19,6 +28,7 @@ const HELP = `Scores a drafter on recorded answers, without weights.
   --num-draft N    drafts of a pass at most, 0 to 31 (default 31; 10 for the original)
   --row-cost C     a pass of r rows costs 1 + C * (r - 1) passes of one row (default 0)
   --json           print one JSON object
+  --out FILE       also write the figures of every answer to FILE, for bench/report.ts
   --help           print this
 
 Tokens per pass, rows per pass and the speed relative to plain decoding, which is a replay: no model runs.`;
@@ -30,12 +40,13 @@ interface Options {
   readonly numDraft: number;
   readonly rowCost: number;
   readonly json: boolean;
+  readonly out: string | null;
 }
 
 /** @throws {UsageError} If the arguments make no sense. */
 function parseOptions(args: readonly string[]): Options | "help" {
   const flags = parseArgs([...args], {
-    string: ["traces", "drafter", "num-draft", "row-cost"],
+    string: ["traces", "drafter", "num-draft", "row-cost", "out"],
     boolean: ["json", "help"],
     default: { drafter: "tree", "row-cost": "0" },
     unknown: (argument) => {
@@ -64,7 +75,40 @@ function parseOptions(args: readonly string[]): Options | "help" {
     numDraft: Number(numDraft),
     rowCost: Number(rowCost),
     json: flags.json,
+    out: flags.out ?? null,
   };
+}
+
+/** All figures, as bench/report.ts reads them. */
+function simulation(
+  { drafter, numDraft, rowCost }: Options,
+  tasks: Record<string, TaskFigures>,
+  scored: readonly ScoredAnswer[],
+): Simulation {
+  return {
+    kind: "simulation",
+    drafter,
+    numDraft,
+    rowCost,
+    tasks,
+    answers: scored.filter(({ passes }) => passes > 0)
+      .map(({ answer: { task, category }, tokens, passes, cost }) => ({
+        task,
+        category,
+        tokens,
+        passes,
+        speed: tokens / cost,
+      })),
+  };
+}
+
+async function write(path: string, result: Simulation): Promise<void> {
+  const text = JSON.stringify(result).replaceAll('{"task"', '\n{"task"');
+  try {
+    await Deno.writeTextFile(path, `${text}\n`);
+  } catch (error) {
+    throw new DittoError(`${path} cannot be written: ${describeFileError(error)}.`);
+  }
 }
 
 function tableText(tasks: Record<string, TaskFigures>): string {
@@ -91,7 +135,9 @@ async function main(args: readonly string[]): Promise<number> {
     const { drafter, numDraft, rowCost } = options;
     const answers = await readAnswers(options.traces);
     const costs = linearCosts(rowCost);
-    const tasks = scoreTasks(answers, () => DRAFTERS[drafter](numDraft, costs), costs);
+    const scored = scoreAnswers(answers, () => DRAFTERS[drafter](numDraft, costs), costs);
+    const tasks = taskFigures(scored);
+    if (options.out !== null) await write(options.out, simulation(options, tasks, scored));
     console.log(options.json ? JSON.stringify({ tasks }) : tableText(tasks));
     return 0;
   } catch (error) {

@@ -25,7 +25,7 @@ export interface TreeParameters {
   /** How fast each kind of draft learns from its fate: logits in 65536ths per 65536ths of surprise, times 1024. */
   readonly rate: readonly number[];
   /** Tokens of the passes around the present one, in 1024ths: what {@linkcode aroundCost} buys. */
-  readonly aroundTokens: 2560;
+  readonly aroundTokens: number;
   /** Cost of the passes around the present one that its worth is averaged with, in 1024ths of a row's. */
   readonly aroundCost: number;
 }

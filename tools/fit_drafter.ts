@@ -12,7 +12,13 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { readAnswers, type RecordedAnswer } from "../bench/replay/answers.ts";
-import { linearCosts, replay, scoreTasks, treeDrafter } from "../bench/replay/score.ts";
+import {
+  linearCosts,
+  replay,
+  scoreAnswers,
+  taskFigures,
+  treeDrafter,
+} from "../bench/replay/score.ts";
 import { bucket, type DrafterState, type Evidence, INITIAL_STATE, kindOf } from "../decode/tree.ts";
 import {
   AGREEMENT_BOUNDS,
@@ -187,7 +193,9 @@ function tables(weights: Float64Array) {
 function report(answers: readonly RecordedAnswer[], parameters: TreeParameters): void {
   for (const cost of REPORTED_COSTS) {
     const rowCosts = linearCosts(cost);
-    const tasks = scoreTasks(answers, () => treeDrafter({ rowCosts, parameters }), rowCosts);
+    const tasks = taskFigures(
+      scoreAnswers(answers, () => treeDrafter({ rowCosts, parameters }), rowCosts),
+    );
     const line = Object.entries(tasks).map(([task, { tokensPerPass, speed }]) =>
       cost === 0
         ? `${task} ${tokensPerPass.total.toFixed(3)}`

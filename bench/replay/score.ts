@@ -120,18 +120,25 @@ export function figures(scores: readonly Score[]): TaskFigures | null {
   };
 }
 
-/**
- * Replays all answers and gives the figures of each task that needed a pass, in the order in which tasks first
- * come.
- */
-export function scoreTasks(
+/** A score and the answer it is of. */
+export interface ScoredAnswer extends Score {
+  readonly answer: RecordedAnswer;
+}
+
+/** Replays all answers. */
+export function scoreAnswers(
   answers: readonly RecordedAnswer[],
   makeDrafter: () => Drafter,
   rowCosts: readonly number[],
-): Record<string, TaskFigures> {
+): ScoredAnswer[] {
+  return answers.map((answer) => ({ ...replay(answer, makeDrafter(), rowCosts), answer }));
+}
+
+/** The figures of each task that needed a pass, in the order in which tasks first come. */
+export function taskFigures(scored: readonly ScoredAnswer[]): Record<string, TaskFigures> {
   const tasks: Record<string, TaskFigures> = {};
-  for (const [task, some] of Map.groupBy(answers, (answer) => answer.task)) {
-    const sum = figures(some.map((answer) => replay(answer, makeDrafter(), rowCosts)));
+  for (const [task, scores] of Map.groupBy(scored, ({ answer }) => answer.task)) {
+    const sum = figures(scores);
     if (sum) tasks[task] = sum;
   }
   return tasks;

@@ -6,8 +6,9 @@ import {
   figures,
   linearCosts,
   replay,
-  scoreTasks,
+  scoreAnswers,
   type TaskFigures,
+  taskFigures,
 } from "../../bench/replay/score.ts";
 import { chain } from "../../decode/rows.ts";
 import { DittoError } from "../../kernels/errors.ts";
@@ -162,7 +163,7 @@ Deno.test("the tree drafter reaches its targets on the recorded answers", async 
       ignore: !present,
       fn() {
         const costs = linearCosts(rowCost);
-        const tasks = scoreTasks(answers, () => DRAFTERS.tree(31, costs), costs);
+        const tasks = taskFigures(scoreAnswers(answers, () => DRAFTERS.tree(31, costs), costs));
         for (const [cost, what, figure, least] of TARGETS) {
           if (cost !== rowCost) continue;
           TASKS.forEach((task, i) => {
