@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     return;
   }
   for (var k = index; k < K8; k += 64u) {
-    let v = widen(row * K8 + k);
+    let v = widen(row, k);
     x[(i * K8 + k) * 2u] = v.lo;
     x[(i * K8 + k) * 2u + 1u] = v.hi;
   }

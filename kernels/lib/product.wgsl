@@ -44,12 +44,12 @@ fn total(sums: Sums, index: u32) -> Sums {
 fn multiply(workgroup: u32, index: u32) {
   let lane = index % LANES;
   let quad = workgroup * GROUPS + index / LANES;
-  let n = weight_rows(quad) * K8;
+  let n = weight_rows(quad);
   for (var row = 0u; row < rows.count; row += 4u) {
     var s0 = Sums();
     if (rows.count - row == 1u) {
       for (var k = lane; k < K8; k += LANES) {
-        s0 = add(s0, row, k, widen(n.x + k), widen(n.y + k), widen(n.z + k), widen(n.w + k));
+        s0 = add(s0, row, k, widen(n.x, k), widen(n.y, k), widen(n.z, k), widen(n.w, k));
       }
       s0 = total(s0, index);
       if (lane == 0u) {
@@ -60,10 +60,10 @@ fn multiply(workgroup: u32, index: u32) {
       var s2 = Sums();
       var s3 = Sums();
       for (var k = lane; k < K8; k += LANES) {
-        let w0 = widen(n.x + k);
-        let w1 = widen(n.y + k);
-        let w2 = widen(n.z + k);
-        let w3 = widen(n.w + k);
+        let w0 = widen(n.x, k);
+        let w1 = widen(n.y, k);
+        let w2 = widen(n.z, k);
+        let w3 = widen(n.w, k);
         s0 = add(s0, row, k, w0, w1, w2, w3);
         s1 = add(s1, row + 1u, k, w0, w1, w2, w3);
         s2 = add(s2, row + 2u, k, w0, w1, w2, w3);

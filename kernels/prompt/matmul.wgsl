@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
           v = Eight(a[i], a[i + 1u]);
         }
       } else if (n0 + line < part.count) {
-        v = widen((n0 + line) * K8 + k8 + eight);
+        v = widen(n0 + line, k8 + eight);
       }
     }
     workgroupBarrier();

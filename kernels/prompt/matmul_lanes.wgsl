@@ -44,7 +44,7 @@ fn main(
 ) {
   let row0 = workgroup.y * ROWS;
   let n = workgroup.x * OUTPUTS + thread;
-  let weight_row = min(n, part.count - 1u) * K8;
+  let weight_row = min(n, part.count - 1u);
   let line = K8 * 8u; // rows past the last are computed and thrown away
   var s0 = 0.0;
   var s1 = 0.0;
@@ -55,7 +55,7 @@ fn main(
   var s6 = 0.0;
   var s7 = 0.0;
   for (var k8 = 0u; k8 < K8; k8++) {
-    let w = widen(weight_row + k8);
+    let w = widen(weight_row, k8);
     let i = row0 * line + k8 * 8u + lane;
     s0 = dot_lanes(w, a[i], s0);
     s1 = dot_lanes(w, a[i + line], s1);

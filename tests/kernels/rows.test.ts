@@ -11,7 +11,7 @@ import { encodeRows, randomTree } from "./rows.ts";
 const harness = await Harness.open();
 Deno.test.afterAll(() => harness[Symbol.dispose]());
 
-for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
+for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[]) {
   Deno.test(
     `embed: every token's row, in passes of 1 to 32 rows and in prompts (${weights})`,
     seeded(async (random) => {
