@@ -3,7 +3,7 @@ import { assert } from "@std/assert";
 import { type FloatType, QUANTIZED_BITS, rowBytes } from "../../kernels/weight_types.ts";
 import { type Random, seeded } from "../random.ts";
 import { assertSameBits, Harness, poisoned } from "./harness.ts";
-import { Matrix, padded } from "./numbers.ts";
+import { Matrix } from "./numbers.ts";
 import { dequantize, quantize } from "./quantization.ts";
 
 const harness = await Harness.open();
