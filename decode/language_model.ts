@@ -300,8 +300,8 @@ export async function loadFrom(
       availableBytes(gpu.info),
     );
     gpu.device.pushErrorScope("out-of-memory");
+    const weights = await loadWeights(gpu, source, layout, options.onProgress);
     const compiler = new Compiler(gpu);
-    const weights = await loadWeights(gpu, compiler, source, layout, options.onProgress);
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
     await engine.warmUp();

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { type Compiler, encode } from "../kernels/stages.ts";
+import { Compiler, encode } from "../kernels/stages.ts";
 import { type FloatType, QUANTIZED_BITS, type QuantizedType } from "../kernels/weight_types.ts";
 import { DittoError, show } from "./errors.ts";
 
@@ -35,9 +35,9 @@ export class Quantizer implements Disposable {
   #tensors: string[] = [];
 
   /** A quantizer on `gpu`. */
-  constructor(gpu: Gpu, compiler: Compiler) {
+  constructor(gpu: Gpu) {
     this.#gpu = gpu;
-    this.#compiler = compiler;
+    this.#compiler = new Compiler(gpu);
     this.#job = gpu.uniform("rows to quantize", [0, 0]);
     this.#fault = gpu.buffer("a tensor that cannot be quantized", 4);
   }

@@ -5,7 +5,6 @@
  * @module
  */
 import { openGpu, type OpenOptions } from "../kernels/device.ts";
-import { Compiler } from "../kernels/stages.ts";
 import {
   FLOAT_BYTES,
   isQuantized,
@@ -70,7 +69,7 @@ export async function saveQuantized(
     );
   }
   using gpu = await openGpu(device);
-  using quantizer = new Quantizer(gpu, new Compiler(gpu));
+  using quantizer = new Quantizer(gpu);
   const tensors = requiredTensors(checkpoint.config).map(({ name, shape }) => {
     const { dtype, byteLength } = checkpoint.tensors.get(name)!;
     const type = quantizedType(name, quantization);

@@ -4,7 +4,6 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import type { Compiler } from "../kernels/stages.ts";
 import {
   FLOAT_BYTES,
   type FloatType,
@@ -90,12 +89,11 @@ export interface LoadProgress {
  */
 export async function loadWeights(
   gpu: Gpu,
-  compiler: Compiler,
   source: WeightSource,
   layout: WeightLayout,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<Weights> {
-  using quantizer = new Quantizer(gpu, compiler);
+  using quantizer = new Quantizer(gpu);
   const upload = new Upload(gpu, quantizer, source, totalBytes(layout), onProgress);
   const embedding = await upload.matrix(layout.embedding);
   const layers: LayerWeights[] = [];
