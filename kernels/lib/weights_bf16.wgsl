@@ -10,3 +10,8 @@ fn widen(row: u32, k8: u32) -> Eight {
     bitcast<vec4f>(vec4u(w.z << 16u, w.z & 0xffff0000u, w.w << 16u, w.w & 0xffff0000u)),
   );
 }
+
+// What a row is multiplied by after it has been summed.
+fn row_scale(row: u32) -> f32 {
+  return 1.0;
+}

@@ -10,3 +10,8 @@ fn widen(row: u32, k8: u32) -> Eight {
     vec4f(unpack2x16float(w.z), unpack2x16float(w.w)),
   );
 }
+
+// What a row is multiplied by after it has been summed.
+fn row_scale(row: u32) -> f32 {
+  return 1.0;
+}

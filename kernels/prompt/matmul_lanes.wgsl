@@ -66,14 +66,15 @@ fn main(
     s6 = dot_lanes(w, a[i + 6u * line], s6);
     s7 = dot_lanes(w, a[i + 7u * line], s7);
   }
-  store(row0, n, s0);
-  store(row0 + 1u, n, s1);
-  store(row0 + 2u, n, s2);
-  store(row0 + 3u, n, s3);
-  store(row0 + 4u, n, s4);
-  store(row0 + 5u, n, s5);
-  store(row0 + 6u, n, s6);
-  store(row0 + 7u, n, s7);
+  let scale = row_scale(weight_row);
+  store(row0, n, scale * s0);
+  store(row0 + 1u, n, scale * s1);
+  store(row0 + 2u, n, scale * s2);
+  store(row0 + 3u, n, scale * s3);
+  store(row0 + 4u, n, scale * s4);
+  store(row0 + 5u, n, scale * s5);
+  store(row0 + 6u, n, scale * s6);
+  store(row0 + 7u, n, scale * s7);
 }
 
 fn store(row: u32, n: u32, sum: f32) {
