@@ -1,10 +1,17 @@
 /** Weights in 8 and 4 bits: the GPU packs them as the specification does, and what that loses. */
 import { assert } from "@std/assert";
-import { type FloatType, QUANTIZED_BITS, rowBytes } from "../../kernels/weight_types.ts";
+import {
+  type FloatType,
+  isQuantized,
+  QUANTIZED_BITS,
+  rowBytes,
+  type WeightType,
+} from "../../kernels/weight_types.ts";
 import { type Random, seeded } from "../random.ts";
 import { assertSameBits, Harness, poisoned } from "./harness.ts";
 import { Matrix } from "./numbers.ts";
 import { dequantize, quantize } from "./quantization.ts";
+import { encodeRows } from "./rows.ts";
 
 const harness = await Harness.open();
 Deno.test.afterAll(() => harness[Symbol.dispose]());
@@ -111,3 +118,47 @@ for (const type of TYPES) {
     }),
   );
 }
+
+Deno.test(
+  "quantize: the error of a product with 4096 inputs, as in Mistral-7B",
+  seeded(async (random) => {
+    const [k, outputs] = [4096, 512];
+    const weights = Float32Array.from({ length: outputs * k }, () => normal(random) * 0.02);
+    const input = Float32Array.from({ length: k }, () => normal(random));
+    const matrix = new Matrix(random, "BF16", outputs, k, weights);
+    const rows = encodeRows([{ token: 0, parent: 0, depth: 0 }]);
+    const part = Uint32Array.of(0, outputs);
+    const workgroups = [harness.workgroups(outputs / 4)] as const;
+
+    /** W · input, with W quantized before on the GPU or not. */
+    const multiply = async (type: WeightType): Promise<Float32Array> => {
+      const sums = new Float32Array(outputs);
+      const packed = isQuantized(type)
+        ? new Uint32Array(outputs * rowBytes(type, k) / 4)
+        : matrix.rows(0, outputs);
+      const kernel = harness.kernel("project", { weights: type }, { K8: k / 8, STRIDE: outputs });
+      const product = { kernel, bindings: [packed, rows, input, sums, part], workgroups };
+      if (!isQuantized(type)) {
+        await harness.run([product], [sums]);
+        return sums;
+      }
+      const constants = { K8: k / 8, BITS: QUANTIZED_BITS[type] };
+      const quantize = {
+        kernel: harness.kernel("quantize", { weights: "BF16" }, constants),
+        bindings: [matrix.rows(0, outputs), packed, Uint32Array.of(0), Uint32Array.of(0, 1)],
+        workgroups: [outputs] as const,
+      };
+      await harness.run([quantize, product], [sums]);
+      return sums;
+    };
+
+    const exact = await multiply("BF16");
+    const norm = (values: Float32Array) => Math.hypot(...values);
+    for (const [type, least, most] of [["Q8", 0.003, 0.006], ["Q4", 0.05, 0.09]] as const) {
+      const found = await multiply(type);
+      const relative = norm(found.map((v, i) => v - exact[i]!)) / norm(exact);
+      console.log(`${type}: the product is off by ${(100 * relative).toFixed(2)}%`);
+      assert(relative > least && relative < most, `${type}: off by ${relative}`);
+    }
+  }),
+);
