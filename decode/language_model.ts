@@ -36,9 +36,9 @@ export interface LoadOptions {
   /** Precision of the KV cache. Default "f16". */
   readonly kvCache?: "f16" | "f32";
   /**
-   * Keeps weights in fewer bits: "q8" in 8, "q4" those of the layers in 4, each with scales in half a bit more.
-   * Half or less than a third of the memory and of the time to read it, at some loss of quality. Default: as
-   * the checkpoint has them.
+   * Keeps weights in fewer bits: "q8" in 8, "q4" most of them in 4 and the others in 8, with scales in half a
+   * bit more. Half or a third of the memory to hold and to read, at some loss of quality. Default: as the
+   * checkpoint has them.
    */
   readonly quantize?: Quantization;
   /** Called as weights are loaded. */

@@ -10,17 +10,20 @@ import type { QuantizedType } from "../kernels/weight_types.ts";
 import { DittoError, show } from "./errors.ts";
 import { isObject } from "./json.ts";
 
-/** Weights in 8 bits, or those of the layers in 4. */
+/** Weights in 8 bits, or most of them in 4. */
 export type Quantization = "q8" | "q4";
 
 const BITS: Readonly<Record<Quantization, number>> = { q8: 8, q4: 4 };
 const GROUP_SIZE = 16;
+/** What is in 4 bits in q4. */
+const ROBUST = /^model\.layers\.\d+\.(self_attn\.o|mlp\.\w+)_proj\.weight$/;
 const MATRIX = /^(model\.embed_tokens|lm_head|model\.layers\.\d+\.\w+\.\w+_proj)\.weight$/;
 
 /**
- * How a tensor is kept. Embedding and head are in 8 bits in either case: the head's errors go straight into the
- * logits, an embedding's row is read once a token, and both together are a small part of a model. Norms keep
- * the checkpoint's bits.
+ * How a tensor is kept. Some are in 8 bits in either case. Queries and keys (and values, which lie in one matrix
+ * with them): their products are exponents, so that an error of 7% would turn attention elsewhere (the model in
+ * the box after 200 steps of training: divergence from bf16 0.07 instead of 0.18). The head: its errors go
+ * straight into the logits. The embedding: a row of it is read once a token. Norms keep the checkpoint's bits.
  *
  * @returns null for a tensor that keeps its bits.
  */
@@ -29,7 +32,7 @@ export function quantizedType(
   quantization: Quantization | null,
 ): QuantizedType | null {
   if (quantization === null || !MATRIX.test(tensor)) return null;
-  return quantization === "q4" && tensor.startsWith("model.layers.") ? "Q4" : "Q8";
+  return quantization === "q4" && ROBUST.test(tensor) ? "Q4" : "Q8";
 }
 
 /** The `quantization_config` of a `config.json`. */
