@@ -68,7 +68,7 @@ fn pack(row: u32, group: u32, start: u32, smallest: u32) -> u32 {
   }
   let size = bitcast<u32>(peak) & 0x7fffffffu;
   let sign = select(0x80u, 0u, peak < 0.0);
-  var best = sign;
+  var best = 0u;
   if (size >= TINY) {
     // Errors are compared as integers, in units of 2^-(8 + BITS) of the peak's power of two.
     let unit = bitcast<f32>((262u + BITS - (size >> 23u)) << 23u);

@@ -11,8 +11,8 @@
 // A row is, in words: its integers, the first in the lowest bits; a byte for each group's scale; zeros up to
 // 16 bytes less a word; the f32 bits of the smallest scale, a power of two.
 //
-// (u / 2^BITS - 1/2) · S is exact in f32, so that every way to compute it gives the same bits. Products meet
-// weights relative to the row's smallest scale and multiply by it in the end, which saves a load.
+// (u / 2^BITS - 1/2) · S is exact in f32, so that every way to compute it gives the same bits, but for the sign
+// of a zero. Products meet weights relative to the row's smallest scale and multiply by it in the end, which saves a load.
 
 fn groups() -> u32 {
   return (K8 + 1u) / 2u;

@@ -46,7 +46,7 @@ function pack(group: Float32Array, smallest: number, bits: number): [byte: numbe
   const sign = peak < 0 ? 1 : -1;
   const signBit = sign < 0 ? 0x80 : 0;
   const size = Math.abs(peak);
-  if (size < TINY) return [signBit, Array.from(group, () => half)];
+  if (size < TINY) return [0, Array.from(group, () => half)];
   const unit = 2 ** (8 + bits - exponent(size));
   // Twice the peak, in eighths of a power of two; 16 eighths are the next one's 8.
   const eighths = round(2 * size / 2 ** (exponent(size) + 1) * 8);
@@ -99,7 +99,7 @@ export function quantize(
   return new Uint32Array(packed.buffer);
 }
 
-/** What the words of rows stand for: [rows][k], `k` rounded up to eights. */
+/** What the words of rows stand for: [rows][k], `k` rounded up to eights. A zero's sign means nothing. */
 export function dequantize(
   words: Uint32Array<ArrayBuffer>,
   k: number,
