@@ -8,6 +8,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { Engine } from "../decode/engine.ts";
+import { generationBuffers } from "../decode/state.ts";
 import { openGpu } from "../kernels/device.ts";
 import { DittoError } from "../kernels/errors.ts";
 import { Compiler } from "../kernels/stages.ts";
@@ -113,7 +114,8 @@ async function logitsOf(
     Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
   );
   const d = dimensions(config, window, "f16");
-  const { weights: weightBytes } = checkMemory(config, layout, d, gpu.info);
+  const others = generationBuffers(config.vocabSize, window);
+  const { weights: weightBytes } = checkMemory(config, layout, d, gpu.info, others);
   const weights = await loadWeights(gpu, source, layout);
   const compiler = new Compiler(gpu);
   const forward = new Forward(gpu, compiler, config, weights, d);
@@ -130,7 +132,9 @@ async function logitsOf(
     const prompt = text.slice(0, window - step);
     const options = {
       maxNewTokens: step,
+      drafter: "original" as const,
       numDraft: 0,
+      rowCosts: [],
       maxNgram: 1,
       eos: [],
       replay: text,

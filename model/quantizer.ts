@@ -25,21 +25,23 @@ export interface Rows {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** The quantizer of one device. Dispose of it to free its buffers. */
+/** What the quantizer has from its first use on. */
+interface Tools {
+  readonly compiler: Compiler;
+  readonly job: GPUBuffer;
+  readonly fault: GPUBuffer;
+}
+
+/** The quantizer of one device; it takes nothing until it is used. Dispose of it to free its buffers. */
 export class Quantizer implements Disposable {
   #gpu: Gpu;
-  #compiler: Compiler;
+  #tools: Tools | null = null;
   #source: GPUBuffer | null = null;
-  #job: GPUBuffer;
-  #fault: GPUBuffer;
   #tensors: string[] = [];
 
   /** A quantizer on `gpu`. */
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
-    this.#compiler = new Compiler(gpu);
-    this.#job = gpu.uniform("rows to quantize", [0, 0]);
-    this.#fault = gpu.buffer("a tensor that cannot be quantized", 4);
   }
 
   /**
@@ -56,19 +58,24 @@ export class Quantizer implements Disposable {
     row: number,
   ): void {
     const { device } = this.#gpu;
+    const { compiler, job, fault } = this.#tools ??= {
+      compiler: new Compiler(this.#gpu),
+      job: this.#gpu.uniform("job of the quantizer", [0, 0]),
+      fault: this.#gpu.buffer("a tensor that cannot be quantized", 4),
+    };
     if (this.#source && this.#source.size < data.length) {
       this.#gpu.free(this.#source);
       this.#source = null;
     }
     this.#source ??= this.#gpu.buffer("rows to quantize", data.length);
     if (this.#tensors.at(-1) !== tensor) this.#tensors.push(tensor);
-    const kernel = this.#compiler.kernel("quantize", { weights: dtype }, {
+    const kernel = compiler.kernel("quantize", { weights: dtype }, {
       K8: Math.ceil(inputs / 8),
       BITS: QUANTIZED_BITS[type],
     });
     device.queue.writeBuffer(this.#source, 0, data);
-    device.queue.writeBuffer(this.#job, 0, new Uint32Array([row, this.#tensors.length]));
-    const bindings = kernel.bind(this.#source, target, this.#fault, this.#job);
+    device.queue.writeBuffer(job, 0, new Uint32Array([row, this.#tensors.length]));
+    const bindings = kernel.bind(this.#source, target, fault, job);
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     encode(pass, [{ kernel, bindings, workgroups: [rows] }]);
@@ -82,8 +89,8 @@ export class Quantizer implements Disposable {
    * @throws {DittoError} If a tensor had weights that are no numbers, or too large.
    */
   async check(): Promise<void> {
-    if (this.#tensors.length === 0) return;
-    const [fault] = new Uint32Array(await this.#gpu.read(this.#fault, 0, 4));
+    if (this.#tools === null) return;
+    const [fault] = new Uint32Array(await this.#gpu.read(this.#tools.fault, 0, 4));
     if (!fault) return;
     throw new DittoError(
       `Tensor ${show(this.#tensors[fault - 1])} cannot be quantized: it has weights that are ` +
@@ -94,7 +101,8 @@ export class Quantizer implements Disposable {
   /** Frees the buffers. */
   [Symbol.dispose](): void {
     if (this.#source) this.#gpu.free(this.#source);
-    this.#gpu.free(this.#job);
-    this.#gpu.free(this.#fault);
+    if (this.#tools === null) return;
+    this.#gpu.free(this.#tools.job);
+    this.#gpu.free(this.#tools.fault);
   }
 }

@@ -1,6 +1,7 @@
 /** What is quantized, and that Mistral-7B then fits where it should. */
 import { assert, assertEquals } from "@std/assert";
 import { shapeConfig } from "../../bench/shapes.ts";
+import { generationBuffers } from "../../decode/state.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { checkMemory, dimensions } from "../../model/memory.ts";
 import { type Quantization, quantizedType } from "../../model/quantization.ts";
@@ -27,10 +28,11 @@ Deno.test("Mistral-7B with a context of 4096 fits in 8 GiB in q8 and in 6 GB in 
     maxBindingBytes: 2 ** 31 - 4,
     maxBufferBytes: 2 ** 31,
   };
+  const others = generationBuffers(config.vocabSize, 4096);
   const need = (quantization: Quantization | null) => {
     const typeOf = (tensor: string) => quantizedType(tensor, quantization) ?? "BF16";
     const layout = layOutWeights(config, typeOf, gpu.maxBindingBytes);
-    return checkMemory(config, layout, dimensions(config, 4096, "f16"), gpu);
+    return checkMemory(config, layout, dimensions(config, 4096, "f16"), gpu, others);
   };
   const [bf16, q8, q4] = [need(null), need("q8"), need("q4")];
   const sizes = [bf16, q8, q4].map(({ total }) => (total / 1e9).toFixed(2));
