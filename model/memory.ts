@@ -171,9 +171,7 @@ export function checkMemory(
     throw new DittoError(
       `The model needs ${megabytes(total)} (weights ${megabytes(weights)}, KV cache ` +
         `${megabytes(cache)}, workspaces ${megabytes(spaces)}), and ${device.name} has ` +
-        `${
-          megabytes(availableBytes)
-        } left: ${smaller}, keep the weights in fewer bits (quantize), or use a smaller model.`,
+        `${megabytes(availableBytes)} left: ${smaller}, or use a smaller model.`,
     );
   }
   return { weights, cache, workspaces: spaces, total };
