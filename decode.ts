@@ -9,6 +9,7 @@ import { answer } from "./cli/answer.ts";
 import { devicesText, quietDrivers } from "./cli/devices.ts";
 import { helpText } from "./cli/option_table.ts";
 import { type Options, parseOptions } from "./cli/options.ts";
+import { save } from "./cli/save.ts";
 import { OutputClosed, print, tell } from "./cli/terminal.ts";
 import { UsageError } from "./cli/usage_error.ts";
 import deno from "./deno.json" with { type: "json" };
@@ -23,7 +24,8 @@ async function run(options: Options): Promise<void> {
     case "list-devices":
       return await print(await devicesText());
     case "decode":
-      return await answer(options);
+      if (options.saveQuantized === null || !options.load.quantize) return await answer(options);
+      return await save(options, options.load.quantize, options.saveQuantized);
   }
 }
 

@@ -40,6 +40,15 @@ export const OPTION_GROUPS = {
       choices: ["f16", "f32"],
       help: "f16 | f32, how keys and values are kept (f16)",
     },
+    "quantize": {
+      value: "TYPE",
+      choices: ["q8", "q4"],
+      help: "q8 | q4, keep weights in 8 or 4 bits: less memory to hold and to read, some loss",
+    },
+    "save-quantized": {
+      value: "DIR",
+      help: "write the model as --quantize keeps it to a new directory, and end",
+    },
   },
   "Prompt (one of these; without any it is read from standard input)": {
     "prompt": { value: "TEXT", help: "the prompt itself" },

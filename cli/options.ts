@@ -4,7 +4,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import type { GenerateOptions, LoadOptions } from "../mod.ts";
+import type { GenerateOptions, LoadOptions, Quantization } from "../mod.ts";
 import { type Option, OPTIONS } from "./option_table.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -18,6 +18,8 @@ export type PromptSource =
 export interface Options {
   /** What to do. */
   readonly action: "decode" | "help" | "version" | "list-devices";
+  /** Where to write the model in the bits of `load.quantize`, instead of answering. */
+  readonly saveQuantized: string | null;
   /** The checkpoint directory, if one was named. */
   readonly model: string | null;
   /** Where the prompt comes from. */
@@ -60,6 +62,7 @@ export function parseOptions(args: readonly string[]): Options {
     ? "list-devices"
     : "decode";
   forbidBoth(given, "color", "no-color");
+  checkSave(given);
   if (given.has("no-lookup")) {
     forbidBoth(given, "no-lookup", "drafter", "num-draft", "max-ngram");
   }
@@ -75,6 +78,7 @@ export function parseOptions(args: readonly string[]): Options {
   }
   return {
     action,
+    saveQuantized: given.get("save-quantized")?.at(-1) ?? null,
     model: given.get("model")?.at(-1) ?? null,
     prompt,
     chat: given.has("chat"),
@@ -185,7 +189,27 @@ function promptSource(given: Given): PromptSource {
 function loadOptions(given: Given): LoadOptions {
   const context = number(given, "context");
   const kvCache = choice(given, "kv-cache") as "f16" | "f32" | undefined;
-  return { ...(context !== undefined && { context }), ...(kvCache && { kvCache }) };
+  const quantize = choice(given, "quantize") as Quantization | undefined;
+  return {
+    ...(context !== undefined && { context }),
+    ...(kvCache && { kvCache }),
+    ...(quantize && { quantize }),
+  };
+}
+
+function checkSave(given: Given): void {
+  if (!given.has("save-quantized")) return;
+  if (!given.has("quantize")) {
+    throw new UsageError("--save-quantized needs to know in how many bits: give --quantize too.");
+  }
+  const used = ["model", "quantize", "save-quantized", "quiet"];
+  const idle = [...given.keys()].find((name) => !used.includes(name));
+  if (idle) {
+    throw new UsageError(
+      `--save-quantized writes a model and answers nothing, so --${idle} has no place beside it: ` +
+        `leave one of them out.`,
+    );
+  }
 }
 
 function generateOptions(given: Given): GenerateOptions {

@@ -10,6 +10,7 @@ import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
+import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { checkMemory, dimensions, type MemoryNeed } from "../model/memory.ts";
 import {
   loadTokenizer,
@@ -34,6 +35,12 @@ export interface LoadOptions {
   readonly context?: number;
   /** Precision of the KV cache. Default "f16". */
   readonly kvCache?: "f16" | "f32";
+  /**
+   * Keeps weights in fewer bits: "q8" in 8, "q4" most of them in 4 and the others in 8, with scales in half a
+   * bit more. Half or a third of the memory to hold and to read, at some loss of quality. Default: as the
+   * checkpoint has them.
+   */
+  readonly quantize?: Quantization;
   /** Called as weights are loaded. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /**
@@ -275,11 +282,12 @@ export async function loadFrom(
     throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
   }
   const givenCosts = options.rowCosts && checkRowCosts(options.rowCosts);
+  const quantization = checkQuantize(options.quantize, config.quantization);
   const gpu = await openGpu(options.device);
   try {
     const layout = layOutWeights(
       config,
-      (tensor) => source.tensors.get(tensor)!.dtype,
+      (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
       Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
     );
     const d = dimensions(config, context, kvCache);
@@ -329,6 +337,21 @@ export async function loadFrom(
 /** A software device's memory is the machine's; what a real GPU has, WebGPU does not tell. */
 function availableBytes(device: DeviceInfo): number {
   return device.isSoftware ? Deno.systemMemoryInfo().available : Infinity;
+}
+
+function checkQuantize(
+  wanted: Quantization | undefined,
+  found: Quantization | null,
+): Quantization | null {
+  if (wanted === undefined || wanted === found) return found;
+  if (wanted !== "q8" && wanted !== "q4") {
+    throw new DittoError(`The option quantize is ${show(wanted)}: it must be "q8" or "q4".`);
+  }
+  if (found === null) return wanted;
+  throw new DittoError(
+    `The checkpoint holds its weights in ${found} and cannot be quantized to ${wanted}: load it as it is, ` +
+      `or quantize the checkpoint it was made from.`,
+  );
 }
 
 function checkRowCosts(costs: readonly number[]): readonly number[] {

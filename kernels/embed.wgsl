@@ -26,9 +26,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   if (row >= part.count) {
     return;
   }
+  let s = row_scale(row);
   for (var k = index; k < K8; k += 64u) {
-    let v = widen(row * K8 + k);
-    x[(i * K8 + k) * 2u] = v.lo;
-    x[(i * K8 + k) * 2u + 1u] = v.hi;
+    let v = widen(row, k);
+    x[(i * K8 + k) * 2u] = s * v.lo;
+    x[(i * K8 + k) * 2u + 1u] = s * v.hi;
   }
 }

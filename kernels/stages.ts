@@ -17,6 +17,7 @@ import gateUp from "./gate_up.wgsl" with { type: "text" };
 import head from "./head.wgsl" with { type: "text" };
 import project from "./project.wgsl" with { type: "text" };
 import qkv from "./qkv.wgsl" with { type: "text" };
+import quantize from "./quantize.wgsl" with { type: "text" };
 import replay from "./replay.wgsl" with { type: "text" };
 import sample from "./sample.wgsl" with { type: "text" };
 import promptAttend from "./prompt/attend.wgsl" with { type: "text" };
@@ -35,6 +36,7 @@ import lanesSubgroup from "./lib/lanes_subgroup.wgsl" with { type: "text" };
 import lanesWorkgroup from "./lib/lanes_workgroup.wgsl" with { type: "text" };
 import norm from "./lib/norm.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
+import quantized from "./lib/quantized.wgsl" with { type: "text" };
 import rows from "./lib/rows.wgsl" with { type: "text" };
 import silu from "./lib/silu.wgsl" with { type: "text" };
 import source from "./lib/source.wgsl" with { type: "text" };
@@ -44,7 +46,12 @@ import tree from "./lib/tree.wgsl" with { type: "text" };
 import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
 import weightsF16 from "./lib/weights_f16.wgsl" with { type: "text" };
 import weightsF32 from "./lib/weights_f32.wgsl" with { type: "text" };
+import weightsQ4 from "./lib/weights_q4.wgsl" with { type: "text" };
+import weightsQ8 from "./lib/weights_q8.wgsl" with { type: "text" };
 import type { Gpu } from "./device.ts";
+import type { WeightType } from "./weight_types.ts";
+
+export type { WeightType } from "./weight_types.ts";
 
 /** Rows of a pass at most: row 0 and 31 drafts. `MAX_ROWS` in lib/rows.wgsl. */
 export const MAX_ROWS = 32;
@@ -53,8 +60,6 @@ export const CHUNK = 128;
 /** Logits one workgroup of choose.wgsl looks at. */
 export const SLICE = 4096;
 
-/** How weights are stored on the GPU. */
-export type WeightType = "BF16" | "F16" | "F32";
 /** How keys and values are stored. */
 export type CacheType = "f16" | "f32";
 
@@ -66,12 +71,19 @@ export interface Variant {
   cache?: CacheType;
 }
 
-const weightSources = { BF16: weightsBf16, F16: weightsF16, F32: weightsF32 };
+const weightSources = {
+  BF16: weightsBf16,
+  F16: weightsF16,
+  F32: weightsF32,
+  Q8: quantized + weightsQ8,
+  Q4: quantized + weightsQ4,
+};
 const cacheSources = { f16: kvF16, f32: kvF32 };
 
 type Lib =
   | "weights"
   | "product"
+  | "quantized"
   | "norm"
   | "cache"
   | "attention"
@@ -93,6 +105,7 @@ const stages = {
   head: [head, "rows", "weights", "product", "norm"],
   project: [project, "rows", "weights", "product"],
   qkv: [qkv, "rows", "weights", "product", "norm", "cache"],
+  quantize: [quantize, "weights", "quantized"],
   replay: [replay, "rows"],
   sample: [sample, "rows"],
   promptAttend: [promptAttend, "rows", "cache", "attention"],
@@ -137,6 +150,7 @@ export function stageSource(stage: Stage, variant: Variant, subgroups: boolean):
   const parts: Record<Lib, () => string> = {
     weights: () => eight + weightSources[variant.weights!],
     product: () => product + (subgroups ? lanesSubgroup : lanesWorkgroup),
+    quantized: () => quantized,
     cache: () => cacheSources[variant.cache!] + slots,
     norm: () => norm,
     attention: () => attention,

@@ -1,28 +1,23 @@
 import { fileURLToPath } from "node:url";
+import type { WeightType } from "../kernels/weight_types.ts";
 import { type MistralConfig, parseConfig } from "./config.ts";
 import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
 import { PositionedFile } from "./positioned_file.ts";
+import { quantizedType } from "./quantization.ts";
 import { checkTensor, checkTensors } from "./required_tensors.ts";
-import {
-  isWeightDtype,
-  readHeader,
-  type SafetensorsEntry,
-  type WeightDtype,
-} from "./safetensors.ts";
+import { isWeightDtype, readHeader, type SafetensorsEntry } from "./safetensors.ts";
 import { findShards } from "./shards.ts";
-
-export type { WeightDtype } from "./safetensors.ts";
 
 /** A tensor of a checkpoint. */
 export interface TensorInfo {
   /** Its name, as in the file: `model.norm.weight`, say. */
   readonly name: string;
-  /** Type of its elements. */
-  readonly dtype: WeightDtype;
-  /** Outermost dimension first; a matrix is [outputs, inputs]. */
+  /** Type of its elements; Q8 or Q4 for U8 in a quantized checkpoint. */
+  readonly dtype: WeightType;
+  /** Outermost dimension first; a matrix is [outputs, inputs], or in Q8 and Q4 [outputs, bytes of a row]. */
   readonly shape: readonly number[];
-  /** Length of its data: elements times 2 or 4. */
+  /** Length of its data. */
   readonly byteLength: number;
   /** The path of the file that holds it. */
   readonly file: string;
@@ -57,8 +52,9 @@ export class Checkpoint implements Disposable {
   ) {
     const tensors = new Map<string, TensorInfo>();
     for (const [name, { file, entry: { dtype, shape, byteLength } }] of places) {
-      if (!isWeightDtype(dtype)) continue;
-      tensors.set(name, { name, dtype, shape, byteLength, file: file.path });
+      const stored = isWeightDtype(dtype) ? dtype : quantizedType(name, config.quantization);
+      if (stored === null) continue; // a quantized one has been checked to be U8
+      tensors.set(name, { name, dtype: stored, shape, byteLength, file: file.path });
     }
     this.config = config;
     this.tensors = tensors;
@@ -69,11 +65,15 @@ export class Checkpoint implements Disposable {
   /**
    * Finds a tensor.
    *
-   * @param expectedShape The shape it must have.
-   * @throws {DittoError} If it is missing, misshapen, or of an element type other than BF16, F16, F32.
+   * @param expectedShape The shape it must have: [outputs, inputs] in few bits too.
+   * @throws {DittoError} If it is missing, misshapen, or of an element type Ditto does not compute with.
    */
   tensor(name: string, expectedShape: readonly number[]): TensorInfo {
-    checkTensor(this.#place(name).entry, expectedShape);
+    checkTensor(
+      this.#place(name).entry,
+      expectedShape,
+      quantizedType(name, this.config.quantization),
+    );
     return this.tensors.get(name)!;
   }
 

@@ -1,5 +1,6 @@
 import { DittoError, show } from "./errors.ts";
 import { isObject, type JsonObject } from "./json.ts";
+import { parseQuantization, type Quantization } from "./quantization.ts";
 
 /** The shape of a model: Hugging Face's `config.json`, checked, with every default filled in. */
 export interface MistralConfig {
@@ -29,6 +30,8 @@ export interface MistralConfig {
   readonly maxPositionEmbeddings: number;
   /** True if the head's weights are those of the embedding. */
   readonly tieWordEmbeddings: boolean;
+  /** In how many bits the checkpoint holds its weights; null: as floating-point numbers. */
+  readonly quantization: Quantization | null;
   /** The token a text begins with; null if the model has none. */
   readonly bosTokenId: number | null;
   /** The tokens that end an answer, in the checkpoint's order; may be empty. */
@@ -62,7 +65,6 @@ const ONLY_ACCEPTED: readonly (readonly [field: string, accepted: readonly unkno
   ["mlp_bias", [false]],
   ["pretraining_tp", [1]],
   ["partial_rotary_factor", [1]],
-  ["quantization_config", []],
   ["attn_logit_softcapping", []],
   ["final_logit_softcapping", []],
   ["llama_4_scaling", []],
@@ -109,6 +111,7 @@ export function parseConfig(configJson: unknown, generationJson?: unknown): Mist
       defaults.maxPositionEmbeddings,
     ),
     tieWordEmbeddings: parseBoolean(configJson, "tie_word_embeddings", false),
+    quantization: parseQuantization(configJson.quantization_config),
     bosTokenId: parseTokenIds(configJson, "bos_token_id", "config.json", 1)[0] ?? null,
     eosTokenIds: parseEos(configJson, generationJson),
   };

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { WeightType } from "../kernels/stages.ts";
+import { rowBytes, type WeightType } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "./config.ts";
 
 /** Rows of a checkpoint tensor that go to consecutive rows of a part. */
@@ -42,6 +42,8 @@ export interface MatrixLayout {
   readonly inputs: number;
   /** Inputs / 8, rounded up: a row is padded with zeros to whole eights. */
   readonly k8: number;
+  /** Bytes of a weight row. */
+  readonly rowBytes: number;
   /** Weight rows of a unit. */
   readonly rowsPerUnit: number;
   /** What the decode stages count a unit as: a head is half as many pairs as rows, all else is one. */
@@ -76,14 +78,12 @@ export interface WeightLayout {
   readonly head: MatrixLayout;
 }
 
-/** Bytes of one weight. */
-export const WEIGHT_BYTES: Record<WeightType, number> = { BF16: 2, F16: 2, F32: 4 };
-
 /**
  * Lays out the weights of a model.
  *
  * @param config The model's shape.
- * @param typeOf How the checkpoint stores a tensor. Tensors of one matrix that differ are widened to F32.
+ * @param typeOf How a tensor is to be stored. Those of one matrix that differ, which only floating-point
+ * numbers may, are widened to F32.
  * @param maxPartBytes Size of a part at most. A unit that is larger makes a part of its own, which the
  * comparison with the device's limits then reports.
  */
@@ -105,21 +105,21 @@ export function layOutWeights(
     const types = new Set(sources.map(([tensor]) => typeOf(tensor)));
     const type = types.size === 1 ? [...types][0]! : "F32";
     const k8 = Math.ceil(inputs / 8);
-    const rowBytes = k8 * 8 * WEIGHT_BYTES[type];
+    const bytes = rowBytes(type, inputs);
     const rows = sources.reduce((sum, [, rows]) => sum + rows, 0);
     const rowsPerUnit = { row: 1, head: headDim, interleaved: sources.length }[unit];
     const countPerUnit = unit === "head" ? headDim / 2 : 1;
     const units = rows / rowsPerUnit;
-    const unitsPerPart = Math.max(1, Math.floor(maxPartBytes / (rowBytes * rowsPerUnit)));
+    const unitsPerPart = Math.max(1, Math.floor(maxPartBytes / (bytes * rowsPerUnit)));
     const parts: PartLayout[] = [];
     for (let first = 0; first < units; first += unitsPerPart) {
       const count = Math.min(unitsPerPart, units - first);
       const segments = unit === "interleaved"
         ? sources.map(([tensor]) => ({ tensor, row: first, rows: count }))
         : cut(sources, first * rowsPerUnit, count * rowsPerUnit);
-      parts.push({ first, units: count, segments, bytes: count * rowsPerUnit * rowBytes });
+      parts.push({ first, units: count, segments, bytes: count * rowsPerUnit * bytes });
     }
-    return { label, type, inputs, k8, rowsPerUnit, countPerUnit, parts };
+    return { label, type, inputs, k8, rowBytes: bytes, rowsPerUnit, countPerUnit, parts };
   }
 
   const embedding = matrix("embedding", hiddenSize, [

@@ -1,5 +1,7 @@
 import type { MistralConfig } from "./config.ts";
 import { DittoError, show } from "./errors.ts";
+import { type QuantizedType, rowBytes } from "../kernels/weight_types.ts";
+import { quantizedType } from "./quantization.ts";
 import { isWeightDtype, type SafetensorsEntry } from "./safetensors.ts";
 
 /** A tensor the forward pass needs. */
@@ -45,7 +47,8 @@ export function requiredTensors(config: MistralConfig): RequiredTensor[] {
  *
  * @param tensors Every tensor of the checkpoint by name.
  * @param where The checkpoint's directory, for messages.
- * @throws {DittoError} If a tensor is missing, misshapen, unexpected or not of BF16, F16 or F32.
+ * @throws {DittoError} If a tensor is missing, misshapen, unexpected or not of BF16, F16 or F32, or of U8
+ * where the checkpoint is quantized.
  */
 export function checkTensors(
   config: MistralConfig,
@@ -63,7 +66,9 @@ export function checkTensors(
         `or config.json belongs to another model.`,
     );
   }
-  for (const { name, shape } of required) checkTensor(tensors.get(name)!, shape);
+  for (const { name, shape } of required) {
+    checkTensor(tensors.get(name)!, shape, quantizedType(name, config.quantization));
+  }
 
   const expected = new Set(required.map(({ name }) => name));
   for (const name of tensors.keys()) {
@@ -82,13 +87,18 @@ export function checkTensors(
 /**
  * Checks that a tensor can be used where one of a certain shape is needed.
  *
+ * @param type How it is stored, if in few bits; its last dimension is the bytes of a row then.
  * @throws {DittoError} If its shape differs (the message has both), or its element type is none that
  * Ditto computes with.
  */
 export function checkTensor(
   { name, dtype, shape }: Pick<SafetensorsEntry, "name" | "dtype" | "shape">,
-  expected: readonly number[],
+  unpacked: readonly number[],
+  type: QuantizedType | null,
 ): void {
+  const expected = type === null
+    ? unpacked
+    : [...unpacked.slice(0, -1), rowBytes(type, unpacked.at(-1)!)];
   if (shape.length !== expected.length || shape.some((size, i) => size !== expected[i])) {
     throw new DittoError(
       `Tensor ${show(name)} has shape ${show(shape)} and must have ${
@@ -97,7 +107,12 @@ export function checkTensor(
         `implies.`,
     );
   }
-  if (!isWeightDtype(dtype)) {
+  if (type !== null && dtype !== "U8") {
+    throw new DittoError(
+      `Tensor ${show(name)} has dtype ${dtype}, and weights that Ditto quantized are U8.`,
+    );
+  }
+  if (type === null && !isWeightDtype(dtype)) {
     throw new DittoError(
       `Tensor ${show(name)} has dtype ${dtype}, and Ditto computes with BF16, F16 and F32 only.`,
     );

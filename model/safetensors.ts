@@ -1,4 +1,5 @@
 import safetensors from "safetensors";
+import type { FloatType } from "../kernels/weight_types.ts";
 import { DittoError, show } from "./errors.ts";
 import { isObject, parseJson } from "./json.ts";
 import type { PositionedFile } from "./positioned_file.ts";
@@ -40,11 +41,8 @@ export type SafetensorsDtype =
   | "F8_E4M3"
   | "F8_E8M0";
 
-/** The element types Ditto computes with. */
-export type WeightDtype = "BF16" | "F16" | "F32";
-
 /** True for the element types Ditto computes with. */
-export function isWeightDtype(dtype: SafetensorsDtype): dtype is WeightDtype {
+export function isWeightDtype(dtype: SafetensorsDtype): dtype is FloatType {
   return dtype === "BF16" || dtype === "F16" || dtype === "F32";
 }
 

@@ -4,10 +4,17 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import type { WeightType } from "../kernels/stages.ts";
+import {
+  FLOAT_BYTES,
+  type FloatType,
+  isQuantized,
+  rowBytes,
+  type WeightType,
+} from "../kernels/weight_types.ts";
 import type { TensorInfo } from "./checkpoint.ts";
 import type { MistralConfig } from "./config.ts";
-import { type MatrixLayout, WEIGHT_BYTES, type WeightLayout } from "./layout.ts";
+import type { MatrixLayout, WeightLayout } from "./layout.ts";
+import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 
 /** Bytes read from a file at a time. */
 const CHUNK_BYTES = 16 << 20;
@@ -16,7 +23,7 @@ const IN_FLIGHT_BYTES = 256 << 20;
 
 /** A part of a matrix on the GPU. */
 export interface MatrixPart {
-  /** Its weights, [rows][8 · k8], in the matrix's type. */
+  /** Its weights, [rows][bytes of a row], in the matrix's type. */
   readonly buffer: GPUBuffer;
   /** Uniform for the decode stages: first unit, and outputs or pairs of outputs. */
   readonly decode: GPUBuffer;
@@ -73,10 +80,11 @@ export interface LoadProgress {
 }
 
 /**
- * Loads a model's weights.
+ * Loads a model's weights, and quantizes those that the layout has in fewer bits than the source.
  *
  * @param onProgress Called after every chunk.
- * @throws {DittoError} If a file cannot be read to its end. What was allocated by then belongs to `gpu`,
+ * @throws {DittoError} If a file cannot be read to its end, or a weight that is to be quantized is infinite
+ * or no number. What was allocated by then belongs to `gpu`,
  * which the caller disposes.
  */
 export async function loadWeights(
@@ -85,7 +93,8 @@ export async function loadWeights(
   layout: WeightLayout,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<Weights> {
-  const upload = new Upload(gpu, source, totalBytes(layout), onProgress);
+  using quantizer = new Quantizer(gpu);
+  const upload = new Upload(gpu, quantizer, source, totalBytes(layout), onProgress);
   const embedding = await upload.matrix(layout.embedding);
   const layers: LayerWeights[] = [];
   for (const layer of layout.layers) {
@@ -101,6 +110,7 @@ export async function loadWeights(
   const norm = await upload.gain(layout.norm);
   const head = layout.head === layout.embedding ? embedding : await upload.matrix(layout.head);
   await upload.settle();
+  await quantizer.check();
   return { embedding, layers, norm, head };
 }
 
@@ -113,6 +123,7 @@ function totalBytes({ embedding, layers, head }: WeightLayout): number {
 
 class Upload {
   #gpu: Gpu;
+  #quantizer: Quantizer;
   #source: WeightSource;
   #chunk = new Uint8Array(CHUNK_BYTES);
   #loadedBytes = 0;
@@ -122,11 +133,13 @@ class Upload {
 
   constructor(
     gpu: Gpu,
+    quantizer: Quantizer,
     source: WeightSource,
     totalBytes: number,
     onProgress: (progress: LoadProgress) => void,
   ) {
     this.#gpu = gpu;
+    this.#quantizer = quantizer;
     this.#source = source;
     this.#totalBytes = totalBytes;
     this.#onProgress = onProgress;
@@ -159,13 +172,13 @@ class Upload {
     const { dtype, byteLength } = this.#source.tensors.get(tensor)!;
     const bytes = new Uint8Array(byteLength);
     await this.#source.read(tensor, 0, bytes);
-    const values = widen(bytes, dtype);
+    const values = widen(bytes, dtype as FloatType); // norms are never quantized
     const buffer = this.#gpu.buffer(tensor, Math.ceil(values.length / 8) * 32);
     this.#gpu.device.queue.writeBuffer(buffer, 0, values);
     return buffer;
   }
 
-  /** Rows of a tensor to rows of a part, padded and widened where they have to be. */
+  /** Rows of a tensor to rows of a part, padded, widened or quantized where they have to be. */
   async #rows(
     layout: MatrixLayout,
     buffer: GPUBuffer,
@@ -175,21 +188,30 @@ class Upload {
     rows: number,
   ): Promise<void> {
     const { dtype } = this.#source.tensors.get(tensor)!;
-    const rowBytes = layout.inputs * WEIGHT_BYTES[dtype];
-    const targetBytes = layout.k8 * 8 * WEIGHT_BYTES[layout.type];
-    const isCopy = dtype === layout.type && rowBytes === targetBytes;
-    const { queue } = this.#gpu.device;
-    const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / Math.max(rowBytes, targetBytes)));
+    const { inputs, type, rowBytes: targetBytes } = layout;
+    const sourceBytes = isQuantized(dtype) ? rowBytes(dtype, inputs) : inputs * FLOAT_BYTES[dtype];
+    const rowsPerChunk = Math.min(
+      Math.max(1, Math.floor(CHUNK_BYTES / Math.max(sourceBytes, targetBytes))),
+      MAX_PACKED_ROWS,
+    );
     for (let row = 0; row < rows; row += rowsPerChunk) {
       const count = Math.min(rowsPerChunk, rows - row);
-      const bytes = this.#chunk.length >= count * rowBytes
-        ? this.#chunk.subarray(0, count * rowBytes)
-        : new Uint8Array(count * rowBytes);
-      await this.#source.read(tensor, (sourceRow + row) * rowBytes, bytes);
-      const data = isCopy ? bytes : repack(bytes, count, dtype, layout);
-      queue.writeBuffer(buffer, (targetRow + row) * targetBytes, data);
+      const bytes = this.#chunk.length >= count * sourceBytes
+        ? this.#chunk.subarray(0, count * sourceBytes)
+        : new Uint8Array(count * sourceBytes);
+      await this.#source.read(tensor, (sourceRow + row) * sourceBytes, bytes);
+      const target = targetRow + row;
+      if (isQuantized(type) && !isQuantized(dtype)) {
+        const data = repack(bytes, count, inputs, dtype, dtype);
+        this.#quantizer.pack({ tensor, dtype, inputs, rows: count, data }, type, buffer, target);
+      } else {
+        const data = isQuantized(type) || isQuantized(dtype)
+          ? bytes
+          : repack(bytes, count, inputs, dtype, type);
+        this.#gpu.device.queue.writeBuffer(buffer, target * targetBytes, data);
+      }
       this.#loadedBytes += count * targetBytes;
-      this.#inFlightBytes += count * targetBytes;
+      this.#inFlightBytes += count * Math.max(sourceBytes, targetBytes);
       this.#onProgress({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
       if (this.#inFlightBytes >= IN_FLIGHT_BYTES) await this.settle();
     }
@@ -203,19 +225,21 @@ class Upload {
   }
 }
 
-/** Rows in the matrix's type, each padded with zeros to whole eights. */
-function repack(
+/** Rows of a checkpoint tensor in another type, each padded with zeros to whole eights. */
+export function repack(
   bytes: Uint8Array<ArrayBuffer>,
   rows: number,
-  dtype: WeightType,
-  layout: MatrixLayout,
+  inputs: number,
+  from: FloatType,
+  to: FloatType,
 ): Uint8Array<ArrayBuffer> {
-  const source = dtype === layout.type ? bytes : new Uint8Array(widen(bytes, dtype).buffer);
-  const rowBytes = layout.inputs * WEIGHT_BYTES[layout.type];
-  const targetBytes = layout.k8 * 8 * WEIGHT_BYTES[layout.type];
+  const source = from === to ? bytes : new Uint8Array(widen(bytes, from).buffer);
+  const sourceBytes = inputs * FLOAT_BYTES[to];
+  const targetBytes = rowBytes(to, inputs);
+  if (sourceBytes === targetBytes) return source;
   const target = new Uint8Array(rows * targetBytes);
   for (let row = 0; row < rows; row++) {
-    target.set(source.subarray(row * rowBytes, (row + 1) * rowBytes), row * targetBytes);
+    target.set(source.subarray(row * sourceBytes, (row + 1) * sourceBytes), row * targetBytes);
   }
   return target;
 }
@@ -223,10 +247,10 @@ function repack(
 /** Values of a checkpoint tensor as f32, exactly. */
 export function widen(
   bytes: Uint8Array<ArrayBuffer>,
-  dtype: WeightType,
+  dtype: FloatType,
 ): Float32Array<ArrayBuffer> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values = new Float32Array(bytes.byteLength / WEIGHT_BYTES[dtype]);
+  const values = new Float32Array(bytes.byteLength / FLOAT_BYTES[dtype]);
   if (dtype === "BF16") {
     const bits = new Uint32Array(values.buffer);
     for (let i = 0; i < bits.length; i++) bits[i] = view.getUint16(2 * i, true) << 16;

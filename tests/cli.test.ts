@@ -307,3 +307,23 @@ Deno.test(
     }
   },
 );
+
+Deno.test("decode.ts --save-quantized writes a model that answers as --quantize does", async () => {
+  await using dir = new TempDir();
+  const target = `${dir.path}/q4`;
+  const saved = await run(["--model", FIXTURE, "--quantize", "q4", "--save-quantized", target]);
+  assertEquals(saved.code, 0, saved.stderr);
+  assertMatch(saved.stderr, /^The model in q4 is in .*q4: \d+ kB\.\n$/);
+  const args = ["--prompt", PROMPT, "--max-new-tokens", "12", "--ignore-eos", "--json", "--quiet"];
+  const answers = [];
+  for (const model of [["--model", target], ["--model", FIXTURE, "--quantize", "q4"]]) {
+    const { code, stdout, stderr } = await run([...model, ...args, "--logits-digest"]);
+    assertEquals(code, 0, stderr);
+    answers.push(JSON.parse(stdout));
+  }
+  assertEquals(answers[0].tokens, answers[1].tokens);
+  assertEquals(answers[0].logitsDigest, answers[1].logitsDigest);
+  const again = await run(["--model", FIXTURE, "--quantize", "q4", "--save-quantized", target]);
+  assertEquals(again.code, 1);
+  assertStringIncludes(again.stderr, "give a new or an empty one");
+});

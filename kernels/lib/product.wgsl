@@ -37,21 +37,22 @@ fn add(sums: Sums, row: u32, k8: u32, w0: Eight, w1: Eight, w2: Eight, w3: Eight
   );
 }
 
-fn total(sums: Sums, index: u32) -> Sums {
-  return Sums(sum_lanes(sums.y, index), sum_lanes(vec4f(sums.squares), index).x);
+fn total(sums: Sums, scales: vec4f, index: u32) -> Sums {
+  return Sums(scales * sum_lanes(sums.y, index), sum_lanes(vec4f(sums.squares), index).x);
 }
 
 fn multiply(workgroup: u32, index: u32) {
   let lane = index % LANES;
   let quad = workgroup * GROUPS + index / LANES;
-  let n = weight_rows(quad) * K8;
+  let n = weight_rows(quad);
+  let scales = vec4f(row_scale(n.x), row_scale(n.y), row_scale(n.z), row_scale(n.w));
   for (var row = 0u; row < rows.count; row += 4u) {
     var s0 = Sums();
     if (rows.count - row == 1u) {
       for (var k = lane; k < K8; k += LANES) {
-        s0 = add(s0, row, k, widen(n.x + k), widen(n.y + k), widen(n.z + k), widen(n.w + k));
+        s0 = add(s0, row, k, widen(n.x, k), widen(n.y, k), widen(n.z, k), widen(n.w, k));
       }
-      s0 = total(s0, index);
+      s0 = total(s0, scales, index);
       if (lane == 0u) {
         finish(row, quad, s0);
       }
@@ -60,19 +61,19 @@ fn multiply(workgroup: u32, index: u32) {
       var s2 = Sums();
       var s3 = Sums();
       for (var k = lane; k < K8; k += LANES) {
-        let w0 = widen(n.x + k);
-        let w1 = widen(n.y + k);
-        let w2 = widen(n.z + k);
-        let w3 = widen(n.w + k);
+        let w0 = widen(n.x, k);
+        let w1 = widen(n.y, k);
+        let w2 = widen(n.z, k);
+        let w3 = widen(n.w, k);
         s0 = add(s0, row, k, w0, w1, w2, w3);
         s1 = add(s1, row + 1u, k, w0, w1, w2, w3);
         s2 = add(s2, row + 2u, k, w0, w1, w2, w3);
         s3 = add(s3, row + 3u, k, w0, w1, w2, w3);
       }
-      s0 = total(s0, index);
-      s1 = total(s1, index);
-      s2 = total(s2, index);
-      s3 = total(s3, index);
+      s0 = total(s0, scales, index);
+      s1 = total(s1, scales, index);
+      s2 = total(s2, scales, index);
+      s3 = total(s3, scales, index);
       // One lane a row finishes it, so that the tails of four rows run side by side.
       if (lane < 4u && row + lane < rows.count) {
         var mine = s0;

@@ -3,10 +3,15 @@
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][K8]
 
-fn widen(i: u32) -> Eight {
-  let w = weights[i];
+fn widen(row: u32, k8: u32) -> Eight {
+  let w = weights[row * K8 + k8];
   return Eight(
     bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u)),
     bitcast<vec4f>(vec4u(w.z << 16u, w.z & 0xffff0000u, w.w << 16u, w.w & 0xffff0000u)),
   );
+}
+
+// What a row is multiplied by after it has been summed.
+fn row_scale(row: u32) -> f32 {
+  return 1.0;
 }

@@ -3,10 +3,15 @@
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][K8]
 
-fn widen(i: u32) -> Eight {
-  let w = weights[i];
+fn widen(row: u32, k8: u32) -> Eight {
+  let w = weights[row * K8 + k8];
   return Eight(
     vec4f(unpack2x16float(w.x), unpack2x16float(w.y)),
     vec4f(unpack2x16float(w.z), unpack2x16float(w.w)),
   );
+}
+
+// What a row is multiplied by after it has been summed.
+fn row_scale(row: u32) -> f32 {
+  return 1.0;
 }

@@ -2,6 +2,12 @@
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4f>; // [rows of this part][2 · K8]
 
-fn widen(i: u32) -> Eight {
+fn widen(row: u32, k8: u32) -> Eight {
+  let i = row * K8 + k8;
   return Eight(weights[2u * i], weights[2u * i + 1u]);
+}
+
+// What a row is multiplied by after it has been summed.
+fn row_scale(row: u32) -> f32 {
+  return 1.0;
 }

@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
           v = Eight(a[i], a[i + 1u]);
         }
       } else if (n0 + line < part.count) {
-        v = widen((n0 + line) * K8 + k8 + eight);
+        v = widen(n0 + line, k8 + eight);
       }
     }
     workgroupBarrier();
@@ -71,10 +71,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       sum3 = fma(vec4f(a_tile[k][down + 3u]), w, sum3);
     }
   }
-  store(row0 + down, n0 + across, sum0);
-  store(row0 + down + 1u, n0 + across, sum1);
-  store(row0 + down + 2u, n0 + across, sum2);
-  store(row0 + down + 3u, n0 + across, sum3);
+  let n = min(n0 + across + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
+  let scales = vec4f(row_scale(n.x), row_scale(n.y), row_scale(n.z), row_scale(n.w));
+  store(row0 + down, n0 + across, scales * sum0);
+  store(row0 + down + 1u, n0 + across, scales * sum1);
+  store(row0 + down + 2u, n0 + across, scales * sum2);
+  store(row0 + down + 3u, n0 + across, scales * sum3);
 }
 
 fn store(row: u32, n: u32, sum: vec4f) {

@@ -44,7 +44,7 @@ fn main(
 ) {
   let row0 = workgroup.y * ROWS;
   let n = workgroup.x * OUTPUTS + thread;
-  let weight_row = min(n, part.count - 1u) * K8;
+  let weight_row = min(n, part.count - 1u);
   let line = K8 * 8u; // rows past the last are computed and thrown away
   var s0 = 0.0;
   var s1 = 0.0;
@@ -55,7 +55,7 @@ fn main(
   var s6 = 0.0;
   var s7 = 0.0;
   for (var k8 = 0u; k8 < K8; k8++) {
-    let w = widen(weight_row + k8);
+    let w = widen(weight_row, k8);
     let i = row0 * line + k8 * 8u + lane;
     s0 = dot_lanes(w, a[i], s0);
     s1 = dot_lanes(w, a[i + line], s1);
@@ -66,14 +66,15 @@ fn main(
     s6 = dot_lanes(w, a[i + 6u * line], s6);
     s7 = dot_lanes(w, a[i + 7u * line], s7);
   }
-  store(row0, n, s0);
-  store(row0 + 1u, n, s1);
-  store(row0 + 2u, n, s2);
-  store(row0 + 3u, n, s3);
-  store(row0 + 4u, n, s4);
-  store(row0 + 5u, n, s5);
-  store(row0 + 6u, n, s6);
-  store(row0 + 7u, n, s7);
+  let scale = row_scale(weight_row);
+  store(row0, n, scale * s0);
+  store(row0 + 1u, n, scale * s1);
+  store(row0 + 2u, n, scale * s2);
+  store(row0 + 3u, n, scale * s3);
+  store(row0 + 4u, n, scale * s4);
+  store(row0 + 5u, n, scale * s5);
+  store(row0 + 6u, n, scale * s6);
+  store(row0 + 7u, n, scale * s7);
 }
 
 fn store(row: u32, n: u32, sum: f32) {

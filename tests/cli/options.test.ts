@@ -16,6 +16,7 @@ function assertRefused(line: string, ...parts: string[]): void {
 Deno.test("parseOptions() asks for nothing that was not asked for", () => {
   assertEquals(parseOptions([]), {
     action: "decode",
+    saveQuantized: null,
     model: null,
     prompt: { kind: "stdin" },
     chat: false,
@@ -30,16 +31,18 @@ Deno.test("parseOptions() asks for nothing that was not asked for", () => {
 });
 
 Deno.test("parseOptions() hands every option to the place where it counts", () => {
-  const line = "--model some_dir --prompt=--a_b --chat --context 900 --kv-cache f32 " +
+  const line =
+    "--model some_dir --prompt=--a_b --chat --context 900 --kv-cache f32 --quantize q4 " +
     "--max-new-tokens 12 --drafter original --num-draft 31 --max-ngram 15 --ignore-eos --temperature 0.7 --top-k 40 " +
     "--top-p 0.9 --min-p .05 --repetition-penalty 1.1 --seed 4294967295 --stop a --stop=-b " +
     "--color --quiet --json --logits-digest --html a.html";
   assertEquals(parseOptions(words(line)), {
     action: "decode",
+    saveQuantized: null,
     model: "some dir",
     prompt: { kind: "text", text: "--a b" },
     chat: true,
-    load: { context: 900, kvCache: "f32" },
+    load: { context: 900, kvCache: "f32", quantize: "q4" },
     generate: {
       maxNewTokens: 12,
       promptLookupNumTokens: 31,
@@ -145,6 +148,10 @@ Deno.test("parseOptions() refuses options that contradict each other", () => {
   assertRefused("--prompt-ids a --prompt-file b", "--prompt-file and --prompt-ids both");
   assertRefused("--chat --prompt-ids a", "--chat", "--prompt-ids");
   assertRefused("--logits-digest", "give --json too");
+  assertRefused("--save-quantized d", "give --quantize too");
+  const save = parseOptions(words("--model m --quantize q8 --save-quantized d --quiet"));
+  assertEquals([save.saveQuantized, save.load.quantize], ["d", "q8"]);
+  assertRefused("--quantize q8 --save-quantized d --json", "--save-quantized", "--json has no");
 });
 
 Deno.test("helpText() names every option, on lines that fit", () => {

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import type { CacheType, WeightType } from "../../kernels/stages.ts";
+import type { CacheType } from "../../kernels/stages.ts";
+import { isQuantized, rowBytes, type WeightType } from "../../kernels/weight_types.ts";
 import type { Random } from "../random.ts";
 import { bits, type Data, POISON } from "./harness.ts";
+import { dequantize, quantize } from "./quantization.ts";
 
 /** Rounding to f32 changes a number by this part of it at most. */
 export const U = 2 ** -24;
@@ -32,7 +34,7 @@ export function siluError(v: number, error: number): number {
   return 1.1 * error + Math.abs(silu(v)) * ((e / (1 + e)) * expError(v) + 8 * U) + 1e-30;
 }
 
-/** A random matrix in a checkpoint's format, its rows padded to multiples of eight. */
+/** A matrix in a checkpoint's format or in few bits, its rows padded to multiples of eight. */
 export class Matrix {
   /** Summed dimension / 8, rounded up. */
   readonly k8: number;
@@ -41,10 +43,21 @@ export class Matrix {
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #rowWords: number;
 
-  constructor(random: Random, type: WeightType, rows: number, k: number) {
+  /** `weights`: [rows][k]; random ones if there are none. */
+  constructor(
+    random: Random,
+    type: WeightType,
+    rows: number,
+    k: number,
+    weights = random.floats(rows * k),
+  ) {
     this.k8 = Math.ceil(k / 8);
-    const wide = padded(random.floats(rows * k), k);
-    if (type === "F32") {
+    this.#rowWords = rowBytes(type, k) / 4;
+    const wide = padded(weights, k);
+    if (isQuantized(type)) {
+      this.#words = quantize(weights, k, type);
+      this.values = dequantize(this.#words, k, type);
+    } else if (type === "F32") {
       this.values = wide;
       this.#words = bits(wide);
     } else if (type === "F16") {
@@ -56,7 +69,6 @@ export class Matrix {
       this.values = new Float32Array(Uint32Array.from(upper, (half) => half << 16).buffer);
       this.#words = new Uint32Array(upper.buffer);
     }
-    this.#rowWords = this.k8 * (type === "F32" ? 8 : 4);
   }
 
   /** The words of rows `first` to `first + count`. */

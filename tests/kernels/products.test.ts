@@ -43,7 +43,7 @@ const stages: Record<string, Make> = {
 };
 
 for (const harness of harnesses) {
-  for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
+  for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[]) {
     for (const [name, make] of Object.entries(stages)) {
       // Lanes and weight types have nothing to do with each other: one stage shows it.
       if (harness !== harnesses[0] && weights !== "BF16" && name !== "project") continue;
@@ -69,7 +69,7 @@ for await (const { name, isDirectory } of Deno.readDir(FIXTURES)) {
     seeded(async (random) => {
       const harness = random.pick(harnesses);
       const shape = {
-        weights: random.pick(["BF16", "F16", "F32"] as const),
+        weights: random.pick(["BF16", "F16", "F32", "Q8", "Q4"] as const),
         cache: random.pick(["f16", "f32"] as const),
         k: hidden,
         parts: 2,

@@ -98,7 +98,9 @@ const products = Object.values(PROMPT_PRODUCTS)
 
 for (
   const [product, weights] of products.flatMap((product) =>
-    (["BF16", "F16", "F32"] satisfies WeightType[]).map((weights) => [product, weights] as const)
+    (["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[]).map((weights) =>
+      [product, weights] as const
+    )
   )
 ) {
   Deno.test(

@@ -1,7 +1,8 @@
 /** The stages that copy rows: embed, capture, replay. */
 import { chain } from "../../decode/rows.ts";
 import { initialState } from "../../decode/state.ts";
-import { MAX_ROWS, type WeightType } from "../../kernels/stages.ts";
+import { MAX_ROWS } from "../../kernels/stages.ts";
+import { isQuantized, type WeightType } from "../../kernels/weight_types.ts";
 import { seeded } from "../random.ts";
 import { assertSameBits, bits, Harness, type Job, poisoned, poisonedFloats } from "./harness.ts";
 import { Matrix } from "./numbers.ts";
@@ -11,7 +12,12 @@ import { encodeRows, randomTree } from "./rows.ts";
 const harness = await Harness.open();
 Deno.test.afterAll(() => harness[Symbol.dispose]());
 
-for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
+/** Makes zeros positive. */
+function dropSigns(values: Float32Array<ArrayBuffer>): void {
+  bits(values).forEach((word, i, words) => words[i] = word === 0x80000000 ? 0 : word);
+}
+
+for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[]) {
   Deno.test(
     `embed: every token's row, in passes of 1 to 32 rows and in prompts (${weights})`,
     seeded(async (random) => {
@@ -46,6 +52,7 @@ for (const weights of ["BF16", "F16", "F32"] satisfies WeightType[]) {
         });
         await harness.run(runs.flatMap(({ jobs }) => jobs), runs.map(({ x }) => x));
         for (const { count, x, expected } of runs) {
+          if (isQuantized(weights)) [x, expected].forEach(dropSigns);
           const what = `${count} embeddings of ${hidden}, vocabulary ${vocab} in [${parts}]`;
           assertSameBits(what, x, expected, stride);
         }

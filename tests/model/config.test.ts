@@ -47,6 +47,7 @@ Deno.test("parseConfig() reads Mistral-7B-v0.1", () => {
     slidingWindow: 4096,
     maxPositionEmbeddings: 32768,
     tieWordEmbeddings: false,
+    quantization: null,
     bosTokenId: 1,
     eosTokenIds: [2],
   });
@@ -82,6 +83,7 @@ Deno.test("parseConfig() fills in transformers' defaults", () => {
     slidingWindow: 4096,
     maxPositionEmbeddings: 131072,
     tieWordEmbeddings: false,
+    quantization: null,
   });
   assertEquals([bosTokenId, eosTokenIds], [1, [2]]);
   const llama = parseConfig({ architectures: ["LlamaForCausalLM"], sliding_window: 7 });
@@ -142,6 +144,19 @@ Deno.test("parseConfig() refuses by name what would change the result", () => {
   const harmless = { attention_bias: false, mlp_bias: null, pretraining_tp: 1, hidden_act: "silu" };
   parseConfig({ ...TINY_CONFIG, ...harmless, quantization_config: null });
   parseConfig({ ...TINY_CONFIG, layer_types: ["full_attention", "full_attention"] });
+});
+
+Deno.test("parseConfig() reads Ditto's own quantization_config, and no other", () => {
+  const own = { quant_method: "ditto", bits: 4, group_size: 16 };
+  const read = (quantization_config: unknown) =>
+    parseConfig({ ...TINY_CONFIG, quantization_config });
+  assertEquals(read(own).quantization, "q4");
+  assertEquals(read({ ...own, bits: 8 }).quantization, "q8");
+  const others = [{ bits: 3 }, { bits: "4" }, { group_size: 32 }, { quant_method: "gptq" }];
+  for (const other of [{}, 4, [], "ditto", ...others.map((other) => ({ ...own, ...other }))]) {
+    const config = { ...TINY_CONFIG, quantization_config: other };
+    assertRefused(config, ["config.json has quantization_config", "or one that Ditto saved"]);
+  }
 });
 
 Deno.test("parseConfig() refuses nonsense in every numeric field", () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import type { WeightType } from "../../kernels/stages.ts";
+import { rowBytes, type WeightType } from "../../kernels/weight_types.ts";
 import { parseConfig } from "../../model/config.ts";
-import { layOutWeights, type MatrixLayout, WEIGHT_BYTES } from "../../model/layout.ts";
+import { layOutWeights, type MatrixLayout } from "../../model/layout.ts";
 import { requiredTensors } from "../../model/required_tensors.ts";
 import { type Random, seeded } from "../random.ts";
 
@@ -37,7 +37,9 @@ Deno.test(
     for (let run = 0; run < 300; run++) {
       const config = anyConfig(random);
       const types = new Map<string, WeightType>();
-      const oneType = random.chance(0.5) ? random.pick<WeightType>(["BF16", "F16", "F32"]) : null;
+      const oneType = random.chance(0.5)
+        ? random.pick<WeightType>(["BF16", "F16", "F32", "Q8", "Q4"])
+        : null;
       const required = requiredTensors(config);
       for (const { name } of required) {
         types.set(name, oneType ?? random.pick<WeightType>(["BF16", "F16", "F32"]));
@@ -79,7 +81,7 @@ Deno.test(
 function checkParts(matrix: MatrixLayout, limit: number): void {
   const { parts, rowsPerUnit, inputs, k8, type } = matrix;
   assertEquals(k8, Math.ceil(inputs / 8));
-  const unitBytes = rowsPerUnit * 8 * k8 * WEIGHT_BYTES[type];
+  const unitBytes = rowsPerUnit * rowBytes(type, inputs);
   let next = 0;
   for (const [i, part] of parts.entries()) {
     assertEquals(part.first, next);

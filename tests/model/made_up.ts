@@ -4,10 +4,9 @@
  * @module
  */
 import { parseConfig } from "../../model/config.ts";
-import { WEIGHT_BYTES } from "../../model/layout.ts";
+import { FLOAT_BYTES, type FloatType } from "../../kernels/weight_types.ts";
 import { requiredTensors } from "../../model/required_tensors.ts";
 import type { WeightSource } from "../../model/weights.ts";
-import type { WeightType } from "../../kernels/stages.ts";
 import { Random } from "../random.ts";
 
 /** Values that the weights repeat; a prime, so that no two rows are alike. */
@@ -19,14 +18,14 @@ const PERIOD = 65_521;
  *
  * @param fields Of `config.json`, besides the architecture.
  */
-export function madeUp(fields: Record<string, unknown>, dtype: WeightType): WeightSource {
+export function madeUp(fields: Record<string, unknown>, dtype: FloatType): WeightSource {
   const config = parseConfig({
     architectures: ["MistralForCausalLM"],
     max_position_embeddings: 2048,
     sliding_window: null,
     ...fields,
   });
-  const size = WEIGHT_BYTES[dtype];
+  const size = FLOAT_BYTES[dtype];
   const tensors = new Map(
     requiredTensors(config).map(({ name, shape }, i) => {
       const byteLength = shape.reduce((a, b) => a * b, 1) * size;

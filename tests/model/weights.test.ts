@@ -1,23 +1,26 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadFrom } from "../../decode/language_model.ts";
 import { type Gpu, openGpu } from "../../kernels/device.ts";
-import type { WeightType } from "../../kernels/stages.ts";
+import { FLOAT_BYTES, type FloatType, isQuantized } from "../../kernels/weight_types.ts";
 import { DittoError, loadModel, type LoadProgress } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import { parseConfig } from "../../model/config.ts";
-import { layOutWeights, type MatrixLayout, WEIGHT_BYTES } from "../../model/layout.ts";
+import { layOutWeights, type MatrixLayout } from "../../model/layout.ts";
+import { type Quantization, quantizedType } from "../../model/quantization.ts";
 import { requiredTensors } from "../../model/required_tensors.ts";
 import { loadWeights, type Matrix, type WeightSource, widen } from "../../model/weights.ts";
 import { GpuSpy } from "../gpu_spy.ts";
+import { quantize } from "../kernels/quantization.ts";
 import { type Random, seeded } from "../random.ts";
 import { madeUp } from "./made_up.ts";
 import { TempDir, writeCheckpoint } from "./tiny_checkpoint.ts";
 
-const TYPES: readonly WeightType[] = ["BF16", "F16", "F32"];
+const TYPES: readonly FloatType[] = ["BF16", "F16", "F32"];
+const QUANTIZATIONS: Readonly<Record<number, Quantization>> = { 4: "q8", 5: "q4" };
 const rowCosts = new Array(32).fill(1);
 
-/** Tensors of random bits, infinities and NaNs among them. */
-function randomSource(random: Random, typeOf: () => WeightType) {
+/** Tensors of random bits, infinities and NaNs among them unless they are to be quantized. */
+function randomSource(random: Random, typeOf: () => FloatType, isTame = false) {
   const config = parseConfig({
     architectures: ["MistralForCausalLM"],
     vocab_size: random.between(1, 50),
@@ -32,11 +35,14 @@ function randomSource(random: Random, typeOf: () => WeightType) {
     bos_token_id: 0,
     eos_token_id: 0,
   });
-  const data = new Map<string, { dtype: WeightType; bytes: Uint8Array<ArrayBuffer> }>();
+  const data = new Map<string, { dtype: FloatType; bytes: Uint8Array<ArrayBuffer> }>();
   for (const { name, shape } of requiredTensors(config)) {
     const dtype = typeOf();
-    const bytes = new Uint8Array(shape.reduce((a, b) => a * b, 1) * WEIGHT_BYTES[dtype]);
+    const bytes = new Uint8Array(shape.reduce((a, b) => a * b, 1) * FLOAT_BYTES[dtype]);
     bytes.forEach((_, i) => bytes[i] = random.below(256));
+    if (isTame) { // exponents below those of infinities and of 2^100, in any type
+      for (let i = 1; i < bytes.length; i += 2) bytes[i]! &= 0xbf;
+    }
     data.set(name, { dtype, bytes });
   }
   const source: WeightSource = {
@@ -52,9 +58,9 @@ function randomSource(random: Random, typeOf: () => WeightType) {
   return { source, data };
 }
 
-/** What the parts of a matrix must hold: rows padded with zeros, in the checkpoint's bits or widened. */
+/** What the parts of a matrix must hold: rows padded with zeros, in the checkpoint's bits, widened or packed. */
 function expectedParts(
-  { parts, inputs, k8, type }: MatrixLayout,
+  { parts, inputs, rowBytes, type }: MatrixLayout,
   data: ReturnType<typeof randomSource>["data"],
 ): Uint8Array[] {
   return parts.map(({ segments, bytes }) => {
@@ -62,11 +68,15 @@ function expectedParts(
     let row = 0;
     for (const { tensor, row: first, rows } of segments) {
       const { dtype, bytes: all } = data.get(tensor)!;
-      const size = WEIGHT_BYTES[dtype] * inputs;
+      const size = FLOAT_BYTES[dtype] * inputs;
       for (let i = 0; i < rows; i++, row++) {
         const own = all.slice((first + i) * size, (first + i + 1) * size);
-        const stored = dtype === type ? own : new Uint8Array(widen(own, dtype).buffer);
-        part.set(stored, row * 8 * k8 * WEIGHT_BYTES[type]);
+        const stored = dtype === type
+          ? own
+          : isQuantized(type)
+          ? quantize(widen(own, dtype), inputs, type)
+          : widen(own, dtype);
+        part.set(new Uint8Array(stored.buffer), row * rowBytes);
       }
     }
     return part;
@@ -82,15 +92,18 @@ async function assertMatrix(gpu: Gpu, matrix: Matrix, parts: Uint8Array[]): Prom
 }
 
 Deno.test(
-  "loadWeights() keeps the checkpoint's bits, and widens tensors of one matrix that differ",
+  "loadWeights() keeps the checkpoint's bits, widens tensors of one matrix that differ, or quantizes",
   seeded(async (random) => {
     using gpu = await openGpu();
-    for (let run = 0; run < 4; run++) {
+    for (let run = 0; run < 6; run++) {
+      const quantization = QUANTIZATIONS[run] ?? null;
       const { source, data } = randomSource(
         random,
         run < 3 ? () => TYPES[run]! : () => random.pick(TYPES),
+        quantization !== null,
       );
-      const typeOf = (tensor: string) => data.get(tensor)!.dtype;
+      const typeOf = (tensor: string) =>
+        quantizedType(tensor, quantization) ?? data.get(tensor)!.dtype;
       const layout = layOutWeights(source.config, typeOf, random.pick([600, 1000, 1 << 20]));
       const weights = await loadWeights(gpu, source, layout);
       const check = (matrix: Matrix, of: MatrixLayout) =>

@@ -1,0 +1,157 @@
+/**
+ * What quantization costs in quality: a text's perplexity with the weights as the checkpoint has them, in 8 and
+ * in 4 bits, and how often all choose the same token.
+ *
+ *     deno run -A bench/quality.ts --model DIR --text article.txt
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { Engine } from "../decode/engine.ts";
+import { generationBuffers } from "../decode/state.ts";
+import { openGpu } from "../kernels/device.ts";
+import { DittoError } from "../kernels/errors.ts";
+import { Compiler } from "../kernels/stages.ts";
+import { openCheckpoint } from "../model/checkpoint.ts";
+import { Forward } from "../model/forward.ts";
+import { layOutWeights } from "../model/layout.ts";
+import { checkMemory, dimensions, megabytes } from "../model/memory.ts";
+import { type Quantization, quantizedType } from "../model/quantization.ts";
+import { loadTokenizer, requireTokenizer } from "../model/tokenizer.ts";
+import { loadWeights, type WeightSource } from "../model/weights.ts";
+import { count, runMain } from "./arguments.ts";
+import { compareLogits, type Quality } from "./quality/compare.ts";
+import { randomWeights } from "./random_weights.ts";
+import { SHAPE_NAMES, shapeConfig } from "./shapes.ts";
+
+const HELP = `Compares a model in 8 and 4 bits with itself.
+
+  --model DIR     a checkpoint in bf16, f16 or f32, and
+  --text FILE     a text that is foreign to it; or
+  --shape NAME    ${SHAPE_NAMES.join(" | ")} with made-up weights, and
+  --layers N      N layers of it (default 1), for the error of their logits
+  --tokens N      tokens to score at most (default 2048)
+  --window N      tokens of context and scored ones together (default 512)
+  --json          print one JSON object`;
+
+/** Shares of a window that are scored; the tokens before are context. */
+const SCORED = 3 / 4;
+
+async function main(): Promise<void> {
+  const flags = parseArgs(Deno.args, {
+    string: ["model", "text", "shape", "layers", "tokens", "window"],
+    boolean: ["json", "help"],
+    unknown: (name) => {
+      throw new DittoError(`Unknown argument "${name}".\n\n${HELP}`);
+    },
+  });
+  if (flags.help) return console.log(HELP);
+  const maxTokens = count("tokens", flags.tokens) ?? 2048;
+  const window = count("window", flags.window) ?? 512;
+  if (window < 8) throw new DittoError(`--window is ${window}: it must be 8 or more.`);
+  using stack = new DisposableStack();
+  let source: WeightSource;
+  let tokens: number[];
+  if (flags.model && flags.text) {
+    source = stack.use(await openCheckpoint(flags.model));
+    const tokenizer = requireTokenizer(
+      await loadTokenizer(flags.model, source.config),
+      flags.model,
+    );
+    tokens = tokenizer.encode(await Deno.readTextFile(flags.text));
+  } else if (flags.shape) {
+    const config = shapeConfig(flags.shape, count("layers", flags.layers) ?? 1);
+    source = randomWeights(config);
+    tokens = Array.from(
+      { length: maxTokens + window },
+      (_, i) => (i * 7919 + 13) % config.vocabSize,
+    );
+  } else {
+    throw new DittoError(`Give --model and --text, or --shape.\n\n${HELP}`);
+  }
+
+  const reference = await logitsOf(source, null, tokens, window, maxTokens);
+  const results: Record<string, Quality & { weightBytes: number }> = {};
+  for (const quantization of [null, "q8", "q4"] as const) {
+    const { logits, targets, weightBytes } = quantization === null
+      ? reference
+      : await logitsOf(source, quantization, tokens, window, maxTokens);
+    const quality = compareLogits(reference.logits, logits, targets);
+    results[quantization ?? "as it is"] = { weightBytes, ...quality };
+  }
+  if (flags.json) return console.log(JSON.stringify(results));
+  console.log(`${reference.targets.length} tokens, after ${window - scored(window)} or more each`);
+  for (const [name, q] of Object.entries(results)) {
+    console.log(
+      `${name.padEnd(9)}weights ${megabytes(q.weightBytes)}, perplexity ${
+        q.perplexity.toFixed(4)
+      }, ` +
+        `same token ${(100 * q.sameTop).toFixed(2)}%, divergence ${
+          q.divergence.toExponential(2)
+        }, ` +
+        `logits off by ${(100 * q.logitsError).toFixed(2)}%`,
+    );
+  }
+}
+
+function scored(window: number): number {
+  return Math.floor(window * SCORED);
+}
+
+/** The logits before each scored token of a text, which goes through the model window by window. */
+async function logitsOf(
+  source: WeightSource,
+  quantization: Quantization | null,
+  tokens: readonly number[],
+  window: number,
+  maxTokens: number,
+): Promise<{ logits: Float32Array[]; targets: number[]; weightBytes: number }> {
+  const { config } = source;
+  using gpu = await openGpu();
+  const layout = layOutWeights(
+    config,
+    (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
+    Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
+  );
+  const d = dimensions(config, window, "f16");
+  const others = generationBuffers(config.vocabSize, window);
+  const { weights: weightBytes } = checkMemory(config, layout, d, gpu.info, others);
+  const weights = await loadWeights(gpu, source, layout);
+  const compiler = new Compiler(gpu);
+  const forward = new Forward(gpu, compiler, config, weights, d);
+  const engine = new Engine(gpu, compiler, forward, config.vocabSize, window);
+  const step = scored(window);
+  const logits: Float32Array[] = [];
+  const targets: number[] = [];
+  for (
+    let start = 0;
+    start + window <= tokens.length && targets.length < maxTokens;
+    start += step
+  ) {
+    const text = tokens.slice(start, start + window);
+    const prompt = text.slice(0, window - step);
+    const options = {
+      maxNewTokens: step,
+      drafter: "original" as const,
+      numDraft: 0,
+      rowCosts: [],
+      maxNgram: 1,
+      eos: [],
+      replay: text,
+      logits: true,
+    };
+    for await (const pass of engine.run(prompt, options)) {
+      for (const row of pass.logits!) logits.push(new Float32Array(row.slice().buffer));
+    }
+    targets.push(...text.slice(window - step));
+  }
+  if (targets.length === 0) {
+    throw new DittoError(
+      `The text has ${tokens.length} tokens, less than a window of ${window}: give a longer one, or ` +
+        `a smaller --window.`,
+    );
+  }
+  return { logits, targets, weightBytes };
+}
+
+if (import.meta.main) await runMain(main);

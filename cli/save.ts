@@ -1,0 +1,38 @@
+/**
+ * Writes a quantized copy of a model.
+ *
+ * @module
+ */
+import { type LoadProgress, type Quantization, saveQuantized } from "../mod.ts";
+import { chooseModel } from "./choose_model.ts";
+import { slowDriverNote } from "./devices.ts";
+import { bytesText } from "./figures.ts";
+import type { Options } from "./options.ts";
+import { ProgressBar } from "./progress_bar.ts";
+import { tell } from "./terminal.ts";
+
+/** Does what --save-quantized asks for. */
+export async function save(
+  { model, quiet }: Options,
+  quantization: Quantization,
+  target: string,
+): Promise<void> {
+  const { directory, note } = await chooseModel(model);
+  for (const each of [note, await slowDriverNote()]) {
+    if (each !== null && !quiet) await tell(`${each}\n`);
+  }
+  const bytes = await write(directory, target, quantization, quiet || !Deno.stderr.isTerminal());
+  if (!quiet) await tell(`The model in ${quantization} is in ${target}: ${bytesText(bytes)}.\n`);
+}
+
+async function write(
+  directory: string | URL,
+  target: string,
+  quantization: Quantization,
+  isSilent: boolean,
+): Promise<number> {
+  if (isSilent) return await saveQuantized(directory, target, quantization);
+  using bar = new ProgressBar();
+  const onProgress = (progress: LoadProgress) => bar.update(progress);
+  return await saveQuantized(directory, target, quantization, { onProgress });
+}

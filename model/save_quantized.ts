@@ -1,0 +1,275 @@
+/**
+ * Writes a checkpoint with its weights in few bits, as a stream: neither the machine's memory nor the GPU's
+ * ever holds more than a few rows.
+ *
+ * @module
+ */
+import { openGpu, type OpenOptions } from "../kernels/device.ts";
+import {
+  FLOAT_BYTES,
+  isQuantized,
+  type QuantizedType,
+  rowBytes,
+  type WeightType,
+} from "../kernels/weight_types.ts";
+import { type Checkpoint, directoryPath, openCheckpoint } from "./checkpoint.ts";
+import { DittoError } from "./errors.ts";
+import { readJson } from "./json.ts";
+import { type Quantization, quantizationConfig, quantizedType } from "./quantization.ts";
+import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
+import { requiredTensors } from "./required_tensors.ts";
+import { type LoadProgress, repack } from "./weights.ts";
+
+/** How to save. */
+export interface SaveQuantizedOptions {
+  /** Called as weights are written. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Bytes of a file of weights at most, unless one tensor is larger. Default 4e9. */
+  readonly maxShardBytes?: number;
+  /** How to open the GPU; for tests. */
+  readonly device?: OpenOptions;
+}
+
+/** Bytes read from the checkpoint at a time. */
+const CHUNK_BYTES = 16 << 20;
+
+/** Files of weights in any format, which are not taken along. */
+const WEIGHT_FILE = /\.(safetensors|bin|gguf|pth?|h5|msgpack|onnx)(\.index\.json)?$/;
+
+/** A tensor as it is written. */
+interface Stored {
+  readonly name: string;
+  readonly type: WeightType;
+  /** [outputs, inputs], or the size of a norm. */
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+}
+
+/**
+ * Quantizes a checkpoint and writes it to a new directory, which loads like any other: weights as safetensors,
+ * in shards where they are large, `config.json` with a `quantization_config`, and all other files as they are.
+ *
+ * @param directory The checkpoint, in bf16, f16 or f32.
+ * @param target The directory to write; it is made unless it exists and is empty.
+ * @returns Bytes of weights written.
+ * @throws {DittoError} If the checkpoint is damaged, not supported or quantized already, the target is not
+ * empty, or a file cannot be written. What was written by then is removed.
+ */
+export async function saveQuantized(
+  directory: string | URL,
+  target: string | URL,
+  quantization: Quantization,
+  { onProgress = () => {}, maxShardBytes = 4e9, device }: SaveQuantizedOptions = {},
+): Promise<number> {
+  using checkpoint = await openCheckpoint(directory);
+  if (checkpoint.config.quantization) {
+    throw new DittoError(
+      `The checkpoint in ${directoryPath(directory)} holds its weights in ` +
+        `${checkpoint.config.quantization} already: quantize the one it was made from.`,
+    );
+  }
+  using gpu = await openGpu(device);
+  using quantizer = new Quantizer(gpu);
+  const tensors = requiredTensors(checkpoint.config).map(({ name, shape }) => {
+    const { dtype, byteLength } = checkpoint.tensors.get(name)!;
+    const type = quantizedType(name, quantization);
+    if (type === null) return { name, type: dtype, shape, byteLength };
+    return { name, type, shape, byteLength: shape[0]! * rowBytes(type, shape[1]!) };
+  });
+  const totalBytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const root = directoryPath(target);
+  await makeDirectory(root);
+  const written: string[] = [];
+  try {
+    const shards = intoShards(tensors, maxShardBytes);
+    let loadedBytes = 0;
+    for (const { file, tensors } of shards) {
+      written.push(`${root}/${file}`);
+      await using writer = new Writer(`${root}/${file}`);
+      await writer.write(header(tensors));
+      for (const tensor of tensors) {
+        const pieces = isQuantized(tensor.type)
+          ? packed(checkpoint, quantizer, gpu, tensor, tensor.type)
+          : copied(checkpoint, tensor);
+        for await (const piece of pieces) {
+          await writer.write(piece);
+          loadedBytes += piece.length;
+          onProgress({ loadedBytes, totalBytes });
+        }
+      }
+    }
+    await quantizer.check();
+    if (shards.length > 1) {
+      const index = { metadata: { total_size: totalBytes }, weight_map: weightMap(shards) };
+      await writeJson(`${root}/model.safetensors.index.json`, index, written);
+    }
+    await copyOthers(directoryPath(directory), root, written);
+    // Last: without it an interrupted copy is no checkpoint.
+    const config = await readJson(`${directoryPath(directory)}/config.json`) as object;
+    const extended = { ...config, quantization_config: quantizationConfig(quantization) };
+    await writeJson(`${root}/config.json`, extended, written);
+  } catch (error) {
+    await Promise.allSettled(written.map((path) => Deno.remove(path)));
+    throw error;
+  }
+  return totalBytes;
+}
+
+/** A tensor's rows in few bits, chunk by chunk. */
+async function* packed(
+  checkpoint: Checkpoint,
+  quantizer: Quantizer,
+  gpu: Awaited<ReturnType<typeof openGpu>>,
+  { name: tensor, shape }: Stored,
+  type: QuantizedType,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const [outputs, inputs] = shape as [number, number];
+  const { dtype } = checkpoint.tensors.get(tensor)!;
+  if (isQuantized(dtype)) throw new TypeError(`${tensor} is quantized already`);
+  const sourceBytes = inputs * FLOAT_BYTES[dtype];
+  const rowsPerChunk = Math.min(
+    Math.max(1, Math.floor(CHUNK_BYTES / sourceBytes)),
+    MAX_PACKED_ROWS,
+    outputs,
+  );
+  const buffer = gpu.buffer(`${tensor} in few bits`, rowsPerChunk * rowBytes(type, inputs));
+  try {
+    for (let row = 0; row < outputs; row += rowsPerChunk) {
+      const rows = Math.min(rowsPerChunk, outputs - row);
+      const bytes = new Uint8Array(rows * sourceBytes);
+      await checkpoint.read(tensor, row * sourceBytes, bytes);
+      const data = repack(bytes, rows, inputs, dtype, dtype);
+      quantizer.pack({ tensor, dtype, inputs, rows, data }, type, buffer, 0);
+      yield new Uint8Array(await gpu.read(buffer, 0, rows * rowBytes(type, inputs)));
+    }
+  } finally {
+    gpu.free(buffer);
+  }
+}
+
+/** A tensor as it is. */
+async function* copied(
+  checkpoint: Checkpoint,
+  { name, byteLength }: Stored,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(byteLength);
+  await checkpoint.read(name, 0, bytes);
+  yield bytes;
+}
+
+interface Shard {
+  readonly file: string;
+  readonly tensors: readonly Stored[];
+}
+
+/** Puts tensors into as few files as their size allows, in order. */
+function intoShards(tensors: readonly Stored[], maxBytes: number): Shard[] {
+  const groups: Stored[][] = [];
+  let bytes = Infinity;
+  for (const tensor of tensors) {
+    if (bytes + tensor.byteLength > maxBytes) {
+      groups.push([]);
+      bytes = 0;
+    }
+    groups.at(-1)!.push(tensor);
+    bytes += tensor.byteLength;
+  }
+  if (groups.length === 1) return [{ file: "model.safetensors", tensors }];
+  const five = (n: number) => String(n).padStart(5, "0");
+  return groups.map((tensors, i) => ({
+    file: `model-${five(i + 1)}-of-${five(groups.length)}.safetensors`,
+    tensors,
+  }));
+}
+
+function weightMap(shards: readonly Shard[]): Record<string, string> {
+  return Object.fromEntries(
+    shards.flatMap(({ file, tensors }) => tensors.map(({ name }) => [name, file])),
+  );
+}
+
+/** What comes before the data in a safetensors file: the header's length, and the header. */
+function header(tensors: readonly Stored[]): Uint8Array<ArrayBuffer> {
+  const entries: Record<string, unknown> = { __metadata__: { format: "pt" } };
+  let end = 0;
+  for (const { name, type, shape, byteLength } of tensors) {
+    const offsets = { data_offsets: [end, end += byteLength] };
+    entries[name] = isQuantized(type)
+      ? { dtype: "U8", shape: [shape[0], byteLength / shape[0]!], ...offsets }
+      : { dtype: type, shape, ...offsets };
+  }
+  const json = JSON.stringify(entries);
+  // Data begin at a multiple of 8, as the reference implementation has them.
+  const text = new TextEncoder().encode(json.padEnd(Math.ceil(json.length / 8) * 8));
+  const bytes = new Uint8Array(8 + text.length);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
+  bytes.set(text, 8);
+  return bytes;
+}
+
+/** A file that is written from beginning to end. */
+class Writer implements AsyncDisposable {
+  #path: string;
+  #file: Deno.FsFile | null = null;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      this.#file ??= await Deno.open(this.#path, { write: true, createNew: true });
+      for (let done = 0; done < bytes.length;) {
+        done += await this.#file.write(bytes.subarray(done));
+      }
+    } catch (cause) {
+      throw cannotWrite(this.#path, cause);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#file?.close();
+    return Promise.resolve();
+  }
+}
+
+async function makeDirectory(root: string): Promise<void> {
+  try {
+    await Deno.mkdir(root, { recursive: true });
+    for await (const { name } of Deno.readDir(root)) {
+      throw new DittoError(
+        `The directory ${root} has a file ${name} already: give a new or an empty one.`,
+      );
+    }
+  } catch (cause) {
+    throw cause instanceof DittoError ? cause : cannotWrite(root, cause);
+  }
+}
+
+async function writeJson(path: string, value: unknown, written: string[]): Promise<void> {
+  written.push(path);
+  try {
+    await Deno.writeTextFile(path, `${JSON.stringify(value, null, 2)}\n`);
+  } catch (cause) {
+    throw cannotWrite(path, cause);
+  }
+}
+
+/** Takes along what is no weights: tokenizer, chat template, licence. */
+async function copyOthers(from: string, to: string, written: string[]): Promise<void> {
+  for await (const { name } of Deno.readDir(from)) {
+    if (name === "config.json" || WEIGHT_FILE.test(name)) continue;
+    const source = `${from}/${name}`;
+    if (!(await Deno.stat(source)).isFile) continue; // asked this way because it may be a link
+    written.push(`${to}/${name}`);
+    try {
+      await Deno.copyFile(source, `${to}/${name}`);
+    } catch (cause) {
+      throw cannotWrite(`${to}/${name}`, cause);
+    }
+  }
+}
+
+function cannotWrite(path: string, cause: unknown): DittoError {
+  return new DittoError(`Cannot write ${path}: ${(cause as Error).message}.`, { cause });
+}

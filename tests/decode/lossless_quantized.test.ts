@@ -1,0 +1,36 @@
+/** With weights in 8 and 4 bits too, tokens and logits with lookup equal those without, to the bit. */
+import { assert } from "@std/assert";
+import type { Quantization } from "../../mod.ts";
+import { Random, seeded } from "../random.ts";
+import { assertLossless, Fixture, FIXTURES } from "./comparison.ts";
+import { makeAnswer, makePrompt } from "./prompts.ts";
+
+const LOOKUPS = [1, 10, 31].map((promptLookupNumTokens) => ({ promptLookupNumTokens }));
+
+async function testPrompts(random: Random, name: string, quantize: Quantization): Promise<void> {
+  using fixture = await Fixture.load(name, { quantize });
+  const { vocabSize } = fixture.model.config;
+  const answers: (readonly number[])[] = [];
+  for (let i = 0; i < 6; i++) {
+    const prompt = makePrompt(random, i, vocabSize, answers);
+    const options = { maxNewTokens: random.between(4, 16), ignoreEos: true };
+    answers.push((await assertLossless(fixture, prompt, options, LOOKUPS)).tokens);
+    const replay = makeAnswer(random, vocabSize, prompt, options.maxNewTokens);
+    await assertLossless(fixture, prompt, { replay, ignoreEos: true }, LOOKUPS);
+  }
+  const { drafted, accepted } = fixture.tally;
+  console.log(`${name} in ${quantize}: ${drafted} drafts, of which ${accepted} were right`);
+  assert(drafted > 0, "these prompts do not test what they should");
+}
+
+Deno.test(
+  "in q8 and q4 prompts are answered alike with and without lookup",
+  seeded(async (random) => {
+    const types = ["q8", "q4"] as const;
+    await Promise.all(
+      types.map((quantize) =>
+        testPrompts(new Random(random.seed), random.pick(FIXTURES), quantize)
+      ),
+    );
+  }),
+);

@@ -1,0 +1,119 @@
+/** Quantized checkpoints that are written to disk answer as those quantized while loading. */
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { DittoError, loadModel, type Quantization, saveQuantized } from "../../mod.ts";
+import { openCheckpoint } from "../../model/checkpoint.ts";
+import {
+  safetensorsFile,
+  TempDir,
+  TINY_CONFIG,
+  tinyTensors,
+  writeCheckpoint,
+} from "./tiny_checkpoint.ts";
+
+const FIXTURES = new URL("../fixtures/", import.meta.url);
+const PROMPT = [1, 5, 9, 5, 9, 5, 7];
+
+async function answer(directory: string, quantize?: Quantization) {
+  using model = await loadModel(directory, {
+    context: 64,
+    ...(quantize && { quantize }),
+    rowCosts: new Array(32).fill(1),
+  });
+  const options = { maxNewTokens: 20, ignoreEos: true, logitsDigest: true };
+  const { tokens, logitsDigest } = await model.generate(PROMPT, options).result();
+  return { tokens, logitsDigest, weights: model.memory.weights };
+}
+
+for (
+  const [fixture, quantize, maxShardBytes] of [
+    ["tied-bf16", "q4", 4e9],
+    ["odd-f32", "q8", 30_000],
+    ["headdim-f16", "q4", 1],
+  ] as const
+) {
+  Deno.test(`saveQuantized(): ${fixture} in ${quantize} loads again and answers alike`, async () => {
+    const source = new URL(fixture, FIXTURES).pathname;
+    await using dir = new TempDir();
+    const target = `${dir.path}/new/${quantize}`;
+    const seen: number[] = [];
+    const bytes = await saveQuantized(source, target, quantize, {
+      maxShardBytes,
+      onProgress: ({ loadedBytes, totalBytes }) => seen.push(loadedBytes / totalBytes),
+    });
+    assertEquals(seen.at(-1), 1);
+    assertEquals(seen, seen.toSorted((a, b) => a - b));
+    assertEquals(await answer(target), await answer(source, quantize));
+
+    using checkpoint = await openCheckpoint(target);
+    assertEquals(checkpoint.config.quantization, quantize);
+    const sizes = Array.from(checkpoint.tensors.values(), ({ byteLength }) => byteLength);
+    assertEquals(sizes.reduce((a, b) => a + b), bytes);
+    const files = new Set(Array.from(checkpoint.tensors.values(), ({ file }) => file));
+    assert(maxShardBytes === 4e9 ? files.size === 1 : files.size > 1);
+    for (const { name } of Deno.readDirSync(source)) {
+      if (/safetensors|^config.json$/.test(name)) continue;
+      assertEquals(Deno.readFileSync(`${target}/${name}`), Deno.readFileSync(`${source}/${name}`));
+    }
+  });
+}
+
+async function refused(work: () => Promise<unknown>, ...parts: string[]): Promise<void> {
+  const { message } = await assertRejects(work, DittoError);
+  for (const part of parts) assertStringIncludes(message, part);
+}
+
+Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind", async () => {
+  const tensors = tinyTensors();
+  for (const { data } of tensors) data.fill(0x3c); // 0.0115
+  await using source = await writeCheckpoint(new TempDir(), TINY_CONFIG, tensors);
+  await using target = new TempDir();
+  const { path } = target;
+  await Deno.writeTextFile(`${path}/notes.txt`, "mine");
+  await refused(() => saveQuantized(source.path, path, "q4"), path, "notes.txt", "empty");
+  await refused(() => saveQuantized(source.path, `${path}/notes.txt/x`, "q4"), "Cannot write");
+  assertEquals(Deno.readTextFileSync(`${path}/notes.txt`), "mine");
+
+  await saveQuantized(source.path, `${path}/q8`, "q8");
+  await refused(() => saveQuantized(`${path}/q8`, `${path}/q4`, "q4"), "in q8 already");
+  await refused(() => loadModel(`${path}/q8`, { quantize: "q4" }), "in q8", "cannot be quantized");
+
+  const bad = tensors.find(({ name }) => name.endsWith("1.mlp.up_proj.weight"))!;
+  new Uint16Array(bad.data.buffer)[5] = 0x7f80; // infinity
+  await using damaged = await writeCheckpoint(new TempDir(), TINY_CONFIG, tensors);
+  const save = () => saveQuantized(damaged.path, `${path}/bad`, "q8");
+  await refused(save, bad.name, "infinite");
+  assertEquals([...Deno.readDirSync(`${path}/bad`)], []);
+  await refused(() => loadModel(damaged.path, { quantize: "q8" }), bad.name, "infinite");
+});
+
+Deno.test("openCheckpoint() checks the tensors of a quantized checkpoint", async () => {
+  const name = "model.layers.0.self_attn.q_proj.weight"; // [8, 8]: 16 bytes and one of a scale, 4 of a base
+  const config = {
+    ...TINY_CONFIG,
+    quantization_config: { quant_method: "ditto", bits: 8, group_size: 16 },
+  };
+  const tensors = tinyTensors().map((tensor) => {
+    if (tensor.name.endsWith("norm.weight")) return tensor;
+    const bytes = Math.ceil((Math.ceil(tensor.shape[1]! / 16) * 17 + 4) / 16) * 16;
+    const shape = [tensor.shape[0]!, bytes];
+    return { ...tensor, dtype: "U8", shape, data: new Uint8Array(shape[0]! * bytes) };
+  });
+  await using dir = await writeCheckpoint(new TempDir(), config, tensors);
+  const tensor = tensors.find((tensor) => tensor.name === name)!;
+  {
+    using checkpoint = await openCheckpoint(dir.path);
+    assertEquals(checkpoint.tensors.get(name)!.dtype, "Q8");
+  }
+  const write = () => Deno.writeFile(`${dir.path}/model.safetensors`, safetensorsFile(tensors));
+  tensor.shape = [16, 16];
+  await write();
+  await refused(() => openCheckpoint(dir.path), name, "[16,16]", "[8,32]");
+  tensor.shape = [8, 32];
+  tensor.dtype = "I8";
+  await write();
+  await refused(() => openCheckpoint(dir.path), name, "dtype I8", "U8");
+  tensor.dtype = "BF16";
+  tensor.shape = [8, 16];
+  await write();
+  await refused(() => openCheckpoint(dir.path), name, "[8,16]", "[8,32]");
+});
