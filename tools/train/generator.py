@@ -4,8 +4,13 @@ An example is a pure function of (seed, number, task, size): training draws from
 measurements from any other. Look at some with
 
     python3 tools/train/generator.py [task] [count]
+
+and write the held-out examples that tools/measure_box.ts asks the model with
+
+    python3 tools/train/generator.py --held-out [of each task] > tools/train/held_out.json
 """
 
+import json
 import random
 import sys
 
@@ -40,8 +45,25 @@ def pieces(turns):
     return listed
 
 
+def held_out(count):
+    """JSON: the first `count` held-out examples of each task, each a chat whose last answer is asked for."""
+    lines = []
+    for task in TASKS:
+        for i in range(count):
+            *earlier, (question, answer) = example("held out", i, task)
+            messages = [message for user, reply in earlier for message in
+                        (dict(role="user", content=user), dict(role="assistant", content=reply))]
+            messages.append(dict(role="user", content=question))
+            lines.append(json.dumps(dict(task=task, messages=messages, answer=answer)))
+    return "[\n" + ",\n".join(lines) + "\n]"
+
+
 if __name__ == "__main__":
-    for i in range(int(sys.argv[2]) if len(sys.argv) > 2 else 3):
-        for user, answer in example("look", i, sys.argv[1] if len(sys.argv) > 1 else None):
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--held-out"]:
+        print(held_out(int(arguments[1]) if len(arguments) > 1 else 40))
+        sys.exit()
+    for i in range(int(arguments[1]) if len(arguments) > 1 else 3):
+        for user, answer in example("look", i, arguments[0] if arguments else None):
             print(f"--- user\n{user}\n--- answer\n{answer}")
         print("=" * 60)

@@ -20,8 +20,8 @@ class Config:
 
     vocab_size: int = 1024
     hidden_size: int = 256
-    intermediate_size: int = 512
-    num_hidden_layers: int = 4
+    intermediate_size: int = 256
+    num_hidden_layers: int = 6
     num_attention_heads: int = 4
     num_key_value_heads: int = 2
     head_dim: int = 64
@@ -53,16 +53,17 @@ def rotate(x, cos, sin):
 
 
 def attend(q, k, v):
-    """Causal attention. q: [batch, heads, length, head_dim]; k, v: [batch, kv heads, length, head_dim]"""
+    """Causal attention. q: [batch, heads, length, head_dim], scaled; k, v: [batch, kv heads, length, head_dim]"""
     batch, heads, length, head_dim = q.shape
-    group = heads // k.shape[1]
+    kv_heads = k.shape[1]
+    group = heads // kv_heads
     if q.is_cuda:
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    q = q.reshape(batch, k.shape[1], group * length, head_dim)  # the query heads of one key head, one after another
-    scores = q @ k.transpose(-1, -2) / math.sqrt(head_dim)
-    future = torch.ones(length, length, dtype=torch.bool, device=q.device).triu(1).repeat(group, 1)
-    return (scores.masked_fill(future, -math.inf).softmax(-1) @ v).reshape(batch, heads, length, head_dim)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+    future = torch.full((length, length), -math.inf, dtype=q.dtype).triu(1).repeat(group, 1)
+    q = q.reshape(batch * kv_heads, group * length, head_dim)  # the query heads of one key head, one after another
+    scores = torch.baddbmm(future, q, k.reshape(batch * kv_heads, length, head_dim).transpose(1, 2))
+    return (scores.softmax(-1) @ v.reshape(batch * kv_heads, length, head_dim)).view(batch, heads, length, head_dim)
 
 
 class Attention(nn.Module):
@@ -76,10 +77,12 @@ class Attention(nn.Module):
 
     def forward(self, x, cos, sin):
         batch, length, _ = x.shape
-        split = lambda y, heads: y.view(batch, length, heads, self.head_dim).transpose(1, 2)
-        q = rotate(split(self.q_proj(x), self.heads), cos, sin)
-        k = rotate(split(self.k_proj(x), self.kv_heads), cos, sin)
-        mixed = attend(q.to(x.dtype), k.to(x.dtype), split(self.v_proj(x), self.kv_heads).to(x.dtype))
+        turned = self.heads + self.kv_heads  # one product for all three, one rotation for queries and keys
+        together = F.linear(x, torch.cat((self.q_proj.weight / math.sqrt(self.head_dim), self.k_proj.weight, self.v_proj.weight)))
+        split = together.view(batch, length, turned + self.kv_heads, self.head_dim).transpose(1, 2)
+        v = split[:, turned:]
+        qk = rotate(split[:, :turned], cos, sin).to(v.dtype)
+        mixed = attend(qk[:, :self.heads], qk[:, self.heads:], v)
         return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
 
 
@@ -91,7 +94,8 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(c.intermediate_size, c.hidden_size, bias=False)
 
     def forward(self, x):
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = F.linear(x, torch.cat((self.gate_proj.weight, self.up_proj.weight))).chunk(2, -1)
+        return self.down_proj(F.silu(gate) * up)
 
 
 class Layer(nn.Module):
@@ -118,17 +122,64 @@ class Mistral(nn.Module):
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(weight)  # each layer begins as the identity
             elif "embed" in name:
-                nn.init.normal_(weight, std=0.02)
+                nn.init.normal_(weight, std=0.1)
             elif weight.ndim == 2:
                 nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+        nn.init.constant_(self.norm.weight, 0.6)
+        with torch.no_grad():
+            self.begin_with_induction()
 
-    def forward(self, ids):
-        """Logits f32 [batch, length, vocab_size] for ids [batch, length]"""
+    def begin_with_induction(self):
+        """Lets the first two layers begin as induction heads, which a small model takes long to find.
+
+        Dimension 0 of every embedding is a constant, from which the heads of layer 0 make queries and keys that
+        point at the tokens 1, 2, 3 and 0 places back. Layer 1 looks for the place before which the same two tokens
+        stand, and copies the token there. Content is compared in the slow half of the rotations.
+        """
+        c = self.config
+        hidden, size, group = c.hidden_size, c.head_dim, c.num_attention_heads // c.num_key_value_heads
+        self.embed_tokens.weight[:, 0] = 0.8
+        turned = lambda: nn.init.orthogonal_(torch.empty(hidden, hidden))
+        places, fast = (1, 2, 3, 0), size // 4
+        angles = [c.rope_theta ** (-2 * i / size) for i in range(fast)]
+        first = self.layers[0].self_attn
+        for weight in (first.q_proj.weight, first.k_proj.weight):
+            weight.mul_(0.1)
+        # [place] → matrix that takes a normed embedding to where a head writes what stands that many places back
+        reads = turned()
+        spaces = [turned() for _ in places]
+        first.v_proj.weight.copy_(reads[:c.num_key_value_heads * size])
+        for kv in range(c.num_key_value_heads):
+            first.k_proj.weight[kv * size:kv * size + fast, 0] = 1.0
+        for head, place in enumerate(places):
+            rows = slice(head * size, (head + 1) * size)
+            for i, angle in enumerate(angles):
+                # The query turned back by `place`: the sum of cos(angle * (distance - place)) is greatest there.
+                first.q_proj.weight[head * size + i, 0] = math.cos(angle * place)
+                first.q_proj.weight[head * size + size // 2 + i, 0] = -math.sin(angle * place)
+            read = reads[head // group * size:(head // group + 1) * size]
+            first.o_proj.weight[:, rows] = 0.1 * spaces[head] @ read.T
+        second = self.layers[1].self_attn
+        slow = size // 4
+        for weight in (second.q_proj.weight, second.k_proj.weight):
+            weight.mul_(0.1)
+        low, high = slice(size // 2 - slow, size // 2), slice(size - slow, size)  # slow halves of a head's rows
+        one, two = reads[:slow], reads[slow:2 * slow]
+        second.k_proj.weight[low] = 4 * one @ spaces[0].T
+        second.k_proj.weight[high] = 4 * two @ spaces[1].T
+        for head in range(group):
+            second.q_proj.weight[head * size:(head + 1) * size][low] = 4 * one
+            second.q_proj.weight[head * size:(head + 1) * size][high] = 4 * two @ spaces[0].T
+        second.v_proj.weight[:size] = reads[-size:]
+        second.o_proj.weight[:, :size] = 1.2 * reads[-size:].T
+
+    def forward(self, ids, where):
+        """Logits f32 [chosen positions, vocab_size] for ids [batch, length] and where, bool [batch, length]"""
         cos, sin = rope_table(self.config, ids.shape[1], ids.device)
         x = self.embed_tokens(ids)
         for layer in self.layers:
             x = layer(x, cos, sin)
-        return F.linear(self.norm(x), self.embed_tokens.weight).float()
+        return F.linear(self.norm(x[where]), self.embed_tokens.weight).float()
 
 
 def export(model, folder, eos_token_id, bos_token_id):
@@ -148,3 +199,17 @@ def export(model, folder, eos_token_id, bos_token_id):
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def read_export(model, folder):
+    """Loads the weights that `export` wrote."""
+    data = (folder / "model.safetensors").read_bytes()
+    begin = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:begin])
+    header.pop("__metadata__")
+    weights = {}
+    for name, entry in header.items():
+        first, end = entry["data_offsets"]
+        stored = torch.frombuffer(bytearray(data[begin + first:begin + end]), dtype=torch.bfloat16)
+        weights[name[len("model."):]] = stored.float().view(entry["shape"])
+    model.load_state_dict(weights)

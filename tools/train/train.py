@@ -9,9 +9,9 @@ seed and n alone, so a resumed run sees what an unbroken one would have seen. On
 --save-every steps the state is written. At the end (or with --export-now) the model is exported to demo/ditto-tiny/
 beside its loss curve and figures (training.json).
 
-Curriculum: --warm steps that repeat random token strings (copying appears there within a few hundred steps),
-then the generator's tasks, growing to their full size over --grow steps. The learning rate is constant after its warm-up
-and falls to zero over the last --cool share of --steps.
+Curriculum: --warm steps of the shortest texts, in which the few tokens that matter are easily found; then texts of
+all sizes up to a limit that grows to the full one over --grow steps. The learning rate is constant after its warm-up
+and falls to zero over the last --cool share of --steps. The first two layers begin as induction heads (model.py).
 """
 
 import argparse
@@ -29,66 +29,68 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import torch
 from torch.nn import functional as F
 
-from generator import ASSISTANT, BOS, EOS, SHARES, TASKS, example, pieces
-from model import Config, Mistral, export
-from optimizer import optimizers
+from generator import ASSISTANT, BOS, EOS, TASKS, example, pieces
+from model import Config, Mistral, export, read_export
+from optimizer import HALF, optimizers
 from tokenizer import SPECIALS, Encoder
 
 PRESETS = {
-    "cpu": dict(steps=9000, tokens=4096, warm=250, grow=2000, workers=0, evaluate_every=250, held_out=25, num_hidden_layers=4),
-    "gpu": dict(steps=8000, tokens=32768, warm=250, grow=1500, workers=12, evaluate_every=500, held_out=200, num_hidden_layers=6),
+    "cpu": dict(steps=3600, tokens=4096, warm=2300, grow=1000, workers=0, evaluate_every=250, held_out=25, num_hidden_layers=6),
+    "gpu": dict(steps=8000, tokens=32768, warm=500, grow=1500, workers=12, evaluate_every=500, held_out=200, num_hidden_layers=6),
 }
-PROMPT_WEIGHT = 0.1  # of the loss on a prompt's tokens, against 1 on an answer's
+SHARED = 4  # steps whose sequences are drawn and sorted by length together
 
 
 class Batches:
-    """Item n is the batch of step n: a list of (ids, weights) groups of sequences of like length."""
+    """Item n is the batch of step n: a list of (ids, whether of an answer) groups of sequences of like length."""
 
     def __init__(self, options):
         self.options, self.encoder = options, Encoder(Path(options.model) / "tokenizer.json")
+        self.held, self.groups = None, []  # of the last steps asked for
 
     def __len__(self):
         return self.options.steps
 
     def sequence(self, seed, number, task=None, size=1.0):
-        """Token ids, and for each the weight of its loss."""
-        ids, weights = [], []
+        """Token ids, and for each whether it belongs to an answer."""
+        ids, answers = [], []
         for text, is_answer in pieces(example(seed, number, task, size)):
             piece = self.encoder.encode(text)
             ids += piece
-            weights += [1.0 if is_answer else PROMPT_WEIGHT] * len(piece)
-        return ids, weights
-
-    def repetition(self, number):
-        """A random token string, and some of it again, of weight 1."""
-        r = random.Random(f"repeat {number}")
-        string = [r.randrange(len(SPECIALS), 1024) for _ in range(r.randint(8, 48))]
-        start = r.randrange(len(string) // 2)
-        return string + string[start:], [0.0] * len(string) + [0.0] + [1.0] * (len(string) - start - 1)
+            answers += [is_answer] * len(piece)
+        return ids, answers
 
     def __getitem__(self, step):
+        if self.held != step // SHARED:
+            self.held, self.groups = step // SHARED, self.shared(step // SHARED * SHARED)
+        at = step % SHARED
+        return [self.groups[at], self.groups[-1 - at]]  # short ones and long ones
+
+    def shared(self, step):
+        """The groups of SHARED steps from `step` on: drawn together, so that little padding is needed."""
         o = self.options
         size = min(1.0, max(0, step - o.warm) / o.grow)
         sequences, total, i = [], 0, 0
-        while total < o.tokens:
+        while total < SHARED * o.tokens * (1 + size) / 2:
             number = step * 100_000 + i
-            repeat = step < o.warm and i % 5 or i % 20 == 19
-            ids, weights = self.repetition(number) if repeat else self.sequence("train", number, size=size)
-            sequences.append((ids, weights))
-            total, i = total + len(ids), i + 1
-        return grouped(sequences, 4)
+            sequences.append(self.sequence("train", number, size=size * random.Random(number).random() ** 0.5))
+            total, i = total + len(sequences[-1][0]), i + 1
+        return grouped(sequences, 2 * SHARED)
 
 
 def grouped(sequences, count):
-    """`count` padded groups of sequences, sorted by length: little padding, and each step still a fair draw."""
+    """`count` padded groups of sequences of like length, each of about as many tokens."""
     sequences = sorted(sequences, key=lambda sequence: len(sequence[0]))
+    whole, total, parts = sum(len(ids) for ids, _ in sequences), 0, [[] for _ in range(count)]
+    for sequence in sequences:
+        parts[total * count // whole].append(sequence)
+        total += len(sequence[0])
     groups = []
-    for g in range(count):
-        part = sequences[g * len(sequences) // count:(g + 1) * len(sequences) // count]
+    for part in parts:
         if part:
             length = max(len(ids) for ids, _ in part)
             groups.append((torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in part]),
-                           torch.tensor([weights + [0.0] * (length - len(weights)) for _, weights in part])))
+                           torch.tensor([answers + [False] * (length - len(answers)) for _, answers in part])))
     return groups
 
 
@@ -107,19 +109,25 @@ def answers_right(model, batches, options, device):
             listed = pieces(example("held out", i, task))
             prompt = [token for text, _ in listed[:-1] for token in batches.encoder.encode(text)]
             answer = batches.encoder.encode(listed[-1][0])
-            sequences.append((prompt + answer, [0.0] * len(prompt) + [1.0] * len(answer)))
-        for ids, weights in grouped(sequences, 4):
+            sequences.append((prompt + answer, [False] * len(prompt) + [True] * len(answer)))
+        for ids, answers in grouped(sequences, 4):
             with torch.no_grad(), autocast(device):
-                best = model(ids.to(device)).argmax(-1).cpu()
-            wrong = (best[:, :-1] != ids[:, 1:]) & (weights[:, 1:] > 0)
+                best = model(ids.to(device), before(answers).to(device)).argmax(-1).cpu()
+            wrong = torch.zeros_like(answers)
+            wrong[answers] = best != ids[answers]
             right += int((~wrong.any(1)).sum())
         figures[task] = round(right / options.held_out, 4)
     model.train()
     return figures
 
 
+def before(answers):
+    """The positions whose next token belongs to an answer."""
+    return F.pad(answers[:, 1:], (0, 1))
+
+
 def autocast(device):
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=HALF == torch.bfloat16)
 
 
 def rate(options, step):
@@ -144,13 +152,11 @@ def gradients(model, group, whole, device):
     On the CPU groups run side by side, each on one thread. That takes less than half the time of one
     group at a time on two threads, whose work is too small to be split.
     """
-    ids, weights = group[0].to(device), group[1][:, 1:].to(device)
+    ids, answers = group[0].to(device), group[1].to(device)
     with autocast(device):
-        logits = model(ids)
-    each = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view_as(weights)
-    answers = weights == 1
-    loss = (each * weights).sum() / whole
-    return torch.autograd.grad(loss, list(model.parameters())), float((each.detach() * answers).sum()), int(answers.sum())
+        logits = model(ids, before(answers))
+    loss = F.cross_entropy(logits, ids[answers], reduction="sum")
+    return torch.autograd.grad(loss / whole, list(model.parameters())), float(loss.detach()), len(logits)
 
 
 def parse():
@@ -160,11 +166,12 @@ def parse():
         parser.add_argument("--" + name.replace("_", "-"), type=int)
     parser.add_argument("--model", default="demo/ditto-tiny", help="folder with tokenizer.json, and of the export")
     parser.add_argument("--work", default=".cache/ditto-tiny", help="folder of the run's state")
-    parser.add_argument("--matrix-lr", type=float, default=0.02)
+    parser.add_argument("--matrix-lr", type=float, default=0.01)
     parser.add_argument("--vector-lr", type=float, default=0.003)
-    parser.add_argument("--cool", type=float, default=0.3)
+    parser.add_argument("--cool", type=float, default=0.6)
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--from-export", type=Path, help="folder of an exported model whose weights a new run begins with")
     parser.add_argument("--export-now", action="store_true", help="export the last state and stop")
     options = parser.parse_args()
     for name, value in PRESETS[options.preset].items():
@@ -185,6 +192,8 @@ def main():
     model = Mistral(Config(num_hidden_layers=options.num_hidden_layers)).to(device)
     opts = optimizers(model, options.matrix_lr, options.vector_lr)
     start, history = 0, []
+    if options.from_export:
+        read_export(model, options.from_export)
     if state_file.exists():
         state = torch.load(state_file, map_location=device)
         model.load_state_dict(state["model"])
@@ -222,7 +231,7 @@ def main():
         for optimizer, base in zip(opts, (options.matrix_lr, options.vector_lr)):
             for group in optimizer.param_groups:
                 group["lr"] = base * rate(options, step)
-        whole = sum(float(weights[:, 1:].sum()) for _, weights in groups)
+        whole = sum(int(answers.sum()) for _, answers in groups)
         parts = list(pool.map(lambda group: gradients(model, group, whole, device), groups))
         for weight, *shares in zip(model.parameters(), *(part[0] for part in parts)):
             weight.grad = sum(shares)
