@@ -10,7 +10,9 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type LanguageModel, loadFrom } from "../decode/language_model.ts";
 import { listDevices } from "../kernels/device.ts";
 import { DittoError } from "../kernels/errors.ts";
+import { rowBytes } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "../model/config.ts";
+import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
 import { count, runMain } from "./arguments.ts";
 import { chosenAnswers } from "./chosen_answers.ts";
@@ -32,6 +34,7 @@ import { SHAPE_NAMES, shapeConfig } from "./shapes.ts";
 const HELP = `Times the engine on a model's real shape with made-up weights.
 
   --shape NAME     ${SHAPE_NAMES.join(" | ")} (default mistral-7b)
+  --dtype TYPE     bf16 | q8 | q4, how weights are stored on the device (default bf16)
   --layers N       keep N layers only (default all; 2 where the CPU plays the device)
   --replay FILE    also decode with lookup, replaying the recorded answers of a JSON lines file
   --drafter NAME   tree | original (default tree); given twice, both replay every answer
@@ -54,10 +57,10 @@ const SOFTWARE = { prefill: [128], plain: [128], tokens: 8, runs: 1 };
 
 async function main(): Promise<void> {
   const flags = parseArgs(Deno.args, {
-    string: ["shape", "layers", "replay", "drafter", "task", "answers", "note", "out"],
+    string: ["shape", "dtype", "layers", "replay", "drafter", "task", "answers", "note", "out"],
     collect: ["drafter"],
     boolean: ["json", "help"],
-    default: { shape: "mistral-7b" },
+    default: { shape: "mistral-7b", dtype: "bf16" },
     unknown: (name) => {
       throw new DittoError(`Unknown argument "${name}".\n\n${HELP}`);
     },
@@ -74,8 +77,9 @@ async function main(): Promise<void> {
     : [];
 
   const drafters = (flags.drafter.length > 0 ? flags.drafter : ["tree"]).map(parseDrafter);
-  const yardstick = await measureYardstick(config);
-  using model = await loadAnew(config, sizes, answers);
+  const quantize = quantization(flags.dtype);
+  const yardstick = await measureYardstick(config, quantize);
+  using model = await loadAnew(config, sizes, answers, quantize);
   let result: EndToEndResult = {
     kind: "end-to-end",
     engine: "Ditto",
@@ -89,7 +93,7 @@ async function main(): Promise<void> {
     shape: flags.shape,
     layers: config.numHiddenLayers,
     isWhole,
-    dtype: "bf16",
+    dtype: flags.dtype,
     copyBytesPerSecond: yardstick.copyBytesPerSecond,
     multiplyAddsPerSecond: yardstick.multiplyAddsPerSecond,
     bytesPerPass: yardstick.bytesPerPass,
@@ -103,7 +107,7 @@ async function main(): Promise<void> {
     result = { ...result, ...part, date: new Date().toISOString() };
     if (path) await Deno.writeTextFile(path, JSON.stringify(result, null, 2) + "\n");
   };
-  say(`${flags.shape}, ${config.numHiddenLayers} layers, bf16, on ${model.device.name}`);
+  say(`${flags.shape}, ${config.numHiddenLayers} layers, ${flags.dtype}, on ${model.device.name}`);
   if (isSoftware) say("There is no GPU here: the CPU plays the device.");
   if (!isWhole) say("These are a few layers only: no figure below is the whole model's.");
   say(`copies ${giga(yardstick.copyBytesPerSecond)} GB/s`);
@@ -168,8 +172,17 @@ function parseDrafter(name: string): Drafter {
   throw new DittoError(`There is no drafter "${name}": there are tree and original.`);
 }
 
+function quantization(dtype: string): Quantization | null {
+  if (dtype === "bf16") return null;
+  if (dtype === "q8" || dtype === "q4") return dtype;
+  throw new DittoError(`--dtype is "${dtype}": it must be bf16, q8 or q4.`);
+}
+
 /** What the device can do, and the work of a pass and of a prompt's token. */
-async function measureYardstick(config: MistralConfig): Promise<Yardstick> {
+async function measureYardstick(
+  config: MistralConfig,
+  quantize: Quantization | null,
+): Promise<Yardstick> {
   const elements = (isCounted: (name: string) => boolean) =>
     requiredTensors(config).filter(({ name }) => isCounted(name))
       .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
@@ -178,7 +191,12 @@ async function measureYardstick(config: MistralConfig): Promise<Yardstick> {
     copyBytesPerSecond: await copyBandwidth(),
     multiplyAddsPerSecond: await multiplyAddRate(),
     // A pass reads every weight once, but of the embedding only a row.
-    bytesPerPass: 2 * elements((name) => config.tieWordEmbeddings || !/embed_tokens/.test(name)),
+    bytesPerPass: requiredTensors(config)
+      .filter(({ name }) => config.tieWordEmbeddings || !/embed_tokens/.test(name))
+      .reduce((sum, { name, shape: [rows, inputs] }) => {
+        if (inputs === undefined) return sum + 4 * rows!; // a norm's gain, in f32
+        return sum + rows! * rowBytes(quantizedType(name, quantize) ?? "BF16", inputs);
+      }, 0),
     // A prompt goes through the products of the layers; of the last, only keys and values are wanted.
     multiplyAddsPerPromptToken: elements((name) =>
       /_proj/.test(name) && !(name.startsWith(last) && /o_proj|mlp/.test(name))
@@ -191,6 +209,7 @@ async function loadAnew(
   config: MistralConfig,
   { prefill, plain, tokens }: typeof HARDWARE,
   answers: readonly RecordedAnswer[],
+  quantize: Quantization | null,
 ): Promise<LanguageModel> {
   const context = Math.max(
     ...prefill.map((length) => length + 1),
@@ -200,7 +219,7 @@ async function loadAnew(
   const cache = await Deno.makeTempDir();
   Deno.env.set("DITTO_CACHE", cache);
   try {
-    return await loadFrom(randomWeights(config), null, { context });
+    return await loadFrom(randomWeights(config), null, { context, ...(quantize && { quantize }) });
   } finally {
     await Deno.remove(cache, { recursive: true });
   }
