@@ -305,21 +305,27 @@ export class Engine implements Disposable {
         RESULT_BYTES,
       );
     }
-    if (capture) {
-      encoder.copyBufferToBuffer(capture.buffer, 0, target, resultBytes, capture.buffer.size);
+    const rowBytes = this.#vocabSize * 4;
+    const stepBytes = MAX_ROWS * rowBytes;
+    for (let i = 0; capture && i < batch.steps; i++) {
+      const slot = (batch.first + i) % capture.steps;
+      const to = resultBytes + i * stepBytes;
+      encoder.copyBufferToBuffer(capture.buffer, slot * stepBytes, target, to, stepBytes);
     }
     device.queue.submit([encoder.finish()]);
-    const mapped = await this.#guard(this.#gpu.map(target, bytes));
+    const used = resultBytes + (capture ? batch.steps * stepBytes : 0);
+    const passes = await this.#guard(this.#gpu.map(target, used, (mapped): Pass[] => {
+      const words = new Uint32Array(mapped, 0, batch.steps * RESULT_BYTES / 4);
+      const passes = parseResults(words, batch.first);
+      if (!capture) return passes;
+      return passes.map((pass, i) => {
+        const from = resultBytes + i * stepBytes;
+        const row = (k: number) => new Uint8Array(mapped, from + k * rowBytes, rowBytes).slice();
+        return { ...pass, logits: pass.tokens.map((_, k) => row(k)) };
+      });
+    }));
     staging.push(target);
-    const words = new Uint32Array(mapped, 0, batch.steps * RESULT_BYTES / 4);
-    const passes = parseResults(words, batch.first);
-    if (!capture) return passes;
-    const rowBytes = this.#vocabSize * 4;
-    return passes.map((pass) => {
-      const from = resultBytes + pass.pass % capture.steps * MAX_ROWS * rowBytes;
-      const row = (i: number) => new Uint8Array(mapped, from + i * rowBytes, rowBytes);
-      return { ...pass, logits: pass.tokens.map((_, i) => row(i)) };
-    });
+    return passes;
   }
 
   /** Room for the logits that chose the tokens of a few steps. */

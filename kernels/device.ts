@@ -125,19 +125,25 @@ export class Gpu implements Disposable {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(source, offset, staging, 0, bytes);
       this.device.queue.submit([encoder.finish()]);
-      return await this.map(staging, bytes);
+      return await this.map(staging, bytes, (mapped) => mapped.slice(0));
     } finally {
       this.free(staging);
     }
   }
 
-  /** Maps a staging buffer, copies its first `bytes` and unmaps it. Counts as a read-back. */
-  async map(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+  /**
+   * Maps a staging buffer for as long as `read` looks at it. Counts as a read-back.
+   *
+   * @param read Takes what it needs from the first `bytes`, and keeps no reference to them.
+   */
+  async map<T>(staging: GPUBuffer, bytes: number, read: (mapped: ArrayBuffer) => T): Promise<T> {
     this.readBacks++;
     await staging.mapAsync(GPUMapMode.READ, 0, bytes);
-    const copy = staging.getMappedRange(0, bytes).slice(0);
-    staging.unmap();
-    return copy;
+    try {
+      return read(staging.getMappedRange(0, bytes));
+    } finally {
+      staging.unmap();
+    }
   }
 
   /** Frees every buffer and the device. */

@@ -114,7 +114,7 @@ export class Harness implements Disposable {
     device.pushErrorScope("validation");
     if (error) throw new Error(`The device refused a job: ${error.message}`);
 
-    const found = new Uint32Array(await gpu.map(staging, total));
+    const found = new Uint32Array(await gpu.map(staging, total, (mapped) => mapped.slice(0)));
     for (const data of outputs) {
       const { buffer, offset } = places.get(data)!;
       const end = offset / 4 + data.length;
