@@ -125,7 +125,7 @@ class Upload {
   #gpu: Gpu;
   #quantizer: Quantizer;
   #source: WeightSource;
-  #chunk = new Uint8Array(CHUNK_BYTES);
+  #chunk = new Uint8Array(0); // grows to what is read at a time
   #loadedBytes = 0;
   #inFlightBytes = 0;
   #totalBytes: number;
@@ -196,9 +196,10 @@ class Upload {
     );
     for (let row = 0; row < rows; row += rowsPerChunk) {
       const count = Math.min(rowsPerChunk, rows - row);
-      const bytes = this.#chunk.length >= count * sourceBytes
-        ? this.#chunk.subarray(0, count * sourceBytes)
-        : new Uint8Array(count * sourceBytes);
+      if (this.#chunk.length < count * sourceBytes) {
+        this.#chunk = new Uint8Array(count * sourceBytes);
+      }
+      const bytes = this.#chunk.subarray(0, count * sourceBytes);
       await this.#source.read(tensor, (sourceRow + row) * sourceBytes, bytes);
       const target = targetRow + row;
       if (isQuantized(type) && !isQuantized(dtype)) {
