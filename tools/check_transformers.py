@@ -1,7 +1,7 @@
 """Loads the model in the box in Hugging Face transformers and compares its answers with Ditto's.
 
     python3 -m venv --system-site-packages .cache/transformers
-    .cache/transformers/bin/pip install transformers==4.37.2
+    .cache/transformers/bin/pip install transformers==4.37.2 jinja2
     .cache/transformers/bin/python tools/check_transformers.py [--examples 3]
 
 For held-out examples of each task it compares the chat template's token ids, then the greedy answers token by
@@ -28,7 +28,7 @@ def ditto(model, ids, work):
     prompt = work / "ids.json"
     prompt.write_text(json.dumps(ids))
     command = ["deno", "run", "-A", "decode.ts", "--model", str(model), "--prompt-ids", str(prompt), "--json",
-               "--max-new-tokens", "256"]
+               "--quiet", "--max-new-tokens", "256"]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
 
 
@@ -50,7 +50,9 @@ def main():
             ids = tokenizer.apply_chat_template(example["messages"])
             answered = ditto(options.model.resolve(), ids, work)
             with torch.no_grad():
-                whole = model.generate(torch.tensor([ids]), max_new_tokens=256, do_sample=False)[0].tolist()
+                prompt = torch.tensor([ids])
+                whole = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=256, do_sample=False,
+                                       pad_token_id=tokenizer.eos_token_id)[0].tolist()
             expected = whole[len(ids):]
             compared += 1
             if answered["tokens"] == expected:

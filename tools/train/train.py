@@ -35,7 +35,7 @@ from optimizer import HALF, optimizers
 from tokenizer import SPECIALS, Encoder
 
 PRESETS = {
-    "cpu": dict(steps=3600, tokens=4096, warm=2300, grow=1000, workers=0, evaluate_every=250, held_out=25, num_hidden_layers=6),
+    "cpu": dict(steps=16000, tokens=4096, warm=4000, grow=4000, workers=0, evaluate_every=250, held_out=25, num_hidden_layers=6),
     "gpu": dict(steps=8000, tokens=32768, warm=500, grow=1500, workers=12, evaluate_every=500, held_out=200, num_hidden_layers=6),
 }
 SHARED = 4  # steps whose sequences are drawn and sorted by length together
