@@ -11,7 +11,8 @@
  * 2. Candidates that go on with the same tokens vote for the same draft. How likely a draft is to be
  *    accepted once its parent is, is a logistic model of the evidence for it, plus what drafts of its kind
  *    have taught in this generation.
- * 3. The tree grows by the likeliest draft, one at a time, and is cut where tokens per cost are best.
+ * 3. The tree grows by the likeliest draft, one at a time, as long as one might pay, and is cut where tokens per
+ *    cost are best.
  *
  * @module
  */
@@ -136,7 +137,8 @@ export function draftTree(
   // A pass yields one token more than it accepts, so drafts this deep or deeper would be in vain.
   const depthLimit = limit - tokens.length - 1;
   const candidates = findCandidates(tokens, source);
-  const grown = grow(tokens, candidates, bias, numDraft, depthLimit, parameters);
+  const least = leastReach(rowCosts, parameters);
+  const grown = grow(tokens, candidates, bias, numDraft, depthLimit, least, parameters);
   const drafts = grown.slice(0, worthwhile(grown, rowCosts, parameters));
   return {
     rows: [
@@ -225,6 +227,23 @@ interface Leaf extends GrownDraft {
   readonly reach: number;
 }
 
+/**
+ * How likely a draft has to be for the tree to grow it, its ancestors included, in 65536ths: a quarter of what
+ * would make the cheapest further row worth its cost. Less likely ones are not verified and teach little, and
+ * where there is nothing to draft, a step then takes hardly longer than a plain one.
+ */
+export function leastReach(
+  rowCosts: ArrayLike<number> | undefined,
+  { aroundTokens, aroundCost }: TreeParameters,
+): number {
+  if (!rowCosts) return 0;
+  const plain = rowCosts[0]!;
+  const cheapest = Math.min(
+    ...Array.from(rowCosts).slice(1).map((cost, i) => (cost - plain) / (i + 1)),
+  );
+  return Math.min(Math.floor(16 * cheapest * (aroundTokens + 1024) / (aroundCost + plain)), 65535);
+}
+
 /** Grows the tree by the likeliest leaf at a time; of equals the least deep, then that of the best candidate. */
 function grow(
   tokens: ArrayLike<number>,
@@ -232,6 +251,7 @@ function grow(
   bias: readonly number[],
   numDraft: number,
   depthLimit: number,
+  least: number,
   parameters: TreeParameters,
 ): (GrownDraft & { reach: number })[] {
   /** The drafts that `voters` propose below row `parent`. */
@@ -280,6 +300,7 @@ function grow(
     const next = leaves.reduce((a, b) =>
       (b.reach - a.reach || a.depth - b.depth || rank(a) - rank(b)) > 0 ? b : a
     );
+    if (next.reach < least) break;
     leaves.splice(leaves.indexOf(next), 1);
     grown.push(next);
     leaves.push(...branch(next.voters, grown.length, next.depth + 1, next.reach));

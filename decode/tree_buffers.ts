@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CANDIDATES, KINDS, LOGISTIC } from "./tree.ts";
+import { CANDIDATES, KINDS, leastReach, LOGISTIC } from "./tree.ts";
 import {
   AGREEMENT_BOUNDS,
   DISTANCE_BOUNDS,
@@ -43,6 +43,7 @@ export function treeOptions(
 ): Int32Array<ArrayBuffer> {
   return Int32Array.from([
     numDraft,
+    leastReach(rowCosts.map(fixedCost), parameters),
     ...rowCosts.map(fixedCost),
     ...parameters.weights,
     ...parameters.agreement,

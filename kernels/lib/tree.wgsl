@@ -37,6 +37,7 @@ struct Memory {
 // The numbers of decode/tree_parameters.ts, and what the generation asks for. Logits are in 256ths.
 struct TreeOptions {
   num_draft: u32,
+  least_reach: u32, // how likely a draft has to be to be grown, in 65536ths
   row_costs: array<u32, MAX_ROWS>, // of a pass of 1, 2, … rows, in 1024ths of one row's
   weights: array<u32, 7>,          // by agreement
   agreement: array<i32, 10>,

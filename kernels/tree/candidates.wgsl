@@ -4,6 +4,7 @@
 const THREADS = 256u;
 const NEAR_AFTER = 12u; // a place is near if it is memory.source or at most so many tokens behind it
 const MAX_BIAS = 4 << 16;
+const FEW = 384u;      // keys that are put in order directly
 
 @group(0) @binding(0) var<storage, read> state: State;
 @group(0) @binding(1) var<storage, read> tokens: array<u32>; // [context]
@@ -100,6 +101,22 @@ fn select_best(thread: u32) {
     atomicStore(&found, 0u);
   }
   let all = workgroupUniformLoad(&count);
+  if (all <= FEW) {
+    // Few enough to be put in order among themselves.
+    for (var i = thread; i < all; i += THREADS) {
+      var larger = 0u;
+      for (var other = 0u; other < all; other++) {
+        larger += u32(keys[other] > keys[i]);
+      }
+      if (larger < CANDIDATES) {
+        candidates.key[larger] = keys[i];
+      }
+    }
+    if (thread == 0u) {
+      candidates.count = min(all, CANDIDATES);
+    }
+    return;
+  }
   let smallest = threshold(all, thread);
   for (var i = thread; i < all; i += THREADS) {
     if (keys[i] >= smallest) {

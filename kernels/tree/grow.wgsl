@@ -98,7 +98,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       chosen = NONE;
     }
     workgroupBarrier();
-    if (count < options.num_draft && leader[thread] == thread && is_likeliest(thread)) {
+    if (count < options.num_draft && leader[thread] == thread && reach[thread] >= options.least_reach && is_likeliest(thread)) {
       chosen = thread;
     }
     let next = workgroupUniformLoad(&chosen);

@@ -8,6 +8,7 @@ import {
   INITIAL_STATE,
   kindOf,
   learn,
+  leastReach,
   logistic,
   MAX_AGREEMENT,
   MAX_BIAS,
@@ -110,7 +111,8 @@ function naive(tokens: readonly number[], state: DrafterState, options: TreeOpti
   // Likeliest first: a draft is never likelier than its parent, and deeper, so parents come first.
   const order = [...all.values()].sort((a, b) =>
     Number(b.reach - a.reach) || a.tokens.length - b.tokens.length || a.best - b.best
-  ).slice(0, numDraft).filter((prefix) => prefix.tokens.length < limit - length);
+  ).slice(0, numDraft).filter(({ reach }) => Number(reach) >= leastReach(options.rowCosts, P))
+    .filter((prefix) => prefix.tokens.length < limit - length);
   const worth = (count: number) => {
     const sum = order.slice(0, count).reduce((total, { reach }) => total + reach, 0n);
     return {
