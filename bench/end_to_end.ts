@@ -10,9 +10,8 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type LanguageModel, loadFrom } from "../decode/language_model.ts";
 import { listDevices } from "../kernels/device.ts";
 import { DittoError } from "../kernels/errors.ts";
-import { rowBytes } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "../model/config.ts";
-import { type Quantization, quantizedType } from "../model/quantization.ts";
+import type { Quantization } from "../model/quantization.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
 import { count, runMain } from "./arguments.ts";
 import { chosenAnswers } from "./chosen_answers.ts";
@@ -29,7 +28,7 @@ import { multiplyAddRate } from "./multiply_add_rate.ts";
 import { randomWeights } from "./random_weights.ts";
 import { readAnswers, type RecordedAnswer } from "./replay/answers.ts";
 import { type EndToEndResult, type ReplayedAnswer, taskFigures } from "./result.ts";
-import { SHAPE_NAMES, shapeConfig } from "./shapes.ts";
+import { passBytes, SHAPE_NAMES, shapeConfig } from "./shapes.ts";
 
 const HELP = `Times the engine on a model's real shape with made-up weights.
 
@@ -190,13 +189,7 @@ async function measureYardstick(
   return {
     copyBytesPerSecond: await copyBandwidth(),
     multiplyAddsPerSecond: await multiplyAddRate(),
-    // A pass reads every weight once, but of the embedding only a row.
-    bytesPerPass: requiredTensors(config)
-      .filter(({ name }) => config.tieWordEmbeddings || !/embed_tokens/.test(name))
-      .reduce((sum, { name, shape: [rows, inputs] }) => {
-        if (inputs === undefined) return sum + 4 * rows!; // a norm's gain, in f32
-        return sum + rows! * rowBytes(quantizedType(name, quantize) ?? "BF16", inputs);
-      }, 0),
+    bytesPerPass: passBytes(config, quantize),
     // A prompt goes through the products of the layers; of the last, only keys and values are wanted.
     multiplyAddsPerPromptToken: elements((name) =>
       /_proj/.test(name) && !(name.startsWith(last) && /o_proj|mlp/.test(name))

@@ -10,7 +10,10 @@
  * @module
  */
 import { DittoError } from "../kernels/errors.ts";
+import { rowBytes } from "../kernels/weight_types.ts";
 import { type MistralConfig, parseConfig } from "../model/config.ts";
+import { type Quantization, quantizedType } from "../model/quantization.ts";
+import { requiredTensors } from "../model/required_tensors.ts";
 import mistral7b from "./shapes/mistral-7b.json" with { type: "json" };
 import mistral7bQuarter from "./shapes/mistral-7b-quarter.json" with { type: "json" };
 import mistralNemo from "./shapes/mistral-nemo.json" with { type: "json" };
@@ -45,4 +48,14 @@ export function shapeJson(name: string, layers?: number): Record<string, unknown
 /** The configuration of a shape. */
 export function shapeConfig(name: string, layers?: number): MistralConfig {
   return parseConfig(shapeJson(name, layers));
+}
+
+/** Bytes of weights that a pass reads: every one once, but of an embedding that is not the head too only a row. */
+export function passBytes(config: MistralConfig, quantize: Quantization | null): number {
+  return requiredTensors(config)
+    .filter(({ name }) => config.tieWordEmbeddings || !/embed_tokens/.test(name))
+    .reduce((sum, { name, shape: [rows, inputs] }) => {
+      if (inputs === undefined) return sum + 4 * rows!; // a norm's gain, in f32
+      return sum + rows! * rowBytes(quantizedType(name, quantize) ?? "BF16", inputs);
+    }, 0);
 }

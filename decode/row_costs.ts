@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { timeOnGpu } from "../kernels/clock.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
 
@@ -35,55 +36,24 @@ export async function measureRowCosts(
   setRows: (count: number) => void,
   encode: (pass: GPUComputePassEncoder) => void,
 ): Promise<number[] | null> {
-  if (!gpu.device.features.has("timestamp-query")) return null;
-  const time = (counts: readonly number[]) => timePasses(gpu, counts, setRows, encode);
-  const [one] = await time([1]);
-  const isSlow = one! > SLOW_MS * 1e6;
+  const time = (counts: readonly number[]) =>
+    timeOnGpu(
+      gpu,
+      counts.map((rows) => (pass) => {
+        setRows(rows);
+        encode(pass);
+      }),
+    );
+  const one = await time([1]);
+  if (!one) return null;
+  const isSlow = one[0]! > SLOW_MS * 1e6;
   const counts = isSlow ? FEW_COUNTS : COUNTS;
   const repeats = isSlow ? 1 : gpu.info.isSoftware ? SOFTWARE_REPEATS : REPEATS;
-  const times = await time(Array.from({ length: repeats }, () => counts).flat());
+  const times = (await time(Array.from({ length: repeats }, () => counts).flat()))!;
   const fastest = counts.map((_, i) =>
     Math.min(...times.filter((_, run) => run % counts.length === i))
   );
   return fastest[0]! > 0 ? relativeCosts(counts, fastest) : null;
-}
-
-/** Nanoseconds of passes of so many rows each, run one after another. */
-async function timePasses(
-  gpu: Gpu,
-  counts: readonly number[],
-  setRows: (count: number) => void,
-  encode: (pass: GPUComputePassEncoder) => void,
-): Promise<number[]> {
-  const { device } = gpu;
-  const count = 2 * counts.length;
-  const querySet = device.createQuerySet({ type: "timestamp", count });
-  const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
-  const resolved = gpu.buffer("timestamps", count * 8, usage);
-  try {
-    for (const [i, rows] of counts.entries()) {
-      setRows(rows);
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass({
-        timestampWrites: {
-          querySet,
-          beginningOfPassWriteIndex: 2 * i,
-          endOfPassWriteIndex: 2 * i + 1,
-        },
-      });
-      encode(pass);
-      pass.end();
-      device.queue.submit([encoder.finish()]);
-    }
-    const encoder = device.createCommandEncoder();
-    encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
-    device.queue.submit([encoder.finish()]);
-    const times = new BigUint64Array(await gpu.read(resolved));
-    return counts.map((_, i) => Number(times[2 * i + 1]! - times[2 * i]!));
-  } finally {
-    querySet.destroy();
-    gpu.free(resolved);
-  }
 }
 
 /** From times at some counts to costs at every number of rows, beyond the last count as between the last two. */

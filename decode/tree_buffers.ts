@@ -41,10 +41,11 @@ export function treeOptions(
   rowCosts: readonly number[],
   parameters: TreeParameters = TREE_PARAMETERS,
 ): Int32Array<ArrayBuffer> {
+  const costs = rowCosts.map(fixedCost);
   return Int32Array.from([
     numDraft,
-    leastReach(rowCosts.map(fixedCost), parameters),
-    ...rowCosts.map(fixedCost),
+    leastReach(costs, parameters),
+    ...costs,
     ...parameters.weights,
     ...parameters.agreement,
     ...parameters.resumed.flat(),

@@ -27,8 +27,7 @@ const NONE = 0xffffffffu;
 fn main(@builtin(local_invocation_index) thread: u32) {
   if (state.stop != RUNNING) {
     if (thread == 0u) {
-      rows.count = 0u;
-      rows.commit_count = 0u;
+      plan_nothing();
     }
     return;
   }
@@ -56,12 +55,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     // A pass yields one token more than it accepts, so the last drafts before the limit cannot count.
     drafts = min(options.num_draft, state.limit - length - 1u);
   }
-  rows.count = 1u + drafts;
-  rows.base = length - 1u;
-  rows.half = state.step & 1u;
-  rows.token[0] = tokens[length - 1u];
-  rows.parent[0] = 0u;
-  rows.depth[0] = 0u;
+  plan(drafts);
   for (var i = 0u; i < drafts; i++) {
     rows.token[i + 1u] = tokens[start + i];
     rows.parent[i + 1u] = i;

@@ -35,7 +35,9 @@ import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
 import lanesSubgroup from "./lib/lanes_subgroup.wgsl" with { type: "text" };
 import lanesWorkgroup from "./lib/lanes_workgroup.wgsl" with { type: "text" };
 import norm from "./lib/norm.wgsl" with { type: "text" };
+import plan from "./lib/plan.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
+import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
 import quantized from "./lib/quantized.wgsl" with { type: "text" };
 import rows from "./lib/rows.wgsl" with { type: "text" };
 import silu from "./lib/silu.wgsl" with { type: "text" };
@@ -80,18 +82,21 @@ const weightSources = {
 };
 const cacheSources = { f16: kvF16, f32: kvF32 };
 
-type Lib =
-  | "weights"
-  | "product"
-  | "quantized"
-  | "norm"
-  | "cache"
-  | "attention"
-  | "rows"
-  | "source"
-  | "state"
-  | "silu"
-  | "tree";
+/** Parts of `lib/` that come in one form. */
+const libSources = {
+  attention,
+  norm,
+  plan,
+  promptProduct,
+  quantized,
+  rows,
+  silu,
+  source,
+  state,
+  tree,
+};
+
+type Lib = keyof typeof libSources | "weights" | "product" | "cache";
 
 const stages = {
   accept: [accept, "rows", "source", "state"],
@@ -99,7 +104,7 @@ const stages = {
   capture: [capture, "rows", "state"],
   choose: [choose, "rows"],
   combine: [combine, "rows"],
-  draft: [draft, "rows", "source", "state"],
+  draft: [draft, "rows", "source", "state", "plan"],
   embed: [embed, "weights"],
   gateUp: [gateUp, "rows", "weights", "product", "norm", "silu"],
   head: [head, "rows", "weights", "product", "norm"],
@@ -110,12 +115,12 @@ const stages = {
   sample: [sample, "rows"],
   promptAttend: [promptAttend, "rows", "cache", "attention"],
   promptGate: [promptGate, "silu"],
-  promptMatmul: [promptMatmul, "weights"],
-  promptMatmulLanes: [promptMatmulLanes, "weights"],
+  promptMatmul: [promptMatmul, "weights", "promptProduct"],
+  promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct"],
   promptNormalize: [promptNormalize],
   promptRope: [promptRope, "rows", "cache"],
   treeCandidates: [treeCandidates, "rows", "state", "tree"],
-  treeGrow: [treeGrow, "rows", "source", "state", "tree"],
+  treeGrow: [treeGrow, "rows", "source", "state", "plan", "tree"],
 } satisfies Record<string, [string, ...Lib[]]>;
 
 /** A stage's name. */
@@ -123,44 +128,29 @@ export type Stage = keyof typeof stages;
 
 /** All kernels in one text: what was measured of them holds as long as it stays the same. */
 export function allSources(): string {
-  const libs = [...Object.values(weightSources), ...Object.values(cacheSources)];
   return [
     ...Object.values(stages).map(([main]) => main),
-    ...libs,
-    ...[
-      attention,
-      eight,
-      lanesSubgroup,
-      lanesWorkgroup,
-      norm,
-      product,
-      rows,
-      silu,
-      slots,
-      source,
-      state,
-      tree,
-    ],
+    ...[libSources, weightSources, cacheSources].flatMap((sources) => Object.values(sources)),
+    ...[eight, lanesSubgroup, lanesWorkgroup, product, slots],
   ].join("\n");
 }
 
 /** The whole WGSL text of a stage, as the compiler sees it. */
 export function stageSource(stage: Stage, variant: Variant, subgroups: boolean): string {
   const [main, ...libs] = stages[stage] as [string, ...Lib[]];
-  const parts: Record<Lib, () => string> = {
-    weights: () => eight + weightSources[variant.weights!],
-    product: () => product + (subgroups ? lanesSubgroup : lanesWorkgroup),
-    quantized: () => quantized,
-    cache: () => cacheSources[variant.cache!] + slots,
-    norm: () => norm,
-    attention: () => attention,
-    rows: () => rows,
-    source: () => source,
-    state: () => state,
-    silu: () => silu,
-    tree: () => tree,
+  const part = (lib: Lib): string => {
+    switch (lib) {
+      case "weights":
+        return eight + weightSources[variant.weights!];
+      case "product":
+        return product + (subgroups ? lanesSubgroup : lanesWorkgroup);
+      case "cache":
+        return cacheSources[variant.cache!] + slots;
+      default:
+        return libSources[lib];
+    }
   };
-  return [...libs.map((lib) => parts[lib]()), main].join("\n");
+  return [...libs.map(part), main].join("\n");
 }
 
 /** A way to multiply a chunk of a prompt. */

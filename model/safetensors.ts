@@ -178,10 +178,7 @@ function isCounts(value: unknown): value is number[] {
  * @returns The entries, `byteOffset` from the start of the data.
  */
 function parseFields(tensors: Record<string, Fields>): SafetensorsEntry[] {
-  const text = new TextEncoder().encode(JSON.stringify(tensors));
-  const bytes = new Uint8Array(8 + text.length);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
-  bytes.set(text, 8);
+  const bytes = encodeHeader(tensors);
   const parsed: ParsedHeader = new safetensors.SafeTensor(bytes);
   return [...parsed.metadata].map(([name, { dtype, shape, data_offsets: [begin, end] }]) => ({
     name,
@@ -238,4 +235,16 @@ function checkLayout(
       `${path} has ${fileSize} bytes, but its tensors end at byte ${covered}: the file is damaged.`,
     );
   }
+}
+
+/**
+ * What comes before the data in a safetensors file: the header's length, and the header, padded so that the
+ * data begin at a multiple of 8, as the reference implementation has them.
+ */
+export function encodeHeader(entries: Readonly<Record<string, unknown>>): Uint8Array<ArrayBuffer> {
+  const json = new TextEncoder().encode(JSON.stringify(entries));
+  const bytes = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(bytes.length - 8), true);
+  bytes.set(json, 8);
+  return bytes;
 }

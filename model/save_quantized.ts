@@ -18,6 +18,7 @@ import { readJson } from "./json.ts";
 import { type Quantization, quantizationConfig, quantizedType } from "./quantization.ts";
 import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 import { requiredTensors } from "./required_tensors.ts";
+import { encodeHeader } from "./safetensors.ts";
 import { type LoadProgress, repack } from "./weights.ts";
 
 /** How to save. */
@@ -198,13 +199,7 @@ function header(tensors: readonly Stored[]): Uint8Array<ArrayBuffer> {
       ? { dtype: "U8", shape: [shape[0], byteLength / shape[0]!], ...offsets }
       : { dtype: type, shape, ...offsets };
   }
-  const json = JSON.stringify(entries);
-  // Data begin at a multiple of 8, as the reference implementation has them.
-  const text = new TextEncoder().encode(json.padEnd(Math.ceil(json.length / 8) * 8));
-  const bytes = new Uint8Array(8 + text.length);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
-  bytes.set(text, 8);
-  return bytes;
+  return encodeHeader(entries);
 }
 
 /** A file that is written from beginning to end. */

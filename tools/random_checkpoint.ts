@@ -13,6 +13,7 @@ import { SHAPE_NAMES, shapeJson } from "../bench/shapes.ts";
 import { parseConfig } from "../model/config.ts";
 import { DittoError } from "../model/errors.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
+import { encodeHeader } from "../model/safetensors.ts";
 
 const HELP = `Writes a checkpoint of a model's real shape with made-up weights.
 
@@ -100,7 +101,6 @@ export async function writeRandomCheckpoint(
   return { files, bytes };
 }
 
-/** The head of a safetensors file: its length, then JSON, padded so that the data begin at a multiple of 8. */
 function header(tensors: readonly { name: string; shape: readonly number[]; bytes: number }[]) {
   let end = 0;
   const entries = tensors.map(({ name, shape, bytes }) => {
@@ -108,12 +108,7 @@ function header(tensors: readonly { name: string; shape: readonly number[]; byte
     end += bytes;
     return [name, { dtype: "BF16", shape, data_offsets: [start, end] }] as const;
   });
-  const json = JSON.stringify({ __metadata__: { format: "pt" }, ...Object.fromEntries(entries) });
-  const text = new TextEncoder().encode(json.padEnd(Math.ceil(json.length / 8) * 8));
-  const bytes = new Uint8Array(8 + text.length);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
-  bytes.set(text, 8);
-  return bytes;
+  return encodeHeader({ __metadata__: { format: "pt" }, ...Object.fromEntries(entries) });
 }
 
 async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {

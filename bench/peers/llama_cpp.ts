@@ -9,14 +9,13 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { DittoError } from "../../kernels/errors.ts";
-import { requiredTensors } from "../../model/required_tensors.ts";
 import { count, runMain } from "../arguments.ts";
 import { chosenAnswers } from "../chosen_answers.ts";
 import { copyBandwidth } from "../copy_bandwidth.ts";
 import { driverVersion, resultPath } from "../machine.ts";
 import { readAnswers } from "../replay/answers.ts";
 import { type EndToEndResult, type ReplayedAnswer, taskFigures } from "../result.ts";
-import { SHAPE_NAMES, shapeConfig } from "../shapes.ts";
+import { passBytes, SHAPE_NAMES, shapeConfig } from "../shapes.ts";
 import { LlamaProcess } from "./llama_process.ts";
 import { writeRandomGguf } from "./random_gguf.ts";
 
@@ -70,9 +69,7 @@ async function main(): Promise<void> {
     );
     const { device, backend, version } = await llama.info();
     const isSoftware = backend === "CPU";
-    const bytesPerPass = 2 * requiredTensors(config)
-      .filter(({ name }) => !name.includes("embed_tokens"))
-      .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+    const bytesPerPass = passBytes(config, null);
     let result: EndToEndResult = {
       kind: "end-to-end",
       engine: "llama.cpp",

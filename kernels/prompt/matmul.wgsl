@@ -1,25 +1,8 @@
-// The product of a weight matrix with a chunk of the prompt, in tiles:
-//   out[row][part.column + n] (+)= Σ_k a[row][k] · weights[n][k]
+// The product of a weight matrix with a chunk of the prompt, in tiles.
 // A workgroup makes a tile of 64 rows × 64 outputs; a thread keeps 4 × 4 sums in registers; 16 values of k
 // at a time pass through workgroup memory. A row's sum runs over rising k, whatever the chunk's length.
 
-override K8: u32;     // summed dimension / 8, rounded up; padding is zero on both sides
-override STRIDE: u32; // values between two rows of out
-override ADD: bool;   // add to what out holds (the residual) or replace it
-
-struct Part {
-  column: u32, // where the part's outputs begin in a row of out
-  count: u32,  // outputs of this part
-}
-
-struct Span {
-  rows: u32, // rows of a
-}
-
 @group(0) @binding(1) var<storage, read> a: array<vec4f>; // [rows][2 · K8]
-@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [rows][STRIDE]
-@group(0) @binding(3) var<uniform> part: Part;
-@group(0) @binding(4) var<uniform> span: Span;
 
 const TILE = 64u;
 const DEPTH = 16u; // values of k a tile holds: two eights
@@ -73,18 +56,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   }
   let n = min(n0 + across + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
   let scales = vec4f(row_scale(n.x), row_scale(n.y), row_scale(n.z), row_scale(n.w));
-  store(row0 + down, n0 + across, scales * sum0);
-  store(row0 + down + 1u, n0 + across, scales * sum1);
-  store(row0 + down + 2u, n0 + across, scales * sum2);
-  store(row0 + down + 3u, n0 + across, scales * sum3);
+  store_four(row0 + down, n0 + across, scales * sum0);
+  store_four(row0 + down + 1u, n0 + across, scales * sum1);
+  store_four(row0 + down + 2u, n0 + across, scales * sum2);
+  store_four(row0 + down + 3u, n0 + across, scales * sum3);
 }
 
-fn store(row: u32, n: u32, sum: vec4f) {
-  if (row >= span.rows) {
-    return;
-  }
-  for (var i = 0u; i < 4u && n + i < part.count; i++) {
-    let at = row * STRIDE + part.column + n + i;
-    out[at] = select(sum[i], out[at] + sum[i], ADD);
+fn store_four(row: u32, n: u32, sums: vec4f) {
+  for (var i = 0u; i < 4u; i++) {
+    store(row, n + i, sums[i]);
   }
 }

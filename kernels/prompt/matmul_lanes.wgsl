@@ -3,23 +3,7 @@
 // values of a row each lane loads one, and all lanes get it by broadcast (llvmpipe, 300 × 256 × 1024: 9
 // thousand million multiply-adds a second instead of 1). A row's sum runs over rising k, as there.
 
-override K8: u32;     // summed dimension / 8, rounded up; padding is zero on both sides
-override STRIDE: u32; // values between two rows of out
-override ADD: bool;   // add to what out holds (the residual) or replace it
-
-struct Part {
-  column: u32, // where the part's outputs begin in a row of out
-  count: u32,  // outputs of this part
-}
-
-struct Span {
-  rows: u32, // rows of a
-}
-
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [rows][8 · K8]
-@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [rows][STRIDE]
-@group(0) @binding(3) var<uniform> part: Part;
-@group(0) @binding(4) var<uniform> span: Span;
 
 const ROWS = 8u;
 const OUTPUTS = 16u;
@@ -75,11 +59,4 @@ fn main(
   store(row0 + 5u, n, scale * s5);
   store(row0 + 6u, n, scale * s6);
   store(row0 + 7u, n, scale * s7);
-}
-
-fn store(row: u32, n: u32, sum: f32) {
-  if (row < span.rows && n < part.count) {
-    let i = row * STRIDE + part.column + n;
-    out[i] = select(sum, out[i] + sum, ADD);
-  }
 }

@@ -26,8 +26,7 @@ var<workgroup> chosen: u32;
 fn main(@builtin(local_invocation_index) thread: u32) {
   if (state.stop != RUNNING) {
     if (thread == 0u) {
-      rows.count = 0u;
-      rows.commit_count = 0u;
+      plan_nothing();
     }
     return;
   }
@@ -127,12 +126,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     }
   }
   if (thread == 0u) {
-    rows.count = 1u + best_count;
-    rows.base = length - 1u;
-    rows.half = state.step & 1u;
-    rows.token[0] = tokens[length - 1u];
-    rows.parent[0] = 0u;
-    rows.depth[0] = 0u;
+    plan(best_count);
     memory.length = length;
     memory.count = count;
   }

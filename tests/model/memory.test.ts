@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { shapeJson } from "../../bench/shapes.ts";
 import { loadFrom } from "../../decode/language_model.ts";
 import { generationBuffers } from "../../decode/state.ts";
 import type { DeviceInfo } from "../../kernels/device.ts";
@@ -89,17 +90,7 @@ const DEVICE: DeviceInfo = {
   maxBufferBytes: 2 ** 40,
 };
 
-const MISTRAL_7B = {
-  architectures: ["MistralForCausalLM"],
-  vocab_size: 32000,
-  hidden_size: 4096,
-  intermediate_size: 14336,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  max_position_embeddings: 32768,
-  rms_norm_eps: 1e-5,
-};
+const MISTRAL_7B = shapeJson("mistral-7b");
 
 Deno.test("checkMemory() adds up Mistral-7B, with a limit of 128 MiB a buffer and without", () => {
   const config = parseConfig({ ...MISTRAL_7B, sliding_window: null });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { shapeConfig } from "../../bench/shapes.ts";
 import { loadFrom } from "../../decode/language_model.ts";
 import { type Gpu, openGpu } from "../../kernels/device.ts";
 import { FLOAT_BYTES, type FloatType, isQuantized } from "../../kernels/weight_types.ts";
@@ -159,16 +160,7 @@ function countingGpu() {
 }
 
 Deno.test("Mistral-7B streams in chunks of 16 MiB, of which 256 MiB at most are under way", async () => {
-  const config = parseConfig({
-    architectures: ["MistralForCausalLM"],
-    vocab_size: 32000,
-    hidden_size: 4096,
-    intermediate_size: 14336,
-    num_hidden_layers: 32,
-    num_attention_heads: 32,
-    num_key_value_heads: 8,
-    sliding_window: null,
-  });
+  const config = shapeConfig("mistral-7b");
   const tensors = new Map(
     requiredTensors(config).map(({ name, shape }) => {
       return [name, { dtype: "BF16" as const, byteLength: 2 * shape.reduce((a, b) => a * b, 1) }];

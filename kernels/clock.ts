@@ -1,0 +1,47 @@
+/**
+ * The GPU's own clock: the CPU's would add the 11.5 ms that Deno takes to hear of a result.
+ *
+ * @module
+ */
+import type { Gpu } from "./device.ts";
+
+/**
+ * Times work on the GPU.
+ *
+ * @param encoded Each encodes some dispatches; they run in this order, in a submission each, so that what one
+ * writes to a buffer's queue first is there when it runs.
+ * @returns Nanoseconds of each; null where the device has no clock.
+ */
+export async function timeOnGpu(
+  gpu: Gpu,
+  encoded: readonly ((pass: GPUComputePassEncoder) => void)[],
+): Promise<number[] | null> {
+  const { device } = gpu;
+  if (!device.features.has("timestamp-query")) return null;
+  const count = 2 * encoded.length;
+  const querySet = device.createQuerySet({ type: "timestamp", count });
+  const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+  const resolved = gpu.buffer("timestamps", 8 * count, usage);
+  try {
+    for (const [i, encode] of encoded.entries()) {
+      const encoder = device.createCommandEncoder();
+      const timestampWrites = {
+        querySet,
+        beginningOfPassWriteIndex: 2 * i,
+        endOfPassWriteIndex: 2 * i + 1,
+      };
+      const pass = encoder.beginComputePass({ timestampWrites });
+      encode(pass);
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+    }
+    const encoder = device.createCommandEncoder();
+    encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+    device.queue.submit([encoder.finish()]);
+    const times = new BigUint64Array(await gpu.read(resolved));
+    return encoded.map((_, i) => Number(times[2 * i + 1]! - times[2 * i]!));
+  } finally {
+    querySet.destroy();
+    gpu.free(resolved);
+  }
+}
