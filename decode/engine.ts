@@ -33,7 +33,9 @@ import {
 /** Steps of one submission at most. */
 const MAX_BATCH = 16;
 /** A submission should not take longer than this, so that slow devices stream too. In milliseconds. */
-const MAX_BATCH_MS = 1000;
+const MAX_BATCH_MS = 100;
+/** Steps submitted for each that the answer is likely to need: waiting for one more costs more than an idle one. */
+const SURPLUS = 1.25;
 /** Bytes of logits kept for a digest at most. */
 const MAX_CAPTURE_BYTES = 64 << 20;
 /** Tokens of the text in which the cost of a pass is measured. */
@@ -165,8 +167,14 @@ export class Engine implements Disposable {
       let isOver = maxNewTokens === 0;
       let since = performance.now();
       while (!isOver && !signal?.aborted) {
-        while (batches.length < batchesAhead && submitted < maxNewTokens) {
-          const steps = Math.min(batch, maxNewTokens - submitted);
+        while (batches.length < batchesAhead) {
+          // Steps after the last token do nothing, but their dispatches take time all the same.
+          const made = length - prompt.length;
+          const rate = Math.max(1, made / read || 1);
+          const needed = Math.ceil((maxNewTokens - made) / rate * (rate > 1 ? SURPLUS : 1));
+          const missing = Math.min(needed - (submitted - read), maxNewTokens - submitted);
+          if (missing <= 0 && batches.length > 0) break;
+          const steps = Math.max(1, Math.min(batch, missing));
           const bound = length + (submitted + steps - read) * (1 + numDraft);
           batches.push(this.#submit(
             { first: submitted, steps, maxRows: 1 + numDraft, maxLength: Math.min(limit, bound) },

@@ -33,6 +33,27 @@ Deno.test("200 tokens are read back in at most 20 parts, with lookup and without
   }
 });
 
+Deno.test("few steps are submitted beyond those that an answer of given length needs", async () => {
+  const model = await load();
+  const prompt = Array.from({ length: 20 }, (_, i) => 10 + i);
+  const maxNewTokens = 200;
+  const replay = Array.from({ length: 12 }, () => prompt).flat().slice(0, 20 + maxNewTokens);
+  const { beginComputePass } = GPUCommandEncoder.prototype;
+  let submitted = 0;
+  GPUCommandEncoder.prototype.beginComputePass = function (...descriptor) {
+    submitted++;
+    return beginComputePass.apply(this, descriptor);
+  };
+  try {
+    const { passes } = await model.generate(prompt, { maxNewTokens, ignoreEos: true, replay })
+      .result();
+    assert(passes < maxNewTokens / 4, `${passes} passes`);
+    assert(submitted < 2 * passes + 4, `${submitted} steps were submitted for ${passes} passes`);
+  } finally {
+    GPUCommandEncoder.prototype.beginComputePass = beginComputePass;
+  }
+});
+
 Deno.test("submissions are ahead of what has been read, and nothing else is waited for", async () => {
   const model = await load();
   const events: string[] = [];
