@@ -94,22 +94,19 @@ export async function loadWeights(
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<Weights> {
   using quantizer = new Quantizer(gpu);
-  const upload = new Upload(gpu, quantizer, source, totalBytes(layout), onProgress);
-  const embedding = await upload.matrix(layout.embedding);
-  const layers: LayerWeights[] = [];
-  for (const layer of layout.layers) {
-    layers.push({
-      inputNorm: await upload.gain(layer.inputNorm),
-      qkv: await upload.matrix(layer.qkv),
-      out: await upload.matrix(layer.out),
-      postNorm: await upload.gain(layer.postNorm),
-      gateUp: await upload.matrix(layer.gateUp),
-      down: await upload.matrix(layer.down),
-    });
-  }
-  const norm = await upload.gain(layout.norm);
-  const head = layout.head === layout.embedding ? embedding : await upload.matrix(layout.head);
-  await upload.settle();
+  const upload = new Upload(gpu, quantizer, source);
+  const embedding = upload.matrix(layout.embedding);
+  const layers = layout.layers.map((layer): LayerWeights => ({
+    inputNorm: upload.gain(layer.inputNorm),
+    qkv: upload.matrix(layer.qkv),
+    out: upload.matrix(layer.out),
+    postNorm: upload.gain(layer.postNorm),
+    gateUp: upload.matrix(layer.gateUp),
+    down: upload.matrix(layer.down),
+  }));
+  const norm = upload.gain(layout.norm);
+  const head = layout.head === layout.embedding ? embedding : upload.matrix(layout.head);
+  await upload.run(totalBytes(layout), onProgress);
   await quantizer.check();
   return { embedding, layers, norm, head };
 }
@@ -121,72 +118,72 @@ function totalBytes({ embedding, layers, head }: WeightLayout): number {
     .reduce((sum, part) => sum + part.bytes, 0);
 }
 
+/** A piece of a tensor on its way to the GPU. */
+interface Piece {
+  readonly tensor: string;
+  /** Where it lies in the tensor. */
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  /** Bytes of the matrix that it makes on the GPU; 0 for a norm. */
+  readonly targetBytes: number;
+  /** Hands it to the queue. */
+  take(bytes: Uint8Array<ArrayBuffer>): void;
+}
+
+/** Makes the buffers of the weights, then fills them piece by piece. */
 class Upload {
   #gpu: Gpu;
   #quantizer: Quantizer;
   #source: WeightSource;
-  #chunk = new Uint8Array(0); // grows to what is read at a time
-  #loadedBytes = 0;
-  #inFlightBytes = 0;
-  #totalBytes: number;
-  #onProgress: (progress: LoadProgress) => void;
+  #pieces: Piece[] = [];
 
-  constructor(
-    gpu: Gpu,
-    quantizer: Quantizer,
-    source: WeightSource,
-    totalBytes: number,
-    onProgress: (progress: LoadProgress) => void,
-  ) {
+  constructor(gpu: Gpu, quantizer: Quantizer, source: WeightSource) {
     this.#gpu = gpu;
     this.#quantizer = quantizer;
     this.#source = source;
-    this.#totalBytes = totalBytes;
-    this.#onProgress = onProgress;
   }
 
-  async matrix(layout: MatrixLayout): Promise<Matrix> {
+  matrix(layout: MatrixLayout): Matrix {
     const { label, type, k8, rowsPerUnit, countPerUnit } = layout;
-    const parts: MatrixPart[] = [];
-    for (const { first, units, segments, bytes } of layout.parts) {
+    const parts = layout.parts.map(({ first, units, segments, bytes }): MatrixPart => {
       const buffer = this.#gpu.buffer(`weights of ${label}`, bytes);
       const rows = units * rowsPerUnit;
-      parts.push({
+      let row = 0;
+      for (const segment of segments) {
+        this.#rows(layout, buffer, row, segment.tensor, segment.row, segment.rows);
+        row += segment.rows;
+      }
+      return {
         buffer,
         rows,
         count: units * countPerUnit,
         decode: this.#gpu.uniform(`${label}: part`, [first, units * countPerUnit]),
         prompt: this.#gpu.uniform(`${label}: part of a prompt`, [first * rowsPerUnit, rows]),
-      });
-      let row = 0;
-      for (const segment of segments) {
-        await this.#rows(layout, buffer, row, segment.tensor, segment.row, segment.rows);
-        row += segment.rows;
-      }
-    }
+      };
+    });
     return { type, k8, parts };
   }
 
   /** A norm's gain, widened to f32. */
-  async gain(tensor: string): Promise<GPUBuffer> {
+  gain(tensor: string): GPUBuffer {
     const { dtype, byteLength } = this.#source.tensors.get(tensor)!;
-    const bytes = new Uint8Array(byteLength);
-    await this.#source.read(tensor, 0, bytes);
-    const values = widen(bytes, dtype as FloatType); // norms are never quantized
-    const buffer = this.#gpu.buffer(tensor, Math.ceil(values.length / 8) * 32);
-    this.#gpu.device.queue.writeBuffer(buffer, 0, values);
+    const type = dtype as FloatType; // norms are never quantized
+    const buffer = this.#gpu.buffer(tensor, Math.ceil(byteLength / FLOAT_BYTES[type] / 8) * 32);
+    const take = (bytes: Uint8Array<ArrayBuffer>) =>
+      this.#gpu.device.queue.writeBuffer(buffer, 0, widen(bytes, type));
+    this.#pieces.push({ tensor, byteOffset: 0, byteLength, targetBytes: 0, take });
     return buffer;
   }
 
   /** Rows of a tensor to rows of a part, padded, widened or quantized where they have to be. */
-  async #rows(
+  #rows(
     layout: MatrixLayout,
     buffer: GPUBuffer,
     targetRow: number,
     tensor: string,
     sourceRow: number,
     rows: number,
-  ): Promise<void> {
+  ): void {
     const { dtype } = this.#source.tensors.get(tensor)!;
     const { inputs, type, rowBytes: targetBytes } = layout;
     const sourceBytes = isQuantized(dtype) ? rowBytes(dtype, inputs) : inputs * FLOAT_BYTES[dtype];
@@ -196,33 +193,70 @@ class Upload {
     );
     for (let row = 0; row < rows; row += rowsPerChunk) {
       const count = Math.min(rowsPerChunk, rows - row);
-      if (this.#chunk.length < count * sourceBytes) {
-        this.#chunk = new Uint8Array(count * sourceBytes);
-      }
-      const bytes = this.#chunk.subarray(0, count * sourceBytes);
-      await this.#source.read(tensor, (sourceRow + row) * sourceBytes, bytes);
       const target = targetRow + row;
-      if (isQuantized(type) && !isQuantized(dtype)) {
-        const data = repack(bytes, count, inputs, dtype, dtype);
-        this.#quantizer.pack({ tensor, dtype, inputs, rows: count, data }, type, buffer, target);
-      } else {
-        const data = isQuantized(type) || isQuantized(dtype)
-          ? bytes
-          : repack(bytes, count, inputs, dtype, type);
-        this.#gpu.device.queue.writeBuffer(buffer, target * targetBytes, data);
+      this.#pieces.push({
+        tensor,
+        byteOffset: (sourceRow + row) * sourceBytes,
+        byteLength: count * sourceBytes,
+        targetBytes: count * targetBytes,
+        take: (bytes) => {
+          if (isQuantized(type) && !isQuantized(dtype)) {
+            const data = repack(bytes, count, inputs, dtype, dtype);
+            this.#quantizer.pack(
+              { tensor, dtype, inputs, rows: count, data },
+              type,
+              buffer,
+              target,
+            );
+          } else {
+            const data = isQuantized(type) || isQuantized(dtype)
+              ? bytes
+              : repack(bytes, count, inputs, dtype, type);
+            this.#gpu.device.queue.writeBuffer(buffer, target * targetBytes, data);
+          }
+        },
+      });
+    }
+  }
+
+  /** Fills the buffers. While a piece is handed to the queue, the next one is being read. */
+  async run(totalBytes: number, onProgress: (progress: LoadProgress) => void): Promise<void> {
+    const most = this.#pieces.reduce((bytes, piece) => Math.max(bytes, piece.byteLength), 0);
+    const chunks = [new Uint8Array(most), new Uint8Array(most)] as const;
+    const read = (i: number) => {
+      const { tensor, byteOffset, byteLength } = this.#pieces[i]!;
+      const bytes = chunks[i % 2 as 0 | 1].subarray(0, byteLength);
+      const done = this.#source.read(tensor, byteOffset, bytes).then(() => bytes);
+      done.catch(() => {}); // seen when it is awaited; until then it is not an unhandled one
+      return done;
+    };
+    let loadedBytes = 0, inFlightBytes = 0;
+    let reading = read(0);
+    try {
+      for (const [i, { byteLength, targetBytes, take }] of this.#pieces.entries()) {
+        const bytes = await reading;
+        if (i + 1 < this.#pieces.length) reading = read(i + 1);
+        take(bytes);
+        if (targetBytes > 0) {
+          loadedBytes += targetBytes;
+          onProgress({ loadedBytes, totalBytes });
+        }
+        inFlightBytes += Math.max(byteLength, targetBytes);
+        if (inFlightBytes >= IN_FLIGHT_BYTES) {
+          await this.#settle();
+          inFlightBytes = 0;
+        }
       }
-      this.#loadedBytes += count * targetBytes;
-      this.#inFlightBytes += count * Math.max(sourceBytes, targetBytes);
-      this.#onProgress({ loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
-      if (this.#inFlightBytes >= IN_FLIGHT_BYTES) await this.settle();
+      await this.#settle();
+    } finally {
+      await reading.catch(() => {}); // the file must not be closed under it
     }
   }
 
   /** Waits until everything handed to the queue has arrived. */
-  async settle(): Promise<void> {
+  async #settle(): Promise<void> {
     this.#gpu.device.queue.submit([]);
     await this.#gpu.device.queue.onSubmittedWorkDone();
-    this.#inFlightBytes = 0;
   }
 }
 

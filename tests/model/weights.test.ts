@@ -141,10 +141,11 @@ Deno.test("widen() is exact for every value of 16 bits", () => {
 });
 
 /** A GPU that stores nothing and counts what is under way. */
-function countingGpu() {
+function countingGpu(onWrite: () => void) {
   const count = { underWay: 0, most: 0, written: 0 };
   const queue = {
     writeBuffer(_buffer: unknown, _offset: number, data: Uint8Array) {
+      onWrite();
       count.written += data.byteLength;
       count.underWay += data.byteLength;
       count.most = Math.max(count.most, count.underWay);
@@ -167,10 +168,13 @@ Deno.test("Mistral-7B streams in chunks of 16 MiB, of which 256 MiB at most are 
     }),
   );
   const read = new Map<string, number>();
+  const ahead: number[] = []; // reads that were begun when each piece was handed over
+  let begun = 0;
   const source: WeightSource = {
     config,
     tensors,
     read(name, byteOffset, into) {
+      begun++;
       assert(into.length <= 16 << 20, `${into.length} bytes at once`);
       assert(byteOffset + into.length <= tensors.get(name)!.byteLength);
       read.set(name, (read.get(name) ?? 0) + into.length);
@@ -178,11 +182,13 @@ Deno.test("Mistral-7B streams in chunks of 16 MiB, of which 256 MiB at most are 
     },
   };
   const progress: LoadProgress[] = [];
-  const { count, gpu } = countingGpu();
+  const { count, gpu } = countingGpu(() => ahead.push(begun));
   const layout = layOutWeights(config, () => "BF16", 128 << 20);
   await loadWeights(gpu, source, layout, (now) => progress.push(now));
 
   for (const [name, { byteLength }] of tensors) assertEquals(read.get(name), byteLength);
+  // While a piece is handed over, the next one is being read, and no other.
+  assertEquals(ahead, Array.from({ length: begun }, (_, i) => Math.min(i + 2, begun)));
   // 256 MiB, the chunk that made it so many, and the norms, which are small.
   assert(count.most <= 273 << 20, `${count.most} bytes were under way`);
   assertEquals(count.underWay, 0);
