@@ -117,7 +117,7 @@ export class Engine implements Disposable {
       return { kernel, bindings: kernel.bind(...buffers) };
     };
     const [VOCAB, SLICES] = [vocabSize, slices];
-    const spread = (maxRows: number) => Math.min(maxRows, compiler.spread);
+    const spread = (maxRows: number) => Math.min(maxRows, compiler.profile.spread);
     const choose = bound("choose", { VOCAB }, rows, logits, b.best);
     this.#choose = (maxRows) => ({ ...choose, workgroups: [slices, spread(maxRows)] });
     const sampled = [rows, logits, b.best, b.seen, this.#sampling];

@@ -4,7 +4,7 @@
  * @module
  */
 import { type DeviceInfo, type Gpu, openGpu, type OpenOptions } from "../kernels/device.ts";
-import { allSources, Compiler, MAX_ROWS } from "../kernels/stages.ts";
+import { allSources, Compiler, isProfile, MAX_ROWS, type Profile } from "../kernels/stages.ts";
 import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
@@ -21,8 +21,9 @@ import {
 import { type LoadProgress, loadWeights, type WeightSource } from "../model/weights.ts";
 import { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
-import { rememberedRowCosts } from "./row_cost_cache.ts";
-import { UNMEASURED_ROW_COSTS } from "./row_costs.ts";
+import { measureProfile } from "./device_profile.ts";
+import { Remembered } from "./remembered.ts";
+import { isRowCosts, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
 import { GREEDY, type SamplingOptions } from "./sampling.ts";
 import { generationBuffers } from "./state.ts";
 
@@ -301,14 +302,24 @@ export async function loadFrom(
     );
     gpu.device.pushErrorScope("out-of-memory");
     const weights = await loadWeights(gpu, source, layout, options.onProgress);
-    const compiler = new Compiler(gpu);
+    const remembered = await Remembered.at(
+      JSON.stringify([gpu.info, Deno.version.deno, config, d, layout, allSources()]),
+      (value): value is Measured => isMeasured(value, gpu.info),
+    );
+    const known = givenCosts ? null : await remembered.get();
+    let compiler = new Compiler(gpu, known?.profile);
+    let profile: Profile | null = null;
+    // It takes longer than the costs of rows, so it is measured only where that is once for all.
+    if (!givenCosts && !known && remembered.isWritable) {
+      profile = await measureProfile(gpu, compiler, config, weights, d);
+      if (profile) compiler = compiler.withProfile(profile);
+    }
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
     await engine.warmUp();
-    const rowCosts = givenCosts ?? await rememberedRowCosts(
-      JSON.stringify([gpu.info, Deno.version.deno, config, d, layout, allSources()]),
-      () => engine.measureRowCosts(),
-    ) ?? UNMEASURED_ROW_COSTS;
+    const measuredCosts = givenCosts || known ? null : await engine.measureRowCosts();
+    if (profile && measuredCosts) await remembered.set({ profile, rowCosts: measuredCosts });
+    const rowCosts = givenCosts ?? known?.rowCosts ?? measuredCosts ?? UNMEASURED_ROW_COSTS;
     const outOfMemory = await gpu.device.popErrorScope();
     if (outOfMemory) {
       throw new DittoError(
@@ -355,7 +366,7 @@ function checkQuantize(
 }
 
 function checkRowCosts(costs: readonly number[]): readonly number[] {
-  if (costs.length === MAX_ROWS && costs[0] === 1 && costs.every(isCost)) return costs;
+  if (isRowCosts(costs)) return costs;
   throw new DittoError(
     `The option rowCosts is ${
       show(costs)
@@ -364,8 +375,15 @@ function checkRowCosts(costs: readonly number[]): readonly number[] {
   );
 }
 
-function isCost(cost: number, i: number, costs: readonly number[]): boolean {
-  return cost >= (costs[i - 1] ?? 1) && cost <= 1000;
+/** What is measured of a model on a device. */
+interface Measured {
+  readonly profile: Profile;
+  readonly rowCosts: readonly number[];
+}
+
+function isMeasured(value: unknown, device: DeviceInfo): value is Measured {
+  const { profile, rowCosts } = Object(value);
+  return isProfile(profile, device) && isRowCosts(rowCosts);
 }
 
 function isTokens(

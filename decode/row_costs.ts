@@ -23,6 +23,13 @@ export const UNMEASURED_ROW_COSTS: readonly number[] = Array.from(
   (_, drafts) => 1 + 0.05 * drafts,
 );
 
+/** Whether a value is the costs of passes of 1, 2, … {@linkcode MAX_ROWS} rows. */
+export function isRowCosts(costs: unknown): costs is readonly number[] {
+  const isCost = (cost: unknown, i: number, all: unknown[]) =>
+    typeof cost === "number" && cost >= (all[i - 1] as number ?? 1) && cost <= 1000;
+  return Array.isArray(costs) && costs.length === MAX_ROWS && costs[0] === 1 && costs.every(isCost);
+}
+
 /**
  * Times passes of 1 to {@linkcode MAX_ROWS} rows on the GPU's own clock.
  *

@@ -50,7 +50,7 @@ import weightsF16 from "./lib/weights_f16.wgsl" with { type: "text" };
 import weightsF32 from "./lib/weights_f32.wgsl" with { type: "text" };
 import weightsQ4 from "./lib/weights_q4.wgsl" with { type: "text" };
 import weightsQ8 from "./lib/weights_q8.wgsl" with { type: "text" };
-import type { Gpu } from "./device.ts";
+import type { DeviceInfo, Gpu } from "./device.ts";
 import type { WeightType } from "./weight_types.ts";
 
 export type { WeightType } from "./weight_types.ts";
@@ -175,31 +175,85 @@ export interface Kernel {
   bind(...buffers: GPUBuffer[]): GPUBindGroup;
 }
 
+/** Choices among kernels that are equal to the bit and differ in speed, each from device to device. */
+export interface Profile {
+  /** Rows of a decoding pass that meet a lane's weights in registers. */
+  readonly rowsTogether: 4 | 8;
+  /** Threads of a workgroup of a decoding product, a multiple of the lanes. */
+  readonly threads: number;
+  /** Workgroups among which a stage that works row by row spreads its rows, at most. */
+  readonly spread: number;
+  /** How chunks of a prompt are multiplied. */
+  readonly promptProduct: keyof typeof PROMPT_PRODUCTS;
+}
+
+/**
+ * What may be chosen on a device: the first of each is what is taken unless another was measured to be faster.
+ * Where the CPU plays the device there is nothing to choose: times scatter there by half, which would choose at
+ * random, and what it does best is known.
+ */
+export function profileChoices(
+  { isSoftware, subgroupSize }: DeviceInfo,
+): { readonly [Name in keyof Profile]: readonly [Profile[Name], ...Profile[Name][]] } {
+  const lanes = subgroupSize ?? 8;
+  const threads = [64, 32, 128, 256].filter((threads) => threads >= lanes);
+  if (isSoftware || subgroupSize === null) threads.length = 1;
+  return {
+    // Sixteen sums a lane are what software drivers keep in registers.
+    rowsTogether: isSoftware ? [4] : [4, 8],
+    threads: threads as [number, ...number[]],
+    // On a CPU an idle workgroup costs as much as a small busy one, and a pass without drafts would pay for the
+    // drafts it does not have (tiny fixture, llvmpipe: 2.6 ms instead of 0.8).
+    spread: isSoftware ? [2] : [MAX_ROWS, 8, 2],
+    promptProduct: subgroupSize !== 8 ? ["tiles"] : isSoftware ? ["lanes"] : ["tiles", "lanes"],
+  };
+}
+
+/** The profile of a device on which nothing was measured. */
+export function defaultProfile(info: DeviceInfo): Profile {
+  const { rowsTogether, threads, spread, promptProduct } = profileChoices(info);
+  return {
+    rowsTogether: rowsTogether[0],
+    threads: threads[0],
+    spread: spread[0],
+    promptProduct: promptProduct[0],
+  };
+}
+
+/** Whether a value is a profile for a device. */
+export function isProfile(value: unknown, info: DeviceInfo): value is Profile {
+  return Object.entries(profileChoices(info)).every(([name, choices]) =>
+    (choices as readonly unknown[]).includes(Object(value)[name])
+  );
+}
+
 /** Compiles stages for one device; the same stage, variant and constants are compiled once. */
 export class Compiler {
+  /** What kernels it chooses. */
+  readonly profile: Profile;
   /** Threads that share the outputs of a product: the subgroup's size, or 8 without subgroups. */
   readonly lanes: number;
   /** Quads of outputs that a workgroup of a product makes. */
   readonly groups: number;
-  /**
-   * Workgroups among which a stage that works row by row spreads its rows, at most. Two where the CPU plays
-   * the device: there an idle workgroup costs as much as a small busy one, and a pass without drafts would
-   * pay for the drafts it does not have (tiny fixture, llvmpipe: 2.6 ms instead of 0.8).
-   */
-  readonly spread: number;
   /** How chunks of a prompt are multiplied here. */
   readonly promptProduct: PromptProduct;
   #gpu: Gpu;
   #kernels = new Map<string, Kernel>();
 
   /** A compiler for `gpu`. */
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, profile: Profile = defaultProfile(gpu.info)) {
     this.#gpu = gpu;
+    this.profile = profile;
     this.lanes = gpu.info.subgroupSize ?? 8;
-    this.groups = Math.max(1, 64 / this.lanes);
-    this.spread = gpu.info.isSoftware ? 2 : MAX_ROWS;
-    const isVector = gpu.info.isSoftware && gpu.info.subgroupSize === 8;
-    this.promptProduct = PROMPT_PRODUCTS[isVector ? "lanes" : "tiles"];
+    this.groups = Math.max(1, profile.threads / this.lanes);
+    this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
+  }
+
+  /** One of another profile, which shares what this one has compiled and will compile. */
+  withProfile(profile: Profile): Compiler {
+    const compiler = new Compiler(this.#gpu, profile);
+    compiler.#kernels = this.#kernels;
+    return compiler;
   }
 
   /**
@@ -209,7 +263,12 @@ export class Compiler {
    */
   kernel(stage: Stage, variant: Variant, constants: Record<string, number>): Kernel {
     const source = stageSource(stage, variant, this.#gpu.info.subgroupSize !== null);
-    const all: Record<string, number> = { LANES: this.lanes, GROUPS: this.groups, ...constants };
+    const all: Record<string, number> = {
+      LANES: this.lanes,
+      GROUPS: this.groups,
+      ROWS_TOGETHER: this.profile.rowsTogether,
+      ...constants,
+    };
     const used: Record<string, number> = {};
     for (const [, name] of source.matchAll(/^override (\w+)/gm)) {
       const value = all[name!];

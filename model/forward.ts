@@ -25,8 +25,8 @@ interface Step {
   readonly workgroups: (size: number, chunks: number) => Dispatch["workgroups"];
 }
 
-/** The forward pass of one model on one device, with its KV cache and workspaces. */
-export class Forward {
+/** The forward pass of one model on one device, with its KV cache and workspaces. Disposing it frees these. */
+export class Forward implements Disposable {
   /** The rows of a pass, `Rows` in kernels/lib/rows.wgsl; decode/ fills it. */
   readonly rows: GPUBuffer;
   /** Logits of every row of the pass just run, [MAX_ROWS][vocab_size] f32. */
@@ -37,6 +37,7 @@ export class Forward {
   #prompt: Step[];
   #promptIds: GPUBuffer;
   #span: GPUBuffer;
+  #owned: readonly GPUBuffer[];
 
   /** Compiles the stages and allocates the cache and the workspaces. */
   constructor(
@@ -66,6 +67,7 @@ export class Forward {
     this.logits = buffers.logits;
     this.#promptIds = buffers.promptIds;
     this.#span = span;
+    this.#owned = [...Object.values(buffers), span, ...caches];
     this.#decode = decodeSteps(stages, weights, buffers, caches);
     this.#prompt = promptSteps(stages, weights, buffers, caches, span);
   }
@@ -96,15 +98,30 @@ export class Forward {
     const { device } = this.#gpu;
     for (let position = 0; position < tokens.length; position += promptRows) {
       if (position > 0 && !await proceed()) return;
-      const ids = tokens.slice(position, position + promptRows);
-      device.queue.writeBuffer(this.#promptIds, 0, new Uint32Array([ids.length, ...ids]));
-      device.queue.writeBuffer(this.#span, 0, new Uint32Array([ids.length, position]));
       const encoder = device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      encode(pass, this.#prompt.map((step) => sized(step, ids.length, 0)));
+      this.encodePrompt(pass, tokens.slice(position, position + promptRows), position);
       pass.end();
       device.queue.submit([encoder.finish()]);
     }
+  }
+
+  /**
+   * Encodes a chunk of a prompt, and puts its tokens in place for it: one chunk a submission.
+   *
+   * @param ids Its token ids, one at least and no more than fit a chunk.
+   * @param position Where in the text it begins.
+   */
+  encodePrompt(pass: GPUComputePassEncoder, ids: readonly number[], position: number): void {
+    const { queue } = this.#gpu.device;
+    queue.writeBuffer(this.#promptIds, 0, new Uint32Array([ids.length, ...ids]));
+    queue.writeBuffer(this.#span, 0, new Uint32Array([ids.length, position]));
+    encode(pass, this.#prompt.map((step) => sized(step, ids.length, 0)));
+  }
+
+  /** Frees the cache and the workspaces. */
+  [Symbol.dispose](): void {
+    for (const buffer of this.#owned) this.#gpu.free(buffer);
   }
 }
 
@@ -173,7 +190,7 @@ function decodeSteps(
   caches: readonly GPUBuffer[],
 ): Step[] {
   const { hiddenStride, attentionStride, intermediateStride } = stages.dimensions;
-  const { groups, spread } = stages.compiler;
+  const { groups, profile: { spread } } = stages.compiler;
   const steps: Step[] = [];
   const add = (
     kernel: Kernel,

@@ -8,7 +8,15 @@
  */
 import { AssertionError } from "@std/assert";
 import { Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
-import { Compiler, encode, type Kernel, type Stage, type Variant } from "../../kernels/stages.ts";
+import {
+  Compiler,
+  defaultProfile,
+  encode,
+  type Kernel,
+  type Profile,
+  type Stage,
+  type Variant,
+} from "../../kernels/stages.ts";
 
 /** What a buffer holds. */
 export type Data = Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
@@ -46,14 +54,14 @@ export class Harness implements Disposable {
   readonly gpu: Gpu;
   readonly compiler: Compiler;
 
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, profile?: Partial<Profile>) {
     this.gpu = gpu;
-    this.compiler = new Compiler(gpu);
+    this.compiler = new Compiler(gpu, { ...defaultProfile(gpu.info), ...profile });
     gpu.device.pushErrorScope("validation");
   }
 
-  static async open(options?: OpenOptions): Promise<Harness> {
-    return new Harness(await openGpu(options));
+  static async open(options?: OpenOptions, profile?: Partial<Profile>): Promise<Harness> {
+    return new Harness(await openGpu(options), profile);
   }
 
   /** Whether products use subgroups here, in words. */

@@ -1,0 +1,90 @@
+/**
+ * Which of the kernels that are equal to the bit are fastest on the device at hand, measured on the model's
+ * first layers.
+ *
+ * @module
+ */
+import { timeOnGpu } from "../kernels/clock.ts";
+import type { Gpu } from "../kernels/device.ts";
+import { type Compiler, MAX_ROWS, type Profile, profileChoices } from "../kernels/stages.ts";
+import type { MistralConfig } from "../model/config.ts";
+import { Forward } from "../model/forward.ts";
+import { type Dimensions, dimensions } from "../model/memory.ts";
+import type { Weights } from "../model/weights.ts";
+import { chain, rowWords } from "./rows.ts";
+
+/** Layers that are timed: of a prompt's last layer only keys and values are computed. */
+const LAYERS = 2;
+/** Tokens of the text at whose end they are timed. */
+const LENGTH = 512;
+/** Rows of the passes that are timed: a plain step, and one that checks a draft. Their sum counts. */
+const ROWS = [1, 8] as const;
+/** Each is timed this often; the fastest counts. */
+const REPEATS = 5;
+/** What another choice has to gain, so that noise alone does not choose. */
+const GAIN = 0.95;
+
+/**
+ * Tries the choices one after another, and keeps what is faster.
+ *
+ * @param compiler Its profile is where to begin; what is compiled stays with it.
+ * @param d The model's dimensions; less context is needed here.
+ * @returns The profile; null where the device has no clock.
+ */
+export async function measureProfile(
+  gpu: Gpu,
+  compiler: Compiler,
+  config: MistralConfig,
+  weights: Weights,
+  d: Dimensions,
+): Promise<Profile | null> {
+  const few = { ...weights, layers: weights.layers.slice(0, LAYERS) };
+  const small = dimensions(config, Math.min(LENGTH, d.context), d.cache);
+  const time = async (name: keyof Profile, profile: Profile) => {
+    using forward = new Forward(gpu, compiler.withProfile(profile), config, few, small);
+    const work = name === "promptProduct"
+      ? promptWork(forward, small)
+      : decodeWork(gpu, forward, small);
+    return await fastest(gpu, work);
+  };
+  const choices = profileChoices(gpu.info);
+  let best = compiler.profile;
+  for (const name of Object.keys(choices) as (keyof Profile)[]) {
+    const others = choices[name].filter((value) => value !== best[name]);
+    if (others.length === 0) continue;
+    let least = await time(name, best);
+    if (least === null) return null;
+    for (const value of others) {
+      const profile = { ...best, [name]: value };
+      const found = await time(name, profile) ?? Infinity;
+      if (found >= least * GAIN) continue;
+      least = found;
+      best = profile;
+    }
+  }
+  return best;
+}
+
+type Work = (pass: GPUComputePassEncoder) => void;
+
+function decodeWork(gpu: Gpu, forward: Forward, { context }: Dimensions): Work[] {
+  const base = Math.max(0, context - MAX_ROWS);
+  return ROWS.map((rows) => (pass) => {
+    const words = rowWords(chain(0, new Array(rows - 1).fill(0)), base);
+    gpu.device.queue.writeBuffer(forward.rows, 0, words);
+    forward.encode(pass, MAX_ROWS, context);
+  });
+}
+
+function promptWork(forward: Forward, { promptRows }: Dimensions): Work[] {
+  return [(pass) => forward.encodePrompt(pass, new Array(promptRows).fill(0), 0)];
+}
+
+/** Nanoseconds of the fastest of some runs of each, added up; null where the device has no clock. */
+async function fastest(gpu: Gpu, work: readonly Work[]): Promise<number | null> {
+  const runs = Array.from({ length: 1 + REPEATS }, () => work).flat();
+  const times = (await timeOnGpu(gpu, runs))?.slice(work.length); // at the first run drivers compile
+  if (!times) return null;
+  const of = (i: number) => times.filter((_, run) => run % work.length === i);
+  return work.reduce((sum, _, i) => sum + Math.min(...of(i)), 0);
+}

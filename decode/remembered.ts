@@ -1,0 +1,88 @@
+/**
+ * Remembers what was measured on a device, so that a model measures it the first time only.
+ *
+ * @module
+ */
+
+/** Where caches belong on this system, or null if that is unknown or may not be asked. */
+function cacheDirectory(): string | null {
+  const given = variable("DITTO_CACHE");
+  if (given) return given;
+  const home = variable("HOME");
+  const { os } = Deno.build;
+  const base = os === "windows"
+    ? variable("LOCALAPPDATA")
+    : os === "darwin"
+    ? home && `${home}/Library/Caches`
+    : variable("XDG_CACHE_HOME") || (home && `${home}/.cache`);
+  return base ? `${base}/ditto` : null;
+}
+
+/** An environment variable, if it may be read; a library does not make Deno ask the user. */
+function variable(name: string): string | undefined {
+  return isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
+}
+
+function isGranted(permission: Deno.PermissionDescriptor): boolean {
+  return Deno.permissions.querySync(permission).state === "granted";
+}
+
+/** A place in the user's cache directory (`DITTO_CACHE` names another) for what was measured. */
+export class Remembered<T> {
+  readonly #directory: string | null;
+  readonly #file: string;
+  readonly #isValid: (value: unknown) => value is T;
+
+  private constructor(
+    directory: string | null,
+    file: string,
+    isValid: (value: unknown) => value is T,
+  ) {
+    this.#directory = directory;
+    this.#file = file;
+    this.#isValid = isValid;
+  }
+
+  /**
+   * The place for one device and model.
+   *
+   * @param key Tells device, driver, kernels and model shape.
+   * @param isValid Whether what was found there is such a value: anything may lie in a cache.
+   */
+  static async at<T>(key: string, isValid: (value: unknown) => value is T): Promise<Remembered<T>> {
+    const directory = cacheDirectory();
+    const bytes = new TextEncoder().encode(key);
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const file = `${directory}/device-${hash.toHex().slice(0, 32)}.json`;
+    return new Remembered(directory, file, isValid);
+  }
+
+  /** Whether something can be kept here. */
+  get isWritable(): boolean {
+    return this.#directory !== null && isGranted({ name: "write", path: this.#directory });
+  }
+
+  /** What was kept here; null if nothing was, or it cannot be read. */
+  async get(): Promise<T | null> {
+    if (!this.#directory || !isGranted({ name: "read", path: this.#file })) return null;
+    try {
+      const known = JSON.parse(await Deno.readTextFile(this.#file));
+      return this.#isValid(known) ? known : null;
+    } catch {
+      return null; // not measured yet, or not readable
+    }
+  }
+
+  /** Keeps a value, if it can. */
+  async set(value: T): Promise<void> {
+    if (!this.#directory || !this.isWritable) return;
+    try {
+      await Deno.mkdir(this.#directory, { recursive: true });
+      const half = `${this.#file}.${Deno.pid}`; // another process may write the same file
+      await Deno.writeTextFile(half, JSON.stringify(value));
+      await Deno.rename(half, this.#file);
+    } catch {
+      // Not writable: measured again next time.
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import { assert, assertEquals } from "@std/assert";
+import { measureProfile } from "../../decode/device_profile.ts";
+import { type DeviceInfo, Gpu, openGpu } from "../../kernels/device.ts";
+import {
+  Compiler,
+  defaultProfile,
+  isProfile,
+  type Profile,
+  profileChoices,
+} from "../../kernels/stages.ts";
+import { openCheckpoint } from "../../model/checkpoint.ts";
+import { layOutWeights } from "../../model/layout.ts";
+import { dimensions } from "../../model/memory.ts";
+import { loadWeights } from "../../model/weights.ts";
+
+const info = (isSoftware: boolean, subgroupSize: number | null): DeviceInfo => ({
+  name: "a device",
+  isSoftware,
+  subgroupSize,
+  maxBindingBytes: 1 << 27,
+  maxBufferBytes: 1 << 28,
+});
+
+Deno.test("a profile is one of the choices that the device has", () => {
+  for (const subgroupSize of [null, 4, 8, 16, 32, 64, 128]) {
+    for (const isSoftware of [false, true]) {
+      const device = info(isSoftware, subgroupSize);
+      const profile = defaultProfile(device);
+      assert(isProfile(profile, device));
+      const { threads } = profileChoices(device);
+      assert(threads.every((count) => count % (subgroupSize ?? 8) === 0 && count <= 256));
+      const wrong = [null, 7, "", [], {}, { ...profile, threads: 7 }, { ...profile, spread: "2" }];
+      for (const value of wrong) assert(!isProfile(value, device), JSON.stringify(value));
+    }
+  }
+  assertEquals(defaultProfile(info(true, 8)).promptProduct, "lanes");
+  assertEquals(defaultProfile(info(false, 32)).promptProduct, "tiles");
+});
+
+Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer behind", async () => {
+  const software = await openGpu();
+  // As if it were none, so that there is something to choose.
+  using gpu = new Gpu(software.device, { ...software.info, isSoftware: false });
+  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
+  const { config, tensors } = checkpoint;
+  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
+  const weights = await loadWeights(gpu, checkpoint, layout);
+  const d = dimensions(config, 300, "f32");
+  const profiles: Profile[] = [];
+  class Spy extends Compiler {
+    override withProfile(profile: Profile): Compiler {
+      profiles.push(profile);
+      return super.withProfile(profile);
+    }
+  }
+  const before = gpu.allocatedBuffers;
+  gpu.device.pushErrorScope("validation");
+  const profile = await measureProfile(gpu, new Spy(gpu), config, weights, d);
+  assertEquals(gpu.allocatedBuffers, before);
+  assertEquals(await gpu.device.popErrorScope(), null);
+  if (profile === null) {
+    assert(!gpu.device.features.has("timestamp-query"));
+    return;
+  }
+  assert(isProfile(profile, gpu.info));
+  for (const [name, choices] of Object.entries(profileChoices(gpu.info))) {
+    for (const value of choices) {
+      assert(profiles.some((tried) => tried[name as keyof Profile] === value), `${name} ${value}`);
+    }
+  }
+});

@@ -1,0 +1,45 @@
+import { assert, assertEquals } from "@std/assert";
+import { Remembered } from "../../decode/remembered.ts";
+import { TempDir } from "../model/tiny_checkpoint.ts";
+
+const isNumber = (value: unknown): value is number => typeof value === "number";
+
+/** Runs `body` with the cache in a directory of its own. */
+async function inCache(body: (directory: string) => Promise<void>): Promise<void> {
+  await using temporary = new TempDir();
+  const before = Deno.env.get("DITTO_CACHE");
+  const directory = `${temporary.path}/cache`;
+  Deno.env.set("DITTO_CACHE", directory);
+  try {
+    await body(directory);
+  } finally {
+    if (before === undefined) Deno.env.delete("DITTO_CACHE");
+    else Deno.env.set("DITTO_CACHE", before);
+  }
+}
+
+Deno.test("what was measured is kept for its key, and only for that", () =>
+  inCache(async () => {
+    const place = await Remembered.at("a device", isNumber);
+    assert(place.isWritable);
+    assertEquals(await place.get(), null);
+    await place.set(7);
+    assertEquals(await place.get(), 7);
+    assertEquals(await (await Remembered.at("a device", isNumber)).get(), 7);
+    assertEquals(await (await Remembered.at("another device", isNumber)).get(), null);
+  }));
+
+Deno.test("a cache that holds something else, or cannot be written, is done without", () =>
+  inCache(async (directory) => {
+    const place = await Remembered.at("a device", isNumber);
+    await place.set(7);
+    const [file] = Array.from(Deno.readDirSync(directory), ({ name }) => `${directory}/${name}`);
+    for (const text of ["", "{", '"7"', "null"]) {
+      await Deno.writeTextFile(file!, text);
+      assertEquals(await place.get(), null);
+    }
+    await Deno.remove(directory, { recursive: true });
+    await Deno.writeTextFile(directory, "a file where the directory should be");
+    await place.set(8);
+    assertEquals(await place.get(), null);
+  }));
