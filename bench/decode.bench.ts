@@ -1,25 +1,18 @@
 /**
- * Plain decoding against prompt lookup, on the model in the box or, where there is none, the fixture of random
- * weights: `deno bench -A`.
+ * Plain decoding against prompt lookup, on the model in the box: `deno bench -A`.
  *
  * @module
  */
-import { hasModelInTheBox, MODEL_IN_THE_BOX } from "../cli/choose_model.ts";
+import { MODEL_IN_THE_BOX } from "../cli/choose_model.ts";
 import { EXAMPLES } from "../demo/examples.ts";
-import { type GenerateOptions, loadModel } from "../mod.ts";
+import { loadModel } from "../mod.ts";
 
-const FIXTURE = new URL("../tests/fixtures/tiny-gqa-bf16", import.meta.url);
-
-const isInTheBox = await hasModelInTheBox();
-const model = await loadModel(isInTheBox ? MODEL_IN_THE_BOX : FIXTURE);
-// Random weights never end an answer, and what they say is of no interest.
-const base: GenerateOptions = isInTheBox ? {} : { maxNewTokens: 48, ignoreEos: true };
-const name = isInTheBox ? "the model in the box" : "a fixture of random weights";
-console.error(`Decoding with ${name} on ${model.device.name}.`);
+const model = await loadModel(MODEL_IN_THE_BOX);
+console.error(`Decoding with the model in the box on ${model.device.name}.`);
 
 for (const { task, chat } of EXAMPLES) {
   for (const isBaseline of [true, false]) {
-    const options = isBaseline ? { ...base, promptLookupNumTokens: 0 } : base;
+    const options = isBaseline ? { promptLookupNumTokens: 0 } : {};
     Deno.bench({
       name: isBaseline ? "plain" : "lookup",
       group: task,

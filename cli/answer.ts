@@ -27,7 +27,7 @@ export async function answer(options: Options): Promise<void> {
   const note = async (text: string | null) => {
     if (text !== null && !quiet) await tell(`${text}\n`);
   };
-  const { directory, name, note: choice } = await chooseModel(options.model);
+  const { directory, name, note: choice } = chooseModel(options.model);
   await note(choice);
   await note(await slowDriverNote());
   for (const each of options.notes) await note(each);

@@ -17,7 +17,7 @@ export async function save(
   quantization: Quantization,
   target: string,
 ): Promise<void> {
-  const { directory, note } = await chooseModel(model);
+  const { directory, note } = chooseModel(model);
   for (const each of [note, await slowDriverNote()]) {
     if (each !== null && !quiet) await tell(`${each}\n`);
   }

@@ -5,21 +5,18 @@
  *     deno task demo [DIR]
  *
  * DIR is a checkpoint directory with a tokenizer and a chat template; without it this is the model in the
- * box, or where there is none, a tiny fixture of random weights. Exits with 1 if an answer differs from the
- * one without lookup.
+ * box. Exits with 1 if an answer differs from the one without lookup.
  *
  * @module
  */
-import { hasModelInTheBox, MODEL_IN_THE_BOX } from "../cli/choose_model.ts";
+import { MODEL_IN_THE_BOX } from "../cli/choose_model.ts";
 import { quietDrivers, slowDriverNote } from "../cli/devices.ts";
 import { msText } from "../cli/figures.ts";
 import { OutputClosed, paint, print, tame, tell } from "../cli/terminal.ts";
-import { DittoError, type GenerateOptions, type LanguageModel, loadModel } from "../mod.ts";
+import { DittoError, type LanguageModel, loadModel } from "../mod.ts";
 import { type Example, EXAMPLES } from "./examples.ts";
 import { type Row, table, total } from "./table.ts";
 
-/** Random weights, which run everywhere. */
-const FIXTURE = new URL("../tests/fixtures/tiny-gqa-bf16", import.meta.url);
 /** The answers are timed so often with lookup and without, in turns; the best time of each counts. */
 const RUNS = 3;
 /** They are timed again only as long as that ends within so many milliseconds. */
@@ -35,26 +32,21 @@ async function main([directory]: readonly string[]): Promise<number> {
   quietDrivers();
   const note = await slowDriverNote();
   if (note) await tell(`${note}\n`);
-  const isFixture = directory === undefined && !await hasModelInTheBox();
-  using model = await loadModel(directory ?? (isFixture ? FIXTURE : MODEL_IN_THE_BOX));
+  using model = await loadModel(directory ?? MODEL_IN_THE_BOX);
   await print(
     `Ditto on ${model.device.name}, loaded in ${msText(model.loadMs)}.\n` +
-      (isFixture
-        ? "The model in the box is not there: this one has random weights, and its answers mean nothing.\n"
-        : "") +
       (isColored ? "The tokens of one pass of the model share a colour.\n" : ""),
   );
-  const options = isFixture ? { maxNewTokens: 48, ignoreEos: true } : {};
   const start = performance.now();
   const rows: Row[] = [];
   for (const example of EXAMPLES) {
     await ask(example);
-    rows.push(await compare(model, example, options, true));
+    rows.push(await compare(model, example, true));
   }
   const roundMs = performance.now() - start;
   for (let run = 1; run < RUNS && performance.now() - start + roundMs < PATIENCE_MS; run++) {
     for (const [i, example] of EXAMPLES.entries()) {
-      rows[i] = best(rows[i]!, await compare(model, example, options, false));
+      rows[i] = best(rows[i]!, await compare(model, example, false));
     }
   }
   const all = total(rows);
@@ -81,10 +73,9 @@ async function ask({ task, chat }: Example): Promise<void> {
 async function compare(
   model: LanguageModel,
   { task, chat }: Example,
-  options: GenerateOptions,
   isShown: boolean,
 ): Promise<Row> {
-  const generation = model.generate(chat, options);
+  const generation = model.generate(chat);
   if (isShown) {
     for await (const { text, pass } of generation) {
       const safe = tame(text);
@@ -93,7 +84,7 @@ async function compare(
     await print("\n");
   }
   const lookup = await generation.result();
-  const plain = await model.generate(chat, { ...options, promptLookupNumTokens: 0 }).result();
+  const plain = await model.generate(chat, { promptLookupNumTokens: 0 }).result();
   const { tokens } = plain;
   return {
     task,

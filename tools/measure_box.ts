@@ -13,42 +13,50 @@ import { parseArgs } from "node:util";
 import { loadModel, type Message } from "../mod.ts";
 
 /** One example: a chat that ends with a question, and its one right answer. */
-interface HeldOut {
+export interface HeldOut {
   readonly task: string;
   readonly messages: readonly Message[];
   readonly answer: string;
 }
 
-const { values: options } = parseArgs({
-  options: {
-    model: { type: "string", default: "demo/ditto-tiny" },
-    examples: { type: "string", default: "Infinity" },
-    wrong: { type: "boolean", default: false },
-  },
-});
-const file = new URL("train/held_out.json", import.meta.url);
-const examples: readonly HeldOut[] = JSON.parse(await Deno.readTextFile(file));
-
-await using model = await loadModel(options.model);
-console.log(`${options.model} on ${model.device.name}`);
-console.log(
-  ["task", "examples", "exactly right", "tokens", "passes", "tokens per pass"].join("\t"),
-);
-for (const [task, all] of Map.groupBy(examples, (example) => example.task)) {
-  let asked = 0, right = 0, tokens = 0, passes = 0;
-  for (const { messages, answer } of all.slice(0, Number(options.examples))) {
-    const result = await model.generate(messages, { maxNewTokens: 512 }).result();
-    asked++;
-    tokens += result.tokens.length;
-    passes += result.passes;
-    if (result.text === answer) right++;
-    else if (options.wrong) {
-      const question = messages.at(-1)?.content;
-      console.log(
-        `--- ${task}\n${question}\n--- expected\n${answer}\n--- answered\n${result.text}\n`,
-      );
-    }
-  }
-  const share = `${(100 * right / asked).toFixed(1)} %`;
-  console.log([task, asked, share, tokens, passes, (tokens / passes).toFixed(2)].join("\t"));
+/** The held-out examples of each task. */
+export async function heldOut(): Promise<Map<string, HeldOut[]>> {
+  const file = new URL("train/held_out.json", import.meta.url);
+  const examples: readonly HeldOut[] = JSON.parse(await Deno.readTextFile(file));
+  return Map.groupBy(examples, ({ task }) => task);
 }
+
+async function main(): Promise<void> {
+  const { values: options } = parseArgs({
+    options: {
+      model: { type: "string", default: "demo/ditto-tiny" },
+      examples: { type: "string", default: "Infinity" },
+      wrong: { type: "boolean", default: false },
+    },
+  });
+  using model = await loadModel(options.model);
+  console.log(`${options.model} on ${model.device.name}`);
+  console.log(
+    ["task", "examples", "exactly right", "tokens", "passes", "tokens per pass"].join("\t"),
+  );
+  for (const [task, all] of await heldOut()) {
+    let asked = 0, right = 0, tokens = 0, passes = 0;
+    for (const { messages, answer } of all.slice(0, Number(options.examples))) {
+      const result = await model.generate(messages, { maxNewTokens: 512 }).result();
+      asked++;
+      tokens += result.tokens.length;
+      passes += result.passes;
+      if (result.text === answer) right++;
+      else if (options.wrong) {
+        const question = messages.at(-1)?.content;
+        console.log(
+          `--- ${task}\n${question}\n--- expected\n${answer}\n--- answered\n${result.text}\n`,
+        );
+      }
+    }
+    const share = `${(100 * right / asked).toFixed(1)} %`;
+    console.log([task, asked, share, tokens, passes, (tokens / passes).toFixed(2)].join("\t"));
+  }
+}
+
+if (import.meta.main) await main();

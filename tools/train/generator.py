@@ -61,7 +61,7 @@ def held_out(count):
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     if arguments[:1] == ["--held-out"]:
-        print(held_out(int(arguments[1]) if len(arguments) > 1 else 40))
+        print(held_out(int(arguments[1]) if len(arguments) > 1 else 100))
         sys.exit()
     for i in range(int(arguments[1]) if len(arguments) > 1 else 3):
         for user, answer in example("look", i, arguments[0] if arguments else None):

@@ -1,6 +1,6 @@
 """Mistral in plain PyTorch, for training: the parameters carry Hugging Face's names, and so does the export.
 
-Runs on torch 1.13 (CPU) and later (CUDA). Sequences start at position 0 and are padded at the right, so
+Sequences start at position 0 and are padded at the right, so
 the causal mask is all the masking there is.
 """
 
@@ -132,54 +132,67 @@ class Mistral(nn.Module):
     def begin_with_induction(self):
         """Lets the first two layers begin as induction heads, which a small model takes long to find.
 
-        Dimension 0 of every embedding is a constant, from which the heads of layer 0 make queries and keys that
-        point at the tokens 1, 2, 3 and 0 places back. Layer 1 looks for the place before which the same two tokens
-        stand, and copies the token there. Content is compared in the slow half of the rotations.
+        A token's embedding begins in the first half of the dimensions; dimension 0 is a constant, from which the
+        heads of layer 0 make queries and keys that point at the tokens 1, 2 and 3 places back, and at all of the
+        last eight or so together. What they find there they write, shortened, to a quarter each of the other
+        half. Layer 1 looks for the place before which the same two tokens stand (its first key head), or the same
+        three in like company (its second), and copies the token there. It compares in the slow rotations.
         """
         c = self.config
         hidden, size, group = c.hidden_size, c.head_dim, c.num_attention_heads // c.num_key_value_heads
-        self.embed_tokens.weight[:, 0] = 0.8
-        turned = lambda: nn.init.orthogonal_(torch.empty(hidden, hidden))
-        places, fast = (1, 2, 3, 0), size // 4
-        angles = [c.rope_theta ** (-2 * i / size) for i in range(fast)]
-        first = self.layers[0].self_attn
-        for weight in (first.q_proj.weight, first.k_proj.weight):
-            weight.mul_(0.1)
-        # [place] → matrix that takes a normed embedding to where a head writes what stands that many places back
-        reads = turned()
-        spaces = [turned() for _ in places]
-        first.v_proj.weight.copy_(reads[:c.num_key_value_heads * size])
+        half, token, short = size // 2, hidden // 2, hidden // 8
+        embedding = self.embed_tokens.weight
+        embedding.zero_()
+        embedding[:, 1:token] = 1.6 * F.normalize(torch.randn(c.vocab_size, token - 1), dim=1)
+        embedding[:, 0] = 0.8
+        angles = [c.rope_theta ** (-2 * i / size) for i in range(half)]
+        reads = nn.init.orthogonal_(torch.empty(token - 1, token - 1))
+        first, second = self.layers[0].self_attn, self.layers[1].self_attn
+        for layer in (first, second):
+            for weight in (layer.q_proj.weight, layer.k_proj.weight):
+                weight.mul_(0.1)
         for kv in range(c.num_key_value_heads):
-            first.k_proj.weight[kv * size:kv * size + fast, 0] = 1.0
-        for head, place in enumerate(places):
-            rows = slice(head * size, (head + 1) * size)
-            for i, angle in enumerate(angles):
-                # The query turned back by `place`: the sum of cos(angle * (distance - place)) is greatest there.
-                first.q_proj.weight[head * size + i, 0] = math.cos(angle * place)
-                first.q_proj.weight[head * size + size // 2 + i, 0] = -math.sin(angle * place)
-            read = reads[head // group * size:(head // group + 1) * size]
-            first.o_proj.weight[:, rows] = 0.1 * spaces[head] @ read.T
-        second = self.layers[1].self_attn
+            first.v_proj.weight[kv * size:kv * size + short] = 0
+            first.v_proj.weight[kv * size:kv * size + short, 1:token] = reads[:short]
+            first.k_proj.weight[kv * size:kv * size + size // 8, 0] = 1.0
+        # (places back, dimensions, strength): the query turned back by `place`; the score, the sum of
+        # cos(angle * (distance - place)) over the dimensions, is greatest there.
+        sharp, wide = range(size // 8), range(4, 8)
+        for head, (place, turns, strength) in enumerate([(1, sharp, 1.4), (2, sharp, 1.4), (3, sharp, 1.4), (4, wide, 0.2)]):
+            for i in turns:
+                first.q_proj.weight[head * size + i, 0] = strength * math.cos(angles[i] * place)
+                first.q_proj.weight[head * size + half + i, 0] = strength * -math.sin(angles[i] * place)
+            for i in range(short):
+                first.o_proj.weight[token + head * short + i, head * size + i] = 0.1
         slow = size // 4
-        for weight in (second.q_proj.weight, second.k_proj.weight):
-            weight.mul_(0.1)
-        low, high = slice(size // 2 - slow, size // 2), slice(size - slow, size)  # slow halves of a head's rows
-        one, two = reads[:slow], reads[slow:2 * slow]
-        second.k_proj.weight[low] = 4 * one @ spaces[0].T
-        second.k_proj.weight[high] = 4 * two @ spaces[1].T
-        for head in range(group):
-            second.q_proj.weight[head * size:(head + 1) * size][low] = 4 * one
-            second.q_proj.weight[head * size:(head + 1) * size][high] = 4 * two @ spaces[0].T
-        second.v_proj.weight[:size] = reads[-size:]
-        second.o_proj.weight[:, :size] = 1.2 * reads[-size:].T
+        rows = [*range(half - slow, half), *range(size - slow, size)]  # of a head, in the slow rotations
+        now = torch.zeros(short, hidden)  # takes the residual to the shortened token, as the heads of layer 0 wrote it
+        now[:, 1:token] = reads[:short]
+        one, two, three, company = (torch.eye(hidden)[token + head * short:token + (head + 1) * short] for head in range(4))
+        # [key head] → (rows, what the query holds there, what the key holds, strength)
+        matches = [[(16, now, one, 2.7), (16, one, two, 3.3)],
+                   [(8, now, one, 2.7), (8, one, two, 3.3), (8, two, three, 3.3), (8, company, company, 7.0)]]
+        for kv, parts in enumerate(matches):
+            begin = 0
+            for count, query, key, strength in parts:
+                for row, i in zip(rows[begin:begin + count], range(begin, begin + count)):
+                    second.k_proj.weight[kv * size + row] = strength * key[i]
+                    for head in range(kv * group, (kv + 1) * group):
+                        second.q_proj.weight[head * size + row] = strength * query[i]
+                begin += count
+            copied = reads[kv * size:(kv + 1) * size]  # between them, the key heads copy all of the token
+            head = kv * group
+            second.v_proj.weight[kv * size:kv * size + len(copied)] = 0
+            second.v_proj.weight[kv * size:kv * size + len(copied), 1:token] = copied
+            second.o_proj.weight[1:token, head * size:head * size + len(copied)] = 0.5 * copied.T
 
     def forward(self, ids, where):
-        """Logits f32 [chosen positions, vocab_size] for ids [batch, length] and where, bool [batch, length]"""
+        """Logits f32 [positions, vocab_size] for ids [batch, length] and `where`, flat indices of positions in it"""
         cos, sin = rope_table(self.config, ids.shape[1], ids.device)
         x = self.embed_tokens(ids)
         for layer in self.layers:
             x = layer(x, cos, sin)
-        return F.linear(self.norm(x[where]), self.embed_tokens.weight).float()
+        return F.linear(self.norm(x.flatten(0, 1)[where]), self.embed_tokens.weight).float()
 
 
 def export(model, folder, eos_token_id, bos_token_id):

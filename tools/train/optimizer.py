@@ -6,14 +6,12 @@ learns at the same pace; on this model it needs about half of AdamW's steps.
 
 import torch
 
-HALF = torch.bfloat16 if int(torch.__version__.split(".")[0]) > 1 else torch.float32  # torch 1 has no fast bf16 on the CPU
-
 
 def orthogonal(matrices):
     """The nearest orthogonal matrices, roughly (five Newton-Schulz iterations). matrices: [count, rows, columns]"""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.transpose(1, 2) if tall else matrices
-    x = x.to(HALF)
+    x = x.to(torch.bfloat16)
     x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(5):
         square = x @ x.transpose(1, 2)
