@@ -2,7 +2,7 @@
  * Asks the model in the box the held-out examples that its training never saw, through Ditto itself, and prints
  * the share of answers that are right to the last character, per task.
  *
- *     deno run -A tools/measure_box.ts [--model DIRECTORY] [--examples N] [--wrong]
+ *     deno run -A tools/measure_box.ts [--model DIRECTORY] [--examples N] [--quantize q8 | q4] [--wrong]
  *
  * N is the number of examples of each task; default all in tools/train/held_out.json. --wrong shows the wrong
  * answers.
@@ -31,10 +31,16 @@ async function main(): Promise<void> {
     options: {
       model: { type: "string", default: "demo/ditto-tiny" },
       examples: { type: "string", default: "Infinity" },
+      quantize: { type: "string" },
       wrong: { type: "boolean", default: false },
     },
   });
-  using model = await loadModel(options.model);
+  const { quantize } = options;
+  if (quantize !== undefined && quantize !== "q8" && quantize !== "q4") {
+    console.error(`--quantize is ${quantize}: it must be q8 or q4.`);
+    Deno.exit(2);
+  }
+  using model = await loadModel(options.model, quantize && { quantize });
   console.log(`${options.model} on ${model.device.name}`);
   console.log(
     ["task", "examples", "exactly right", "tokens", "passes", "tokens per pass"].join("\t"),
