@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { EXAMPLES } from "../demo/examples.ts";
 import { type Row, table, total } from "../demo/table.ts";
-import { FIXTURE, ROOT } from "./cli/process.ts";
+import { ROOT } from "./cli/process.ts";
 
 const ROW: Row = {
   task: "rename",
@@ -50,19 +50,19 @@ Deno.test("The demo asks about each task of the model in the box, which users ca
 });
 
 /** Runs the demo in a process of its own. */
-async function demo(...args: string[]): Promise<string> {
+async function demo(...args: string[]): Promise<{ code: number; text: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "demo/demo.ts", ...args],
     cwd: ROOT,
   }).output();
-  const text = new TextDecoder().decode(stdout);
-  assertEquals(code, 0, text + new TextDecoder().decode(stderr));
-  return text;
+  const decoder = new TextDecoder();
+  return { code, text: decoder.decode(stdout) + decoder.decode(stderr) };
 }
 
 Deno.test("deno task demo answers every example, in less than a minute", async () => {
   const start = performance.now();
-  const text = await demo();
+  const { code, text } = await demo();
+  assertEquals(code, 0, text);
   assert(performance.now() - start < 60_000, "it took too long");
   for (const { task, chat } of EXAMPLES) {
     assertStringIncludes(text, `── ${task} ─`);
@@ -72,6 +72,8 @@ Deno.test("deno task demo answers every example, in less than a minute", async (
   assertStringIncludes(text, "All answers are the same with lookup and without.");
 });
 
-Deno.test("The demo runs a checkpoint that is named", async () => {
-  assertMatch(await demo(FIXTURE), /^all +\d+ .* x +yes$/m);
+Deno.test("The demo loads the checkpoint that is named", async () => {
+  const { code, text } = await demo("no/such/directory");
+  assertEquals(code, 1, text);
+  assertStringIncludes(text, "no/such/directory");
 });
