@@ -1,7 +1,6 @@
 """Mistral in plain PyTorch, for training: the parameters carry Hugging Face's names, and so does the export.
 
-Sequences start at position 0 and are padded at the right, so
-the causal mask is all the masking there is.
+Sequences start at position 0 and are padded at the right, so the causal mask is all the masking there is.
 """
 
 import json
