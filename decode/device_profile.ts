@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { timeOnGpu } from "../kernels/clock.ts";
+import { fastestOfEach } from "../kernels/clock.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { type Compiler, MAX_ROWS, type Profile, profileChoices } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
@@ -20,7 +20,7 @@ const LENGTH = 512;
 /** Rows of the passes that are timed: a plain step, and one that checks a draft. Their sum counts. */
 const ROWS = [1, 8] as const;
 /** Each is timed this often; the fastest counts. */
-const REPEATS = 5;
+const REPEATS = 6;
 /** What another choice has to gain, so that noise alone does not choose. */
 const GAIN = 0.95;
 
@@ -45,7 +45,8 @@ export async function measureProfile(
     const work = name === "promptProduct"
       ? promptWork(forward, small)
       : decodeWork(gpu, forward, small);
-    return await fastest(gpu, work);
+    const times = await fastestOfEach(gpu, work, REPEATS);
+    return times && times.reduce((sum, time) => sum + time, 0);
   };
   const choices = profileChoices(gpu.info);
   let best = compiler.profile;
@@ -78,13 +79,4 @@ function decodeWork(gpu: Gpu, forward: Forward, { context }: Dimensions): Work[]
 
 function promptWork(forward: Forward, { promptRows }: Dimensions): Work[] {
   return [(pass) => forward.encodePrompt(pass, new Array(promptRows).fill(0), 0)];
-}
-
-/** Nanoseconds of the fastest of some runs of each, added up; null where the device has no clock. */
-async function fastest(gpu: Gpu, work: readonly Work[]): Promise<number | null> {
-  const runs = Array.from({ length: 1 + REPEATS }, () => work).flat();
-  const times = (await timeOnGpu(gpu, runs))?.slice(work.length); // at the first run drivers compile
-  if (!times) return null;
-  const of = (i: number) => times.filter((_, run) => run % work.length === i);
-  return work.reduce((sum, _, i) => sum + Math.min(...of(i)), 0);
 }

@@ -302,23 +302,23 @@ export async function loadFrom(
     );
     gpu.device.pushErrorScope("out-of-memory");
     const weights = await loadWeights(gpu, source, layout, options.onProgress);
-    const remembered = await Remembered.at(
+    const remembered = givenCosts ? null : await Remembered.at(
       JSON.stringify([gpu.info, Deno.version.deno, config, d, layout, allSources()]),
       (value): value is Measured => isMeasured(value, gpu.info),
     );
-    const known = givenCosts ? null : await remembered.get();
+    const known = await remembered?.get() ?? null;
     let compiler = new Compiler(gpu, known?.profile);
     let profile: Profile | null = null;
     // It takes longer than the costs of rows, so it is measured only where that is once for all.
-    if (!givenCosts && !known && remembered.isWritable) {
+    if (remembered?.isWritable && !known) {
       profile = await measureProfile(gpu, compiler, config, weights, d);
       if (profile) compiler = compiler.withProfile(profile);
     }
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
     await engine.warmUp();
-    const measuredCosts = givenCosts || known ? null : await engine.measureRowCosts();
-    if (profile && measuredCosts) await remembered.set({ profile, rowCosts: measuredCosts });
+    const measuredCosts = remembered && !known ? await engine.measureRowCosts() : null;
+    if (profile && measuredCosts) await remembered?.set({ profile, rowCosts: measuredCosts });
     const rowCosts = givenCosts ?? known?.rowCosts ?? measuredCosts ?? UNMEASURED_ROW_COSTS;
     const outOfMemory = await gpu.device.popErrorScope();
     if (outOfMemory) {

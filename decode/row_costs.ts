@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { timeOnGpu } from "../kernels/clock.ts";
+import { fastestOfEach } from "../kernels/clock.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
 
@@ -43,23 +43,21 @@ export async function measureRowCosts(
   setRows: (count: number) => void,
   encode: (pass: GPUComputePassEncoder) => void,
 ): Promise<number[] | null> {
-  const time = (counts: readonly number[]) =>
-    timeOnGpu(
+  const time = (counts: readonly number[], runs: number) =>
+    fastestOfEach(
       gpu,
       counts.map((rows) => (pass) => {
         setRows(rows);
         encode(pass);
       }),
+      runs,
     );
-  const one = await time([1]);
+  const one = await time([1], 1);
   if (!one) return null;
   const isSlow = one[0]! > SLOW_MS * 1e6;
   const counts = isSlow ? FEW_COUNTS : COUNTS;
   const repeats = isSlow ? 1 : gpu.info.isSoftware ? SOFTWARE_REPEATS : REPEATS;
-  const times = (await time(Array.from({ length: repeats }, () => counts).flat()))!;
-  const fastest = counts.map((_, i) =>
-    Math.min(...times.filter((_, run) => run % counts.length === i))
-  );
+  const fastest = (await time(counts, repeats))!;
   return fastest[0]! > 0 ? relativeCosts(counts, fastest) : null;
 }
 

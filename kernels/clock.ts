@@ -45,3 +45,19 @@ export async function timeOnGpu(
     gpu.free(resolved);
   }
 }
+
+/**
+ * The fastest of some runs of each piece of work, taken in turns, since whatever else runs only ever adds, and
+ * drivers may compile at the first run.
+ *
+ * @returns Nanoseconds of each; null where the device has no clock.
+ */
+export async function fastestOfEach(
+  gpu: Gpu,
+  encoded: readonly ((pass: GPUComputePassEncoder) => void)[],
+  runs: number,
+): Promise<number[] | null> {
+  const times = await timeOnGpu(gpu, Array.from({ length: runs }, () => encoded).flat());
+  return times &&
+    encoded.map((_, i) => Math.min(...times.filter((_, run) => run % encoded.length === i)));
+}

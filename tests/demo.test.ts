@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { EXAMPLES } from "../demo/examples.ts";
 import { type Row, table, total } from "../demo/table.ts";
-import { ROOT } from "./cli/process.ts";
+import { FIXTURE, ROOT } from "./cli/process.ts";
 
 const ROW: Row = {
   task: "rename",
@@ -72,7 +72,13 @@ Deno.test("deno task demo answers every example, in less than a minute", async (
   assertStringIncludes(text, "All answers are the same with lookup and without.");
 });
 
-Deno.test("The demo loads the checkpoint that is named", async () => {
+Deno.test("The demo runs a checkpoint that is named", async () => {
+  const { code, text } = await demo(FIXTURE);
+  assertEquals(code, 0, text);
+  assertMatch(text, /^all +\d+ .* x +yes$/m);
+});
+
+Deno.test("The demo says what is wrong with a checkpoint that is named", async () => {
   const { code, text } = await demo("no/such/directory");
   assertEquals(code, 1, text);
   assertStringIncludes(text, "no/such/directory");
