@@ -163,7 +163,7 @@ export interface PromptProduct {
 
 /** The ways there are: in tiles, for GPUs; lane by lane, for vector registers of 8 on a CPU. */
 export const PROMPT_PRODUCTS = {
-  tiles: { stage: "promptMatmul", rows: 64, outputs: 64 },
+  tiles: { stage: "promptMatmul", rows: 64, outputs: 128 },
   lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 16 },
 } as const satisfies Record<string, PromptProduct>;
 

@@ -1,69 +1,123 @@
 // The product of a weight matrix with a chunk of the prompt, in tiles.
-// A workgroup makes a tile of 64 rows × 64 outputs; a thread keeps 4 × 4 sums in registers; 16 values of k
-// at a time pass through workgroup memory. A row's sum runs over rising k, whatever the chunk's length.
+// A workgroup makes a tile of 64 rows × 128 outputs; a thread keeps 4 × 8 sums in registers. 16 values of k
+// at a time pass through workgroup memory, while the next 16 are fetched. A row's sum runs over rising k,
+// whatever the chunk's length.
+//
+// Workgroup memory is what such a product waits for: three loads of 16 bytes serve 32 multiply-adds.
 
 @group(0) @binding(1) var<storage, read> a: array<vec4f>; // [rows][2 · K8]
 
-const TILE = 64u;
+const ROWS = 64u;
+const OUTPUTS = 128u;
 const DEPTH = 16u; // values of k a tile holds: two eights
+const QUADS = (OUTPUTS + ROWS) / 4u;
 
-var<workgroup> a_tile: array<array<f32, TILE>, DEPTH>;
-var<workgroup> w_tile: array<array<f32, TILE>, DEPTH>;
+// At each k, four outputs' weights or four rows' values together: those of the outputs, then of the rows.
+var<workgroup> tile: array<array<vec4f, QUADS>, DEPTH>;
+
+// Eight values of k of a quad: column k of the two matrices holds the quad's four values.
+struct Block {
+  lo: mat4x4f,
+  hi: mat4x4f,
+}
+
+// An eight of a; zeros beyond its rows.
+fn row_eight(row: u32, k8: u32) -> Eight {
+  if (row >= span.rows) {
+    return Eight();
+  }
+  let i = (row * K8 + k8) * 2u;
+  return Eight(a[i], a[i + 1u]);
+}
+
+// An eight of the weights; zeros beyond the part.
+fn output_eight(n: u32, k8: u32) -> Eight {
+  if (n >= part.count) {
+    return Eight();
+  }
+  return widen(n, k8);
+}
+
+fn block(a: Eight, b: Eight, c: Eight, d: Eight) -> Block {
+  return Block(transpose(mat4x4f(a.lo, b.lo, c.lo, d.lo)), transpose(mat4x4f(a.hi, b.hi, c.hi, d.hi)));
+}
+
+// A quad of the tile that begins at (row0, n0); zeros past the last k.
+fn fetch(quad: u32, row0: u32, n0: u32, k8: u32) -> Block {
+  if (k8 >= K8 || quad >= QUADS) {
+    return Block();
+  }
+  if (quad < OUTPUTS / 4u) {
+    let n = n0 + 4u * quad;
+    return block(output_eight(n, k8), output_eight(n + 1u, k8), output_eight(n + 2u, k8), output_eight(n + 3u, k8));
+  }
+  let row = row0 + 4u * quad - OUTPUTS;
+  return block(row_eight(row, k8), row_eight(row + 1u, k8), row_eight(row + 2u, k8), row_eight(row + 3u, k8));
+}
+
+fn put(quad: u32, k: u32, block: Block) {
+  if (quad >= QUADS) {
+    return;
+  }
+  tile[k][quad] = block.lo[0];
+  tile[k + 1u][quad] = block.lo[1];
+  tile[k + 2u][quad] = block.lo[2];
+  tile[k + 3u][quad] = block.lo[3];
+  tile[k + 4u][quad] = block.hi[0];
+  tile[k + 5u][quad] = block.hi[1];
+  tile[k + 6u][quad] = block.hi[2];
+  tile[k + 7u][quad] = block.hi[3];
+}
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let row0 = workgroup.y * TILE;
-  let n0 = workgroup.x * TILE;
-  let across = thread % 16u * 4u; // this thread's outputs
-  let down = thread / 16u * 4u;   // this thread's rows
-  // Loading: threads 0 to 127 an eight of a each, the others an eight of the weights.
-  let line = thread % 128u / 2u;
+  let row0 = workgroup.y * ROWS;
+  let n0 = workgroup.x * OUTPUTS;
+  let across = thread % 16u; // this thread's outputs: four from 4 · across, and four 64 further on
+  let down = thread / 16u;   // this thread's rows: four from 4 · down
+  // Of the rows: the sums of the first four outputs, and of the others.
+  var near0 = vec4f();
+  var near1 = vec4f();
+  var near2 = vec4f();
+  var near3 = vec4f();
+  var far0 = vec4f();
+  var far1 = vec4f();
+  var far2 = vec4f();
+  var far3 = vec4f();
+  let quad = thread / 2u; // to be fetched
   let eight = thread % 2u;
-  var sum0 = vec4f();
-  var sum1 = vec4f();
-  var sum2 = vec4f();
-  var sum3 = vec4f();
+  var fetched = fetch(quad, row0, n0, eight);
   for (var k8 = 0u; k8 < K8; k8 += 2u) {
-    var v = Eight();
-    if (k8 + eight < K8) {
-      if (thread < 128u) {
-        if (row0 + line < span.rows) {
-          let i = ((row0 + line) * K8 + k8 + eight) * 2u;
-          v = Eight(a[i], a[i + 1u]);
-        }
-      } else if (n0 + line < part.count) {
-        v = widen(n0 + line, k8 + eight);
-      }
-    }
     workgroupBarrier();
-    for (var i = 0u; i < 4u; i++) {
-      if (thread < 128u) {
-        a_tile[eight * 8u + i][line] = v.lo[i];
-        a_tile[eight * 8u + 4u + i][line] = v.hi[i];
-      } else {
-        w_tile[eight * 8u + i][line] = v.lo[i];
-        w_tile[eight * 8u + 4u + i][line] = v.hi[i];
-      }
-    }
+    put(quad, eight * 8u, fetched);
     workgroupBarrier();
+    fetched = fetch(quad, row0, n0, k8 + 2u + eight);
     for (var k = 0u; k < DEPTH; k++) {
-      let w = vec4f(w_tile[k][across], w_tile[k][across + 1u], w_tile[k][across + 2u], w_tile[k][across + 3u]);
-      sum0 = fma(vec4f(a_tile[k][down]), w, sum0);
-      sum1 = fma(vec4f(a_tile[k][down + 1u]), w, sum1);
-      sum2 = fma(vec4f(a_tile[k][down + 2u]), w, sum2);
-      sum3 = fma(vec4f(a_tile[k][down + 3u]), w, sum3);
+      let near = tile[k][across];
+      let far = tile[k][16u + across];
+      let rows = tile[k][OUTPUTS / 4u + down];
+      near0 = fma(vec4f(rows.x), near, near0);
+      near1 = fma(vec4f(rows.y), near, near1);
+      near2 = fma(vec4f(rows.z), near, near2);
+      near3 = fma(vec4f(rows.w), near, near3);
+      far0 = fma(vec4f(rows.x), far, far0);
+      far1 = fma(vec4f(rows.y), far, far1);
+      far2 = fma(vec4f(rows.z), far, far2);
+      far3 = fma(vec4f(rows.w), far, far3);
     }
   }
-  let n = min(n0 + across + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
-  let scales = vec4f(row_scale(n.x), row_scale(n.y), row_scale(n.z), row_scale(n.w));
-  store_four(row0 + down, n0 + across, scales * sum0);
-  store_four(row0 + down + 1u, n0 + across, scales * sum1);
-  store_four(row0 + down + 2u, n0 + across, scales * sum2);
-  store_four(row0 + down + 3u, n0 + across, scales * sum3);
+  let row = row0 + 4u * down;
+  store_four(row, n0 + 4u * across, near0, near1, near2, near3);
+  store_four(row, n0 + 64u + 4u * across, far0, far1, far2, far3);
 }
 
-fn store_four(row: u32, n: u32, sums: vec4f) {
+// The sums of four outputs from n on, of four rows from `row` on.
+fn store_four(row: u32, n: u32, a: vec4f, b: vec4f, c: vec4f, d: vec4f) {
   for (var i = 0u; i < 4u; i++) {
-    store(row, n + i, sums[i]);
+    let scale = row_scale(min(n + i, part.count - 1u));
+    store(row, n + i, scale * a[i]);
+    store(row + 1u, n + i, scale * b[i]);
+    store(row + 2u, n + i, scale * c[i]);
+    store(row + 3u, n + i, scale * d[i]);
   }
 }

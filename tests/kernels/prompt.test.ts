@@ -90,7 +90,15 @@ Deno.test(
 );
 
 /** Summed dimension, outputs, parts of the weights. */
-const matrices = [[1, 1, 1], [8, 5, 1], [40, 63, 2], [56, 64, 1], [68, 65, 1], [300, 200, 3]];
+const matrices = [
+  [1, 1, 1],
+  [8, 5, 1],
+  [40, 63, 2],
+  [56, 64, 1],
+  [68, 65, 1],
+  [24, 129, 1],
+  [300, 200, 3],
+];
 
 /** The products that run on this device. */
 const products = Object.values(PROMPT_PRODUCTS)
