@@ -16,6 +16,11 @@ def render(text, names):
     return re.sub(r"§(\d+)§", lambda slot: names[int(slot[1])], text)
 
 
+def kind_maker(kind, style):
+    """The function of words.py that draws a name of a kind."""
+    return {"variable": lambda r: variable(r, style), "function": lambda r: call(r, style), "constant": constant}[kind]
+
+
 class Program:
     """A random function in JavaScript or Python with slots for its names."""
 
@@ -43,9 +48,7 @@ class Program:
         self.text = "\n".join(lines)
 
     def slot(self, kind):
-        make = {"variable": lambda r: variable(r, self.style), "function": lambda r: call(r, self.style),
-                "constant": constant}[kind]
-        self.names.append(fresh(self.r, make, self.taken))
+        self.names.append(fresh(self.r, kind_maker(kind, self.style), self.taken))
         self.kinds.append(kind)
         return f"§{len(self.names) - 1}§"
 
@@ -95,8 +98,7 @@ def rename(r, size):
     used = [i for i in range(len(program.names)) if program.text.count(f"§{i}§") > 1]
     old = r.choice(used or [0])
     kind, names = program.kinds[old], program.names
-    make = {"variable": lambda r: variable(r, program.style), "function": lambda r: call(r, program.style),
-            "constant": constant}[kind]
+    make = kind_maker(kind, program.style)
     others = [i for i in range(len(names)) if i != old and program.kinds[i] == kind]
     if others and r.random() < 0.35:
         tail = r.choice(NOUNS)

@@ -14,6 +14,7 @@ import json
 import random
 import sys
 
+import drills
 from code_tasks import argument, edit, rename
 from text_tasks import extract, quote
 
@@ -27,14 +28,19 @@ def correct(r, size):
 
 
 TASKS = {"rename": rename, "argument": argument, "edit": edit, "quote": quote, "extract": extract, "correct": correct}
-SHARES = {"rename": 22, "argument": 17, "edit": 15, "quote": 15, "extract": 15, "correct": 16}
+DRILLS = {"rename drill": drills.rename, "lookup drill": drills.lookup}
+SHARES = [  # of the tasks in the three stages of training
+    {"rename": 22, "argument": 17, "edit": 15, "quote": 15, "extract": 15, "correct": 16},
+    {"rename": 20, "argument": 6, "edit": 6, "quote": 14, "extract": 6, "correct": 14, "rename drill": 16, "lookup drill": 18},
+    {"rename": 24, "argument": 12, "edit": 10, "quote": 14, "extract": 12, "correct": 16, "rename drill": 8, "lookup drill": 4},
+]
 
 
-def example(seed, number, task=None, size=1.0):
+def example(seed, number, task=None, size=1.0, stage=0):
     """[(user message, answer), …]. `size` from 0 to 1 grows the texts; the held-out examples have size 1."""
     r = random.Random(f"{seed} {number}")
-    task = task or r.choices(list(SHARES), SHARES.values())[0]
-    return TASKS[task](r, size)[0]
+    task = task or r.choices(list(SHARES[stage]), SHARES[stage].values())[0]
+    return (TASKS | DRILLS)[task](r, size)[0]
 
 
 def pieces(turns):

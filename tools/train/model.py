@@ -108,8 +108,17 @@ class Layer(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
+AHEAD = 3  # tokens after the next that training also asks for
+EARLY = 3  # layers after which it asks
+
+
 class Mistral(nn.Module):
-    """Embeddings are tied: what a token looks like going in is what it looks like coming out, as copying wants."""
+    """Embeddings are tied: what a token looks like going in is what it looks like coming out, as copying wants.
+
+    Training may also ask for the tokens after the next, early on (multi-token prediction, Gloeckle et al. 2024; the
+    matrices `ahead` are for that and are not exported). Whether a name is the renamed one or only begins like it
+    is seen from what follows it, and no head looks there by itself.
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -127,6 +136,7 @@ class Mistral(nn.Module):
         nn.init.constant_(self.norm.weight, 0.6)
         with torch.no_grad():
             self.begin_with_induction()
+        self.ahead = nn.ModuleList(nn.Linear(config.hidden_size, config.hidden_size, bias=False) for _ in range(AHEAD))
 
     def begin_with_induction(self):
         """Lets the first two layers begin as induction heads, which a small model takes long to find.
@@ -185,13 +195,32 @@ class Mistral(nn.Module):
             second.v_proj.weight[kv * size:kv * size + len(copied), 1:token] = copied
             second.o_proj.weight[1:token, head * size:head * size + len(copied)] = 0.5 * copied.T
 
-    def forward(self, ids, where):
-        """Logits f32 [positions, vocab_size] for ids [batch, length] and `where`, flat indices of positions in it"""
+    def forward(self, ids, where, where_ahead=()):
+        """Logits f32 [positions, vocab_size] for ids [batch, length] and `where`, flat indices of positions in it.
+
+        With `where_ahead`, AHEAD lists of such positions, a list: those logits, and for each of them the logits of the
+        token 2, 3, … places further on.
+        """
         cos, sin = rope_table(self.config, ids.shape[1], ids.device)
         x = self.embed_tokens(ids)
-        for layer in self.layers:
+        for layer in self.layers[:EARLY]:
             x = layer(x, cos, sin)
-        return F.linear(self.norm(x.flatten(0, 1)[where]), self.embed_tokens.weight).float()
+        early = x
+        for layer in self.layers[EARLY:]:
+            x = layer(x, cos, sin)
+        logits = self.logits(self.norm(x.flatten(0, 1)[where]))
+        if not where_ahead:
+            return logits
+        return [logits] + [self.logits(ahead(self.norm(early.flatten(0, 1)[at])))
+                           for ahead, at in zip(self.ahead, where_ahead)]
+
+    def logits(self, x):
+        return F.linear(x, self.embed_tokens.weight).float()
+
+
+def exported(model):
+    """The weights that make up the model, by name: all but what only training uses."""
+    return {name: weight for name, weight in model.state_dict().items() if not name.startswith("ahead.")}
 
 
 def export(model, folder, eos_token_id, bos_token_id):
@@ -204,7 +233,7 @@ def export(model, folder, eos_token_id, bos_token_id):
     generation = dict(bos_token_id=bos_token_id, eos_token_id=eos_token_id, max_new_tokens=512)
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
     header, data = {"__metadata__": {"format": "pt"}}, b""
-    for name, weight in sorted(model.state_dict().items()):
+    for name, weight in sorted(exported(model).items()):
         stored = weight.detach().cpu().to(torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes()
         header["model." + name] = dict(dtype="BF16", shape=list(weight.shape), data_offsets=[len(data), len(data) + len(stored)])
         data += stored
@@ -224,4 +253,4 @@ def read_export(model, folder):
         first, end = entry["data_offsets"]
         stored = torch.frombuffer(bytearray(data[begin + first:begin + end]), dtype=torch.bfloat16)
         weights[name[len("model."):]] = stored.float().view(entry["shape"])
-    model.load_state_dict(weights)
+    model.load_state_dict({**model.state_dict(), **weights})

@@ -31,6 +31,8 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             shapes = {}
             for weight in group["params"]:
+                if weight.grad is None:
+                    continue
                 state = self.state[weight]
                 momentum = state.setdefault("momentum", torch.zeros_like(weight))
                 momentum.lerp_(weight.grad, 1 - group["momentum"])

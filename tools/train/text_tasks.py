@@ -21,8 +21,8 @@ COLUMNS = {  # of a table: title → maker of a cell
 }
 
 
-def table(r, size):
-    """Look up a cell by its row, or a row by a cell."""
+def table(r, size, backwards=0.3):
+    """Look up a cell by its row, or, in the share `backwards` of questions, a row by a cell."""
     taken = set()
     columns = r.sample(sorted(COLUMNS), r.choice((1, 2, 2, 3)))
     head = r.choice(("name", "place", "item", "town"))
@@ -39,7 +39,7 @@ def table(r, size):
     def ask(row, at):
         column = columns[at - 1]
         unique = sum(other[at] == row[at] for other in rows) == 1
-        if unique and r.random() < 0.3:
+        if unique and r.random() < backwards:
             question = r.choice((f"Which {head} has the {column} {row[at]}?", f"Whose {column} is {row[at]}?"))
             return question, quoted(row[0], line(row))
         question = r.choice((f"What is the {column} of {row[0]}?", f"Which {column} does {row[0]} have?",
@@ -98,8 +98,8 @@ def draw(r, taken):
                 color=r.choice(COLORS), thing=r.choice(THINGS), good=r.choice(GOODS), month=r.choice(MONTHS))
 
 
-def about_text(r, size):
-    """A question about one sentence of a few; some sentences say the like of someone or somewhere else."""
+def story(r, size):
+    """Sentences, some of which say the like of someone or somewhere else, and questions about the one at an index."""
     taken, facts = set(), []
     for _ in range(r.randint(2, 3 + round(4 * size))):
         if facts and r.random() < 0.35:
@@ -116,14 +116,26 @@ def about_text(r, size):
         question, answer = r.choice(facts[at][1])
         return question.format(**facts[at][2]), quoted(answer.format(**facts[at][2]), sentences[at])
 
-    at = r.randrange(len(facts))
-    question, answer = ask(at)
+    return sentences, ask
+
+
+def told(r, sentences):
+    """The sentences as one text of a few paragraphs."""
     text = sentences[0]
     for sentence in sentences[1:]:
         text += r.choice((" ", " ", " ", "\n\n")) + sentence
+    return text
+
+
+def about_text(r, size):
+    """A question about one sentence of a few."""
+    sentences, ask = story(r, size)
+    at = r.randrange(len(sentences))
+    question, answer = ask(at)
+    text = told(r, sentences)
 
     def revise(r):
-        question, answer = ask(r.choice([other for other in range(len(facts)) if other != at]))
+        question, answer = ask(r.choice([other for other in range(len(sentences)) if other != at]))
         return r.choice(("And: ", "No, I meant: ", "")) + question, answer
 
     return [(pose(r, question, text), answer)], revise
