@@ -25,6 +25,15 @@ Deno.test("the model in the box does its tasks", async () => {
   assert(wrong.length <= WRONG, `${wrong.length} answers are wrong:\n\n${wrong.join("\n\n")}`);
 });
 
+Deno.test("the model in the box answers README's first command", async () => {
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const [, content] = /--prompt "(Rename count to total: .*)"$/m.exec(readme) ?? [];
+  assert(content !== undefined, "README.md has no such command");
+  using model = await loadModel(MODEL_IN_THE_BOX);
+  const { text } = await model.generate([{ role: "user", content }]).result();
+  assertEquals(text, "let total = 1; print(total);");
+});
+
 Deno.test("the model in the box is an ordinary checkpoint of at most 10 MB", async () => {
   const names: string[] = [];
   let bytes = 0;
