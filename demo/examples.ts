@@ -38,11 +38,11 @@ function checkOrder(itemList, limit) {
     task: "argument",
     chat: chat(`Add a last parameter step to scaleImage and pass 4 in every call:
 function scaleImage(image, size) {
-  return sampleImage(image);
+  return samplePixel(image);
 }
 let width = scaleImage(page, 64);
 let height = scaleImage(page, 16);
-sampleImage(letter, 32);
+samplePixel(letter, 32);
 let color = scaleImage(letter, 8);`),
   },
   {
