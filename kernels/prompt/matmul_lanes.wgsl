@@ -1,7 +1,7 @@
 // What matmul.wgsl does, for subgroups of 8 lanes that are a CPU's vector registers: there workgroup memory,
 // barriers and loads of the same address by all lanes cost most. A lane makes one output for 8 rows; of eight
 // values of a row each lane loads one, and all lanes get it by broadcast (llvmpipe, 300 × 256 × 1024: 9
-// thousand million multiply-adds a second instead of 1). A row's sum runs over rising k, as there.
+// thousand million multiply-adds a second instead of 3). A row's sum runs over rising k, as there.
 
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [rows][8 · K8]
 
