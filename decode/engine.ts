@@ -9,7 +9,7 @@ import { Compiler, type Dispatch, encode, MAX_ROWS, SLICE, type Stage } from "..
 import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
 import { Drafters, type DraftOptions } from "./drafters.ts";
-import { measureRowCosts } from "./row_costs.ts";
+import { measureRowTimes, type RowTimes } from "./row_costs.ts";
 import { chain, rowWords } from "./rows.ts";
 import {
   GREEDY,
@@ -224,12 +224,13 @@ export class Engine implements Disposable {
   /**
    * Times passes of 1 to 32 rows at the end of a text of 512 tokens.
    *
-   * @returns Their costs relative to one row; null where the device has no clock.
+   * @param known What earlier runs found.
+   * @returns Null where the device has no clock.
    */
-  async measureRowCosts(): Promise<number[] | null> {
+  async measureRowTimes(known: RowTimes | null): Promise<RowTimes | null> {
     const length = Math.min(MEASURED_LENGTH, this.#context);
     const base = Math.max(0, length - MAX_ROWS);
-    return await measureRowCosts(
+    return await measureRowTimes(
       this.#gpu,
       (count) => {
         const rows = rowWords(chain(0, new Array(count - 1).fill(0)), base);
@@ -239,6 +240,7 @@ export class Engine implements Disposable {
         this.#forward.encode(pass, MAX_ROWS, length);
         encode(pass, [this.#choose(MAX_ROWS)]);
       },
+      known,
     );
   }
 

@@ -23,7 +23,13 @@ import { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
 import { measureProfile } from "./device_profile.ts";
 import { Remembered } from "./remembered.ts";
-import { isRowCosts, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
+import {
+  isRowCosts,
+  isRowTimes,
+  rowCosts,
+  type RowTimes,
+  UNMEASURED_ROW_COSTS,
+} from "./row_costs.ts";
 import { GREEDY, type SamplingOptions } from "./sampling.ts";
 import { generationBuffers } from "./state.ts";
 
@@ -302,13 +308,14 @@ export async function loadFrom(
     );
     gpu.device.pushErrorScope("out-of-memory");
     const weights = await loadWeights(gpu, source, layout, options.onProgress);
+    const cores = navigator.hardwareConcurrency; // which are the device where that is software
     const remembered = givenCosts ? null : await Remembered.at(
-      JSON.stringify([gpu.info, Deno.version.deno, config, d, layout, allSources()]),
+      JSON.stringify([gpu.info, cores, Deno.version.deno, config, d, layout, allSources()]),
       (value): value is Measured => isMeasured(value, gpu.info),
     );
     const known = await remembered?.get() ?? null;
     let compiler = new Compiler(gpu, known?.profile);
-    let profile: Profile | null = null;
+    let profile = known?.profile ?? null;
     // It takes longer than the costs of rows, so it is measured only where that is once for all.
     if (remembered?.isWritable && !known) {
       profile = await measureProfile(gpu, compiler, config, weights, d);
@@ -317,9 +324,8 @@ export async function loadFrom(
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
     await engine.warmUp();
-    const measuredCosts = remembered && !known ? await engine.measureRowCosts() : null;
-    if (profile && measuredCosts) await remembered?.set({ profile, rowCosts: measuredCosts });
-    const rowCosts = givenCosts ?? known?.rowCosts ?? measuredCosts ?? UNMEASURED_ROW_COSTS;
+    const rowTimes = remembered ? await engine.measureRowTimes(known?.rowTimes ?? null) : null;
+    if (profile && rowTimes) await remembered?.set({ profile, rowTimes });
     const outOfMemory = await gpu.device.popErrorScope();
     if (outOfMemory) {
       throw new DittoError(
@@ -332,7 +338,7 @@ export async function loadFrom(
       config,
       context,
       memory,
-      rowCosts,
+      rowCosts: givenCosts ?? (rowTimes ? rowCosts(rowTimes) : UNMEASURED_ROW_COSTS),
       loadMs: performance.now() - start,
       directory: directoryPath(directory),
       gpu,
@@ -378,12 +384,12 @@ function checkRowCosts(costs: readonly number[]): readonly number[] {
 /** What is measured of a model on a device. */
 interface Measured {
   readonly profile: Profile;
-  readonly rowCosts: readonly number[];
+  readonly rowTimes: RowTimes;
 }
 
 function isMeasured(value: unknown, device: DeviceInfo): value is Measured {
-  const { profile, rowCosts } = Object(value);
-  return isProfile(profile, device) && isRowCosts(rowCosts);
+  const { profile, rowTimes } = Object(value);
+  return isProfile(profile, device) && isRowTimes(rowTimes);
 }
 
 function isTokens(

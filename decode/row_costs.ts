@@ -16,6 +16,10 @@ const SOFTWARE_REPEATS = 8;
 /** Those of a device on which a pass of one row takes more than {@linkcode SLOW_MS}; timed once. */
 const FEW_COUNTS = [1, 4, 8] as const;
 const SLOW_MS = 200;
+/** What is known already is timed again for about so long whenever the model is loaded. */
+const AGAIN_MS = 100;
+/** If a pass takes less than this part of what is known, all are timed anew: the machine was busy when they were. */
+const SPOILED = 0.9;
 
 /** What passes of 1, 2, … {@linkcode MAX_ROWS} rows are taken to cost on a device without a clock: that of 1 and 5% a row. */
 export const UNMEASURED_ROW_COSTS: readonly number[] = Array.from(
@@ -30,47 +34,88 @@ export function isRowCosts(costs: unknown): costs is readonly number[] {
   return Array.isArray(costs) && costs.length === MAX_ROWS && costs[0] === 1 && costs.every(isCost);
 }
 
+/** The fastest passes seen so far, the first of one row. */
+export type RowTimes = readonly (readonly [rows: number, nanoseconds: number])[];
+
+/** Whether a value is such times, at the counts that are timed. */
+export function isRowTimes(times: unknown): times is RowTimes {
+  const isTime = (time: unknown) =>
+    Array.isArray(time) && time.length === 2 && Number.isFinite(time[1]) && time[1] > 0;
+  if (!Array.isArray(times) || !times.every(isTime)) return false;
+  const counts = String(times.map(([rows]) => rows));
+  return counts === String(COUNTS) || counts === String(FEW_COUNTS);
+}
+
 /**
  * Times passes of 1 to {@linkcode MAX_ROWS} rows on the GPU's own clock.
  *
  * @param setRows Writes a pass of so many rows into the rows buffer.
  * @param encode Encodes the pass.
- * @returns For each number of rows, from 1, the cost relative to one row, never falling; null where the
- * device has no clock.
+ * @param known What earlier runs found. Some passes are timed once more then, and all if that shows that the
+ * machine was busy when they were; the faster times are kept.
+ * @returns Null where the device has no clock.
  */
-export async function measureRowCosts(
+export async function measureRowTimes(
   gpu: Gpu,
   setRows: (count: number) => void,
   encode: (pass: GPUComputePassEncoder) => void,
-): Promise<number[] | null> {
-  const time = (counts: readonly number[], runs: number) =>
-    fastestOfEach(
-      gpu,
-      counts.map((rows) => (pass) => {
-        setRows(rows);
-        encode(pass);
-      }),
-      runs,
-    );
-  const one = await time([1], 1);
-  if (!one) return null;
-  const isSlow = one[0]! > SLOW_MS * 1e6;
-  const counts = isSlow ? FEW_COUNTS : COUNTS;
-  const repeats = isSlow ? 1 : gpu.info.isSoftware ? SOFTWARE_REPEATS : REPEATS;
-  const fastest = (await time(counts, repeats))!;
-  return fastest[0]! > 0 ? relativeCosts(counts, fastest) : null;
+  known: RowTimes | null = null,
+): Promise<RowTimes | null> {
+  const time = async (counts: readonly number[], runs: number): Promise<RowTimes | null> => {
+    const work = counts.map((rows) => (pass: GPUComputePassEncoder) => {
+      setRows(rows);
+      encode(pass);
+    });
+    const times = await fastestOfEach(gpu, work, runs);
+    return times && counts.map((rows, i) => [rows, times[i]!]);
+  };
+  const timeAll = async (): Promise<RowTimes | null> => {
+    const one = await time([1], 1);
+    if (!one) return null;
+    const isSlow = one[0]![1] > SLOW_MS * 1e6;
+    const repeats = isSlow ? 1 : gpu.info.isSoftware ? SOFTWARE_REPEATS : REPEATS;
+    const times = await time(isSlow ? FEW_COUNTS : COUNTS, repeats);
+    return isRowTimes(times) ? times : null;
+  };
+  if (!known) return await timeAll();
+  const some = await time(worthTimingAgain(known), 1);
+  if (!some) return null;
+  const faster = fasterOf(known, some);
+  if (faster.every(([, time], i) => time > known[i]![1] * SPOILED)) return faster;
+  const all = await timeAll();
+  return all && fasterOf(all, faster);
 }
 
-/** From times at some counts to costs at every number of rows, beyond the last count as between the last two. */
-function relativeCosts(counts: readonly number[], times: readonly number[]): number[] {
+/** One row, another count at random, and more of those after it as long as {@linkcode AGAIN_MS} allow. */
+function worthTimingAgain([one, ...others]: RowTimes): number[] {
+  const start = Math.floor(Math.random() * others.length);
+  const [first, ...more] = [...others.slice(start), ...others.slice(0, start)];
+  let left = AGAIN_MS * 1e6 - one![1] - first![1];
+  const fitting = more.filter(([, time]) => (left -= time) >= 0);
+  return [one!, first!, ...fitting].map(([rows]) => rows);
+}
+
+/** Times with those found now where they are faster; a clock that stood still tells nothing. */
+export function fasterOf(known: RowTimes, found: RowTimes): RowTimes {
+  const now = new Map(found);
+  return known.map(([rows, time]) => [rows, Math.min(time, now.get(rows) || time)]);
+}
+
+/**
+ * From times at some counts to costs at every number of rows, beyond the last count as between the last two.
+ *
+ * @returns For each number of rows, from 1, the cost relative to one row, never falling.
+ */
+export function rowCosts(times: RowTimes): number[] {
   const costs: number[] = [];
+  const one = times[0]![1];
   for (let rows = 1; rows <= MAX_ROWS; rows++) {
-    const found = counts.findIndex((count, i) => i > 0 && count >= rows);
-    const after = found < 0 ? counts.length - 1 : found;
-    const [from, to] = [counts[after - 1]!, counts[after]!];
-    const [start, end] = [times[after - 1]!, times[after]!];
+    const found = times.findIndex(([count], i) => i > 0 && count >= rows);
+    const after = found < 0 ? times.length - 1 : found;
+    const [from, start] = times[after - 1]!;
+    const [to, end] = times[after]!;
     const time = start + (end - start) * (rows - from) / (to - from);
-    costs.push(Math.max(time / times[0]!, costs.at(-1) ?? 1));
+    costs.push(Math.max(time / one, costs.at(-1) ?? 1));
   }
   return costs;
 }

@@ -1,0 +1,100 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  fasterOf,
+  isRowCosts,
+  isRowTimes,
+  rowCosts,
+  type RowTimes,
+} from "../../decode/row_costs.ts";
+import { loadModel } from "../../mod.ts";
+import { seeded } from "../random.ts";
+import { TempDir } from "../model/tiny_checkpoint.ts";
+
+/** Times at the counts that are timed, from what a pass of so many rows takes. */
+const timesOf = (time: (rows: number) => number): RowTimes =>
+  [1, 2, 4, 5, 8, 12, 16, 20, 24, 28, 32].map((rows) => [rows, time(rows)]);
+
+Deno.test("rowCosts() gives times relative to one row, and what lies between on a line", () => {
+  const costs = rowCosts(timesOf((rows) => 1000 + 50 * (rows - 1)));
+  assertEquals(costs.length, 32);
+  costs.forEach((cost, i) => assert(Math.abs(cost - (1 + 0.05 * i)) < 1e-9, `${cost} at ${i}`));
+  // Three counts tell of all: beyond the last it goes on as between the last two.
+  const few = rowCosts([[1, 200], [4, 200], [8, 400]]);
+  assertEquals([1, 2, 4, 6, 8, 12, 32].map((rows) => few[rows - 1]), [1, 1, 1, 1.5, 2, 3, 8]);
+});
+
+Deno.test(
+  "rowCosts() of any times are costs: from 1, and never falling",
+  seeded((random) => {
+    for (let i = 0; i < 300; i++) {
+      const times = timesOf(() => random.between(1, random.pick([2, 1000, 1e9])));
+      assert(isRowTimes(times));
+      const costs = rowCosts(times);
+      assert(
+        isRowCosts(costs.map((cost) => Math.min(cost, 1000))),
+        JSON.stringify({ times, costs }),
+      );
+    }
+  }),
+);
+
+Deno.test("isRowTimes() takes what was written, and nothing else", () => {
+  const times = timesOf((rows) => 10 * rows);
+  assert(isRowTimes(JSON.parse(JSON.stringify(times))));
+  assert(isRowTimes([[1, 5], [4, 5], [8, 5]]));
+  const wrong = [
+    null,
+    7,
+    "",
+    {},
+    [],
+    times.slice(1),
+    times.toReversed(),
+    times.map(([, time]) => time),
+    timesOf(() => 0),
+    timesOf(() => -1),
+    timesOf(() => NaN),
+    timesOf(() => Infinity),
+    times.map(([rows, time]) => [rows, time, 1]),
+    times.map(([rows, time]) => [rows, String(time)]),
+    times.map(([rows, time]) => [rows + 1, time]),
+  ];
+  for (const value of wrong) assert(!isRowTimes(value), JSON.stringify(value));
+});
+
+Deno.test("fasterOf() keeps the faster time of each count that was timed again", () => {
+  const known: RowTimes = [[1, 100], [4, 200], [8, 300]];
+  assertEquals(fasterOf(known, [[1, 90], [8, 400]]), [[1, 90], [4, 200], [8, 300]]);
+  assertEquals(fasterOf(known, [[1, 0]]), known); // the clock stood still
+});
+
+Deno.test("times of a busy machine do not outlive the next time a model is loaded", async () => {
+  await using temporary = new TempDir();
+  const before = Deno.env.get("DITTO_CACHE");
+  Deno.env.set("DITTO_CACHE", temporary.path);
+  const directory = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
+  const load = async () => {
+    using model = await loadModel(directory, { context: 40 });
+    return model.rowCosts;
+  };
+  try {
+    const first = await load();
+    const files = Array.from(Deno.readDirSync(temporary.path), ({ name }) => name);
+    if (files.length === 0) return; // the device has no clock
+    assertEquals(files.length, 1);
+    const file = `${temporary.path}/${files[0]}`;
+    const known = JSON.parse(await Deno.readTextFile(file));
+    assertEquals(rowCosts(known.rowTimes), first);
+
+    // A machine so busy that one row took as long as many, and one that was faster than this one ever is.
+    const rowTimes = timesOf((rows) => rows === 2 ? 1 : 50e6);
+    await Deno.writeTextFile(file, JSON.stringify({ ...known, rowTimes }));
+    await load();
+    const found: RowTimes = JSON.parse(await Deno.readTextFile(file)).rowTimes;
+    assertEquals(new Map(found).get(2), 1, "a faster time was forgotten");
+    for (const [rows, time] of found) assert(time < 50e6, `${rows} rows were not timed again`);
+  } finally {
+    if (before === undefined) Deno.env.delete("DITTO_CACHE");
+    else Deno.env.set("DITTO_CACHE", before);
+  }
+});
