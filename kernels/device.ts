@@ -16,6 +16,8 @@ export interface DeviceInfo {
   readonly name: string;
   /** Lanes of a subgroup, or null where the device has no subgroups of one fixed size. */
   readonly subgroupSize: number | null;
+  /** Whether kernels can compute in f16 (`shader-f16`). */
+  readonly hasF16: boolean;
   /** Whether the CPU plays the device (llvmpipe, SwiftShader). */
   readonly isSoftware: boolean;
   /** Largest part of a buffer that a kernel can see, in bytes. */
@@ -188,13 +190,14 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
   const info = infoOf(adapter);
-  // The GPU's clock, by which the cost of a pass is measured.
-  const clock = (["timestamp-query"] as const).filter((name) => adapter.features.has(name));
+  // The GPU's clock, by which the cost of a pass is measured, and f16.
+  const features = (["timestamp-query", "shader-f16"] as const)
+    .filter((name) => adapter.features.has(name));
   let device: GPUDevice | null = null;
   if (options.subgroups !== false && info.subgroupSize !== null) {
     try {
       device = await adapter.requestDevice({
-        requiredFeatures: ["subgroups" as GPUFeatureName, ...clock],
+        requiredFeatures: ["subgroups" as GPUFeatureName, ...features],
         requiredLimits,
       });
     } catch {
@@ -202,7 +205,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     }
   }
   const subgroupSize = device ? info.subgroupSize : null;
-  device ??= await adapter.requestDevice({ requiredFeatures: clock, requiredLimits });
+  device ??= await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
   return new Gpu(device, {
     ...info,
     subgroupSize,
@@ -226,6 +229,7 @@ function infoOf(adapter: GPUAdapter): DeviceInfo {
     name: nameOf(adapter),
     isSoftware: /llvmpipe|swiftshader/i.test(nameOf(adapter)),
     subgroupSize: fixed ? size : null,
+    hasF16: adapter.features.has("shader-f16"),
     maxBindingBytes: adapter.limits.maxStorageBufferBindingSize,
     maxBufferBytes: adapter.limits.maxBufferSize,
   };

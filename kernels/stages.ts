@@ -23,9 +23,11 @@ import sample from "./sample.wgsl" with { type: "text" };
 import promptAttend from "./prompt/attend.wgsl" with { type: "text" };
 import promptGate from "./prompt/gate.wgsl" with { type: "text" };
 import promptMatmul from "./prompt/matmul.wgsl" with { type: "text" };
+import promptMatmulF16 from "./prompt/matmul_f16.wgsl" with { type: "text" };
 import promptMatmulLanes from "./prompt/matmul_lanes.wgsl" with { type: "text" };
 import promptNormalize from "./prompt/normalize.wgsl" with { type: "text" };
 import promptRope from "./prompt/rope.wgsl" with { type: "text" };
+import promptScales from "./prompt/scales.wgsl" with { type: "text" };
 import treeCandidates from "./tree/candidates.wgsl" with { type: "text" };
 import treeGrow from "./tree/grow.wgsl" with { type: "text" };
 import attention from "./lib/attention.wgsl" with { type: "text" };
@@ -38,6 +40,7 @@ import norm from "./lib/norm.wgsl" with { type: "text" };
 import plan from "./lib/plan.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
 import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
+import promptTile from "./lib/prompt_tile.wgsl" with { type: "text" };
 import quantized from "./lib/quantized.wgsl" with { type: "text" };
 import rows from "./lib/rows.wgsl" with { type: "text" };
 import silu from "./lib/silu.wgsl" with { type: "text" };
@@ -88,6 +91,7 @@ const libSources = {
   norm,
   plan,
   promptProduct,
+  promptTile,
   quantized,
   rows,
   silu,
@@ -115,10 +119,12 @@ const stages = {
   sample: [sample, "rows"],
   promptAttend: [promptAttend, "rows", "cache", "attention"],
   promptGate: [promptGate, "silu"],
-  promptMatmul: [promptMatmul, "weights", "promptProduct"],
+  promptMatmul: [promptMatmul, "weights", "promptProduct", "promptTile"],
+  promptMatmulF16: [promptMatmulF16, "weights", "promptProduct", "promptTile"],
   promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct"],
   promptNormalize: [promptNormalize],
   promptRope: [promptRope, "rows", "cache"],
+  promptScales: [promptScales, "weights"],
   treeCandidates: [treeCandidates, "rows", "state", "tree"],
   treeGrow: [treeGrow, "rows", "source", "state", "plan", "tree"],
 } satisfies Record<string, [string, ...Lib[]]>;
@@ -150,22 +156,26 @@ export function stageSource(stage: Stage, variant: Variant, subgroups: boolean):
         return libSources[lib];
     }
   };
-  return [...libs.map(part), main].join("\n");
+  const directive = stage === "promptMatmulF16" ? ["enable f16;"] : [];
+  return [...directive, ...libs.map(part), main].join("\n");
 }
 
 /** A way to multiply a chunk of a prompt. */
 export interface PromptProduct {
-  readonly stage: "promptMatmul" | "promptMatmulLanes";
+  readonly stage: "promptMatmul" | "promptMatmulF16" | "promptMatmulLanes";
   /** Rows and outputs that a workgroup makes. */
   readonly rows: number;
   readonly outputs: number;
 }
 
-/** The ways there are: in tiles, for GPUs; lane by lane, for vector registers of 8 on a CPU. */
+/** The ways there are in f32: in tiles, for GPUs; lane by lane, for vector registers of 8 on a CPU. */
 export const PROMPT_PRODUCTS = {
   tiles: { stage: "promptMatmul", rows: 64, outputs: 128 },
   lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 16 },
 } as const satisfies Record<string, PromptProduct>;
+
+/** The way with multiply-adds of f16. Its bits are others, so that speed alone must never choose it. */
+export const F16_PRODUCT: PromptProduct = { stage: "promptMatmulF16", rows: 64, outputs: 128 };
 
 /** A compiled stage. */
 export interface Kernel {
@@ -183,7 +193,7 @@ export interface Profile {
   readonly threads: number;
   /** Workgroups among which a stage that works row by row spreads its rows, at most. */
   readonly spread: number;
-  /** How chunks of a prompt are multiplied. */
+  /** How chunks of a prompt are multiplied, if in f32. */
   readonly promptProduct: keyof typeof PROMPT_PRODUCTS;
 }
 
@@ -235,7 +245,7 @@ export class Compiler {
   readonly lanes: number;
   /** Quads of outputs that a workgroup of a product makes. */
   readonly groups: number;
-  /** How chunks of a prompt are multiplied here. */
+  /** How chunks of a prompt are multiplied here, if in f32. */
   readonly promptProduct: PromptProduct;
   #gpu: Gpu;
   #kernels = new Map<string, Kernel>();

@@ -16,6 +16,7 @@ import { loadWeights } from "../../model/weights.ts";
 const info = (isSoftware: boolean, subgroupSize: number | null): DeviceInfo => ({
   name: "a device",
   isSoftware,
+  hasF16: false,
   subgroupSize,
   maxBindingBytes: 1 << 27,
   maxBufferBytes: 1 << 28,

@@ -111,3 +111,30 @@ export function pairWords(type: CacheType): number {
 export function sumError(roundings: number, magnitude: number): number {
   return roundings * U * magnitude * (1 + 2 ** -10); // higher powers of U
 }
+
+/** The largest value of a row, whatever its sign. */
+export function peak(row: Float32Array): number {
+  let most = 0;
+  for (const value of row) most = Math.max(most, Math.abs(value));
+  return most;
+}
+
+/**
+ * The largest difference that prompt/matmul_f16.wgsl makes in a sum of products of two rows, which come times powers
+ * of two that bring their peaks to 16 and more.
+ *
+ * @param sizes What the values of either row, and what the products, add up to without their signs.
+ * @param peaks The rows' largest values.
+ */
+export function f16SumError(
+  inputs: number,
+  sizes: { readonly a: number; readonly b: number; readonly products: number },
+  peaks: { readonly a: number; readonly b: number },
+): number {
+  const TINY = 2 ** -14; // f16 below this may become zero, which is nothing beside the peaks
+  const lost = (peaks.a * sizes.b + peaks.b * sizes.a) * TINY / 16 +
+    inputs * peaks.a * peaks.b * TINY / 256;
+  // Roundings: of each of the two, of their product, and of the sum up to sixteen times.
+  const rounded = 19 * 2 ** -11 * sizes.products;
+  return 1.02 * (lost + rounded) + sumError(inputs / 16 + 4, sizes.products);
+}

@@ -1,6 +1,7 @@
 /** The prompt's own stages against float64; a row's bits do not depend on the chunk it is in. */
+import { assert } from "@std/assert";
 import type { WeightType } from "../../kernels/stages.ts";
-import { PROMPT_PRODUCTS } from "../../kernels/stages.ts";
+import { F16_PRODUCT, PROMPT_PRODUCTS, type PromptProduct } from "../../kernels/stages.ts";
 import { type Random, seeded } from "../random.ts";
 import {
   assertSameBits,
@@ -10,7 +11,7 @@ import {
   type Job,
   poisonedFloats,
 } from "./harness.ts";
-import { Matrix, padded, silu, siluError, sumError, U } from "./numbers.ts";
+import { f16SumError, Matrix, padded, peak, silu, siluError, sumError, U } from "./numbers.ts";
 import { cut } from "./products.ts";
 
 const harness = await Harness.open();
@@ -90,7 +91,7 @@ Deno.test(
 );
 
 /** Summed dimension, outputs, parts of the weights. */
-const matrices = [
+const matrices: readonly (readonly [number, number, number])[] = [
   [1, 1, 1],
   [8, 5, 1],
   [40, 63, 2],
@@ -101,8 +102,19 @@ const matrices = [
 ];
 
 /** The products that run on this device. */
-const products = Object.values(PROMPT_PRODUCTS)
+const products: PromptProduct[] = Object.values(PROMPT_PRODUCTS)
   .filter(({ stage }) => stage === "promptMatmul" || harness.gpu.info.subgroupSize === 8);
+if (harness.gpu.info.hasF16) products.push(F16_PRODUCT);
+
+/** Makes the powers of two that bring rows into the range of f16. */
+function scaleRows(weights: WeightType, k8: number, words: Data, rows: number) {
+  const kernel = harness.kernel("promptScales", { weights }, { K8: k8 });
+  const scales = poisonedFloats(rows);
+  const across = Math.ceil(rows / 2); // rows come in both dimensions where there are very many
+  const bindings = [words, scales, Uint32Array.of(rows)];
+  const job: Job = { kernel, bindings, workgroups: [across, Math.ceil(rows / across)] };
+  return { job, scales };
+}
 
 for (
   const [product, weights] of products.flatMap((product) =>
@@ -111,43 +123,65 @@ for (
     )
   )
 ) {
+  const isF16 = product === F16_PRODUCT;
   Deno.test(
     `${product.stage}: products of all sizes (${weights})`,
     seeded(async (random) => {
-      for (const [k, outputs, cuts] of matrices as [number, number, number][]) {
+      // Drivers on a CPU make f16 from f32, which takes long.
+      const some = isF16 ? random.shuffled(matrices.length).slice(0, 3) : matrices.keys();
+      for (const i of some) {
+        const [k, outputs, cuts] = matrices[i]!;
         const rows = random.pick(ROWS);
         const add = random.chance(0.5);
         const stride = outputs + random.pick([0, 3, 8]);
-        const matrix = new Matrix(random, weights, outputs, k);
+        const wide = random.floats(outputs * k);
+        const values = random.floats(rows * k, 4);
+        if (isF16) {
+          roughen(random, values, k);
+          if (weights !== "F16") roughen(random, wide, k);
+        }
+        const matrix = new Matrix(random, weights, outputs, k, wide);
         const depth = 8 * matrix.k8;
-        const a = padded(random.floats(rows * k, 4), k);
+        const a = padded(values, k);
         const before = random.floats(rows * stride, 4);
         const kernel = harness.kernel(product.stage, { weights }, {
           K8: matrix.k8,
           STRIDE: stride,
           ADD: Number(add),
         });
-        const parts = cut(random, outputs, cuts).map(([column, count]) => ({
-          words: matrix.rows(column, count),
-          part: Uint32Array.of(column, count),
-          count,
-        }));
+        const parts = cut(random, outputs, cuts).map(([column, count]) => {
+          const words = matrix.rows(column, count);
+          const scaled = isF16 ? [scaleRows(weights, matrix.k8, words, count)] : [];
+          return { words, part: Uint32Array.of(column, count), count, scaled };
+        });
+        const rowOf = (matrix: Float32Array, row: number) =>
+          matrix.subarray(row * depth, (row + 1) * depth);
+        const peaksA = Array.from({ length: rows }, (_, row) => peak(rowOf(a, row)));
+        const peaksB = Array.from({ length: outputs }, (_, n) => peak(rowOf(matrix.values, n)));
         const expected = new Expected(rows * stride);
         for (let row = 0; row < rows; row++) {
+          const values = rowOf(a, row);
           for (let n = 0; n < stride; n++) {
             const old = before[row * stride + n]!;
             if (n >= outputs) {
               if (add) expected.set(row * stride + n, old);
               continue;
             }
+            const line = rowOf(matrix.values, n);
             let value = 0;
-            let magnitude = 0;
+            let products = 0;
+            let [sizeA, sizeB] = [0, 0];
             for (let i = 0; i < depth; i++) {
-              const term = a[row * depth + i]! * matrix.values[n * depth + i]!;
+              const term = values[i]! * line[i]!;
               value += term;
-              magnitude += Math.abs(term);
+              products += Math.abs(term);
+              sizeA += Math.abs(values[i]!);
+              sizeB += Math.abs(line[i]!);
             }
-            const error = sumError(depth, magnitude);
+            const sizes = { a: sizeA, b: sizeB, products };
+            const error = isF16
+              ? f16SumError(depth, sizes, { a: peaksA[row]!, b: peaksB[n]! })
+              : sumError(depth, products);
             if (add) value += old;
             expected.set(
               row * stride + n,
@@ -163,14 +197,16 @@ for (
             ? before.slice(from * stride, to * stride)
             : poisonedFloats((to - from) * stride);
           const span = Uint32Array.of(to - from, from);
-          const jobs = parts.map(({ words, part, count }): Job => ({
-            kernel,
-            bindings: [words, chunk, out, part, span],
-            workgroups: [
+          const rowsScaled = isF16 ? [scaleRows("F32", matrix.k8, chunk, to - from)] : [];
+          const jobs = parts.flatMap(({ words, part, count, scaled }): Job[] => {
+            const scales = [...rowsScaled, ...scaled];
+            const bindings = [words, chunk, out, part, span, ...scales.map(({ scales }) => scales)];
+            const workgroups = [
               Math.ceil(count / product.outputs),
               Math.ceil((to - from) / product.rows),
-            ],
-          }));
+            ] as const;
+            return [...scales.map(({ job }) => job), { kernel, bindings, workgroups }];
+          });
           return { jobs, out };
         };
         const what = `${outputs} × ${k}${add ? " and what was there" : ""}, ${cuts} parts`;
@@ -178,6 +214,101 @@ for (
       }
     }),
   );
+}
+
+/** Makes some rows of `k` values very large or small, some all zeros, and lets single values stand out. */
+function roughen(random: Random, values: Float32Array, k: number): void {
+  for (let row = 0; row < values.length / k; row++) {
+    const line = values.subarray(row * k, (row + 1) * k);
+    const scale = random.pick([1, 1, 1, 1e-12, 1e12, 0]);
+    line.forEach((value, i) => line[i] = value * scale);
+    if (random.chance(0.5)) line[random.below(k)]! *= random.pick([100, 1e5]);
+  }
+}
+
+Deno.test(
+  {
+    name: "promptScales: the power of two that brings a row's largest value to 16 up to 32",
+    fn: seeded(async (random) => {
+      for (const k of [1, 8, 500, 520, 1003]) {
+        const rows = random.between(1, 9);
+        const values = random.floats(rows * k, 4);
+        roughen(random, values, k);
+        const { job, scales } = scaleRows("F32", Math.ceil(k / 8), padded(values, k), rows);
+        await harness.run([job], [scales]);
+        for (let row = 0; row < rows; row++) {
+          const line = values.subarray(row * k, (row + 1) * k);
+          const largest = peak(line);
+          const scale = scales[row]!;
+          const what = `scale ${scale} of a row whose largest value is ${largest}`;
+          assert(Number.isInteger(Math.log2(scale)), what);
+          assert(largest * scale < 32 && (largest < 2 ** -120 || largest * scale >= 16), what);
+        }
+      }
+    }),
+  },
+);
+
+Deno.test({
+  name: "promptMatmulF16: its error is below that of rounding the inputs to bf16",
+  ignore: !harness.gpu.info.hasF16,
+  fn: seeded(async (random) => {
+    for (const k of [256, 4096]) {
+      const [rows, outputs] = [64, 128];
+      const matrix = new Matrix(random, "BF16", outputs, k, normals(random, outputs * k));
+      const a = normals(random, rows * k);
+      const words = matrix.rows(0, outputs);
+      const scaledRows = scaleRows("F32", matrix.k8, a, rows);
+      const scaledWeights = scaleRows("BF16", matrix.k8, words, outputs);
+      const out = poisonedFloats(rows * outputs);
+      const constants = { K8: matrix.k8, STRIDE: outputs, ADD: 0 };
+      const kernel = harness.kernel("promptMatmulF16", { weights: "BF16" }, constants);
+      const part = Uint32Array.of(0, outputs);
+      const span = Uint32Array.of(rows, 0);
+      const scales = [scaledRows.scales, scaledWeights.scales];
+      const product: Job = {
+        kernel,
+        bindings: [words, a, out, part, span, ...scales],
+        workgroups: [1, 1],
+      };
+      await harness.run([scaledRows.job, scaledWeights.job, product], [out]);
+      const rounded = a.map(toBf16);
+      const errors = { f16: 0, bf16: 0, size: 0 };
+      for (let row = 0; row < rows; row++) {
+        for (let n = 0; n < outputs; n++) {
+          let exact = 0;
+          let coarse = 0;
+          for (let i = 0; i < k; i++) {
+            const weight = matrix.values[n * k + i]!;
+            exact += a[row * k + i]! * weight;
+            coarse += rounded[row * k + i]! * weight;
+          }
+          errors.f16 += (out[row * outputs + n]! - exact) ** 2;
+          errors.bf16 += (coarse - exact) ** 2;
+          errors.size += exact ** 2;
+        }
+      }
+      const [f16, bf16] = [errors.f16, errors.bf16].map((e) => Math.sqrt(e / errors.size));
+      assert(f16! < bf16!, `${k} inputs: ${f16} in f16, ${bf16} with inputs in bf16`);
+      assert(f16! > 1e-5, `${k} inputs: an error of ${f16} only: this seems to be f32`);
+    }
+  }),
+});
+
+/** Normal numbers (Box and Muller). */
+function normals(random: Random, n: number): Float32Array<ArrayBuffer> {
+  const uniform = () => (random.below(2 ** 30) + 1) / 2 ** 30;
+  return Float32Array.from(
+    { length: n },
+    () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
+}
+
+/** The nearest bf16. */
+function toBf16(value: number): number {
+  const word = new Uint32Array(Float32Array.of(value).buffer);
+  word[0] = (word[0]! + 0x7fff + (word[0]! >>> 16 & 1)) & 0xffff0000;
+  return new Float32Array(word.buffer)[0]!;
 }
 
 Deno.test(
