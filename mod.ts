@@ -43,6 +43,6 @@ export type { MistralConfig } from "./model/config.ts";
 export { DittoError } from "./model/errors.ts";
 export type { Quantization } from "./model/quantization.ts";
 export { saveQuantized, type SaveQuantizedOptions } from "./model/save_quantized.ts";
-export type { MemoryNeed } from "./model/memory.ts";
+export type { MemoryNeed, PromptPrecision } from "./model/memory.ts";
 export type { Message } from "./model/tokenizer.ts";
 export type { LoadProgress } from "./model/weights.ts";

@@ -45,6 +45,11 @@ export const OPTION_GROUPS = {
       choices: ["q8", "q4"],
       help: "q8 | q4, keep weights in 8 or 4 bits: less memory to hold and to read, some loss",
     },
+    "prompt-precision": {
+      value: "TYPE",
+      choices: ["f16", "f32"],
+      help: "f16 | f32, what prompts are multiplied in (f16 on a GPU that has it)",
+    },
     "save-quantized": {
       value: "DIR",
       help: "write the model as --quantize keeps it to a new directory, and end",

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import type { GenerateOptions, LoadOptions, Quantization } from "../mod.ts";
+import type { GenerateOptions, LoadOptions, PromptPrecision, Quantization } from "../mod.ts";
 import { type Option, OPTIONS } from "./option_table.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -190,10 +190,12 @@ function loadOptions(given: Given): LoadOptions {
   const context = number(given, "context");
   const kvCache = choice(given, "kv-cache") as "f16" | "f32" | undefined;
   const quantize = choice(given, "quantize") as Quantization | undefined;
+  const promptPrecision = choice(given, "prompt-precision") as PromptPrecision | undefined;
   return {
     ...(context !== undefined && { context }),
     ...(kvCache && { kvCache }),
     ...(quantize && { quantize }),
+    ...(promptPrecision && { promptPrecision }),
   };
 }
 

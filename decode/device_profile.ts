@@ -39,7 +39,7 @@ export async function measureProfile(
   d: Dimensions,
 ): Promise<Profile | null> {
   const few = { ...weights, layers: weights.layers.slice(0, LAYERS) };
-  const small = dimensions(config, Math.min(LENGTH, d.context), d.cache);
+  const small = dimensions(config, Math.min(LENGTH, d.context), d.cache, d.promptPrecision);
   const time = async (name: keyof Profile, profile: Profile) => {
     using forward = new Forward(gpu, compiler.withProfile(profile), config, few, small);
     const work = name === "promptProduct"
@@ -52,7 +52,8 @@ export async function measureProfile(
   let best = compiler.profile;
   for (const name of Object.keys(choices) as (keyof Profile)[]) {
     const others = choices[name].filter((value) => value !== best[name]);
-    if (others.length === 0) continue;
+    const isUnused = name === "promptProduct" && small.promptPrecision === "f16";
+    if (others.length === 0 || isUnused) continue;
     let least = await time(name, best);
     if (least === null) return null;
     for (const value of others) {

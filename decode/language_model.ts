@@ -11,7 +11,7 @@ import { DittoError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
-import { checkMemory, dimensions, type MemoryNeed } from "../model/memory.ts";
+import { checkMemory, dimensions, type MemoryNeed, type PromptPrecision } from "../model/memory.ts";
 import {
   loadTokenizer,
   type Message,
@@ -48,6 +48,12 @@ export interface LoadOptions {
    * checkpoint has them.
    */
   readonly quantize?: Quantization;
+  /**
+   * What prompts are multiplied in. "f16" is faster where a GPU computes in f16 faster than in f32, and less exact
+   * (an error of 0.1% of a product's size, about what rounding its inputs to bf16 makes). Prompts only: the
+   * answer's own passes are in f32. Default: "f16" on a GPU that has `shader-f16`, else "f32".
+   */
+  readonly promptPrecision?: PromptPrecision;
   /** Called as weights are loaded. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /**
@@ -75,6 +81,8 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   readonly memory: MemoryNeed;
   /** What passes of 1, 2, … 32 rows cost relative to one row. */
   readonly rowCosts: readonly number[];
+  /** What prompts are multiplied in. */
+  readonly promptPrecision: PromptPrecision;
   /** Milliseconds that loading took. */
   readonly loadMs: number;
   #directory: string;
@@ -85,18 +93,24 @@ export class LanguageModel implements Disposable, AsyncDisposable {
 
   /** Use {@linkcode loadModel}. */
   constructor(
-    parts: Pick<LanguageModel, "config" | "context" | "memory" | "rowCosts" | "loadMs"> & {
-      directory: string;
-      gpu: Gpu;
-      engine: Engine;
-      tokenizer: Tokenizer | null;
-    },
+    parts:
+      & Pick<
+        LanguageModel,
+        "config" | "context" | "memory" | "rowCosts" | "promptPrecision" | "loadMs"
+      >
+      & {
+        directory: string;
+        gpu: Gpu;
+        engine: Engine;
+        tokenizer: Tokenizer | null;
+      },
   ) {
     this.config = parts.config;
     this.device = parts.gpu.info;
     this.context = parts.context;
     this.memory = parts.memory;
     this.rowCosts = parts.rowCosts;
+    this.promptPrecision = parts.promptPrecision;
     this.loadMs = parts.loadMs;
     this.#directory = parts.directory;
     this.#gpu = parts.gpu;
@@ -297,7 +311,8 @@ export async function loadFrom(
       (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
       Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
     );
-    const d = dimensions(config, context, kvCache);
+    const promptPrecision = checkPromptPrecision(options.promptPrecision, gpu.info);
+    const d = dimensions(config, context, kvCache, promptPrecision);
     const memory = checkMemory(
       config,
       layout,
@@ -339,6 +354,7 @@ export async function loadFrom(
       context,
       memory,
       rowCosts: givenCosts ?? (rowTimes ? rowCosts(rowTimes) : UNMEASURED_ROW_COSTS),
+      promptPrecision,
       loadMs: performance.now() - start,
       directory: directoryPath(directory),
       gpu,
@@ -368,6 +384,24 @@ function checkQuantize(
   throw new DittoError(
     `The checkpoint holds its weights in ${found} and cannot be quantized to ${wanted}: load it as it is, ` +
       `or quantize the checkpoint it was made from.`,
+  );
+}
+
+function checkPromptPrecision(
+  wanted: PromptPrecision | undefined,
+  { hasF16, isSoftware, name }: DeviceInfo,
+): PromptPrecision {
+  // A CPU that plays the device has no f16 and makes each operation from several.
+  const precision = wanted ?? (hasF16 && !isSoftware ? "f16" : "f32");
+  if (precision !== "f16" && precision !== "f32") {
+    throw new DittoError(
+      `The option promptPrecision is ${show(precision)}: it must be "f16" or "f32".`,
+    );
+  }
+  if (precision === "f32" || hasF16) return precision;
+  throw new DittoError(
+    `The option promptPrecision is "f16", and ${name} does not compute in f16 (it lacks the feature ` +
+      `shader-f16): leave the option out, or ask for "f32".`,
   );
 }
 

@@ -10,6 +10,7 @@ import {
   Compiler,
   type Dispatch,
   encode,
+  F16_PRODUCT,
   type Kernel,
   type PromptProduct,
 } from "../kernels/stages.ts";
@@ -61,15 +62,16 @@ export class Forward implements Disposable {
       gpu.buffer(`KV cache of layer ${i}`, cacheBytes(config, d))
     );
     const stages = new Stages(compiler, config, d);
+    const scales = d.promptPrecision === "f16" ? weightScales(gpu, stages, weights) : null;
     this.#gpu = gpu;
     this.#dimensions = d;
     this.rows = buffers.rows;
     this.logits = buffers.logits;
     this.#promptIds = buffers.promptIds;
     this.#span = span;
-    this.#owned = [...Object.values(buffers), span, ...caches];
+    this.#owned = [...Object.values(buffers), span, ...caches, ...scales?.values() ?? []];
     this.#decode = decodeSteps(stages, weights, buffers, caches);
-    this.#prompt = promptSteps(stages, weights, buffers, caches, span);
+    this.#prompt = promptSteps(stages, weights, buffers, caches, span, scales);
   }
 
   /**
@@ -167,8 +169,15 @@ class Stages {
 
   /** A stage that reads a matrix. */
   product(
-    stage: "embed" | "qkv" | "project" | "gateUp" | "head" | PromptProduct["stage"],
-    { type, k8 }: Matrix,
+    stage:
+      | "embed"
+      | "qkv"
+      | "project"
+      | "gateUp"
+      | "head"
+      | "promptScales"
+      | PromptProduct["stage"],
+    { type, k8 }: Pick<Matrix, "type" | "k8">,
     constants: Record<string, number> = {},
   ): Kernel {
     const variant = { weights: type, cache: this.dimensions.cache };
@@ -251,6 +260,7 @@ function promptSteps(
   b: Record<Workspace, GPUBuffer>,
   caches: readonly GPUBuffer[],
   span: GPUBuffer,
+  scales: ReadonlyMap<MatrixPart, GPUBuffer> | null,
 ): Step[] {
   const { config } = stages;
   const { hiddenStride, attentionStride, intermediateStride, qkvSize } = stages.dimensions;
@@ -266,15 +276,17 @@ function promptSteps(
     output: GPUBuffer,
     constants: { STRIDE: number; ADD: number },
   ) => {
-    const { stage, ...tile } = stages.compiler.promptProduct;
+    const { stage, ...tile } = scales ? F16_PRODUCT : stages.compiler.promptProduct;
+    if (scales) {
+      const kernel = stages.product("promptScales", { type: "F32", k8: matrix.k8 });
+      add(kernel, [input, b.promptScales, span], (size) => [size]);
+    }
     const kernel = stages.product(stage, matrix, constants);
-    for (const { buffer, prompt, rows } of matrix.parts) {
-      const across = Math.ceil(rows / tile.outputs);
-      add(
-        kernel,
-        [buffer, input, output, prompt, span],
-        (size) => [across, Math.ceil(size / tile.rows)],
-      );
+    for (const part of matrix.parts) {
+      const across = Math.ceil(part.rows / tile.outputs);
+      const buffers = [part.buffer, input, output, part.prompt, span];
+      if (scales) buffers.push(b.promptScales, scales.get(part)!);
+      add(kernel, buffers, (size) => [across, Math.ceil(size / tile.rows)]);
     }
   };
   const normalize = stages.kernel("promptNormalize", { STRIDE: hiddenStride });
@@ -311,4 +323,32 @@ function promptSteps(
     matmul(layer.down, b.promptH, b.promptX, { STRIDE: hiddenStride, ADD: 1 });
   });
   return steps;
+}
+
+/** Workgroups along one dimension that every device takes. */
+const MAX_WORKGROUPS = 65535;
+
+/** The scales of the layers' weight rows, [rows] f32 for each part: prompt/scales.wgsl. */
+function weightScales(gpu: Gpu, stages: Stages, weights: Weights): Map<MatrixPart, GPUBuffer> {
+  const scales = new Map<MatrixPart, GPUBuffer>();
+  const spans: GPUBuffer[] = [];
+  const encoder = gpu.device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (const matrix of weights.layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down])) {
+    const kernel = stages.product("promptScales", matrix);
+    for (const part of matrix.parts) {
+      const { buffer, rows } = part;
+      const target = gpu.buffer("scales of weight rows", rows * 4);
+      const span = gpu.uniform("weight rows", [rows]);
+      const across = Math.min(rows, MAX_WORKGROUPS);
+      const bindings = kernel.bind(buffer, target, span);
+      encode(pass, [{ kernel, bindings, workgroups: [across, Math.ceil(rows / across)] }]);
+      scales.set(part, target);
+      spans.push(span);
+    }
+  }
+  pass.end();
+  gpu.device.queue.submit([encoder.finish()]);
+  for (const span of spans) gpu.free(span); // WebGPU keeps it until the work is done
+  return scales;
 }

@@ -8,12 +8,15 @@ import type { DeviceInfo } from "../kernels/device.ts";
 import { type CacheType, CHUNK, MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
 import { DittoError } from "./errors.ts";
-import type { WeightLayout } from "./layout.ts";
+import type { MatrixLayout, WeightLayout } from "./layout.ts";
 
 /** Prompt tokens that go through the model in one pass. */
 export const PROMPT_CHUNK = 256;
 
-/** The sizes that follow from a model's shape, the context and the cache's type. */
+/** What the multiply-adds of a prompt's matrix products are made in. */
+export type PromptPrecision = "f16" | "f32";
+
+/** The sizes that follow from a model's shape, the context and the cache's type; and what goes with them. */
 export interface Dimensions {
   /** Positions a generation can reach, prompt included. */
   readonly context: number;
@@ -25,6 +28,8 @@ export interface Dimensions {
   readonly slots: number;
   /** Prompt tokens of a pass. */
   readonly promptRows: number;
+  /** What prompts are multiplied in. */
+  readonly promptPrecision: PromptPrecision;
   /** Values between two rows of the residual stream. */
   readonly hiddenStride: number;
   /** Values between two rows of the attention's output. */
@@ -36,7 +41,12 @@ export interface Dimensions {
 }
 
 /** Computes the sizes of caches and workspaces. */
-export function dimensions(config: MistralConfig, context: number, cache: CacheType): Dimensions {
+export function dimensions(
+  config: MistralConfig,
+  context: number,
+  cache: CacheType,
+  promptPrecision: PromptPrecision = "f32",
+): Dimensions {
   const { numAttentionHeads, numKeyValueHeads, headDim, slidingWindow } = config;
   const promptRows = Math.min(PROMPT_CHUNK, context);
   const window = slidingWindow ?? Infinity;
@@ -47,6 +57,7 @@ export function dimensions(config: MistralConfig, context: number, cache: CacheT
     capacity: Math.min(context, window + promptRows),
     slots: Math.ceil(Math.min(context, window + CHUNK) / CHUNK),
     promptRows,
+    promptPrecision,
     hiddenStride: padded(config.hiddenSize),
     attentionStride: padded(numAttentionHeads * headDim),
     intermediateStride: padded(config.intermediateSize),
@@ -82,6 +93,7 @@ export function workspaces(config: MistralConfig, d: Dimensions): Record<Workspa
     promptAttention: d.promptRows * d.attentionStride * f32,
     promptGateUp: d.promptRows * 2 * config.intermediateSize * f32,
     promptH: d.promptRows * d.intermediateStride * f32,
+    promptScales: d.promptPrecision === "f16" ? d.promptRows * f32 : 0,
   };
 }
 
@@ -103,12 +115,21 @@ export type Workspace =
   | "promptQ"
   | "promptAttention"
   | "promptGateUp"
-  | "promptH";
+  | "promptH"
+  | "promptScales";
 
 /** Bytes of one layer's keys and values: the ring and the fresh slots of two passes. */
 export function cacheBytes(config: MistralConfig, d: Dimensions): number {
   const bytes = d.cache === "f16" ? 2 : 4;
   return (d.capacity + 2 * MAX_ROWS) * 2 * config.numKeyValueHeads * config.headDim * bytes;
+}
+
+/** Bytes of the scales that prompt/matmul_f16.wgsl needs for some matrices' weight rows. */
+function scaleBytes(matrices: readonly MatrixLayout[]): number {
+  const rows = matrices.flatMap(({ parts, rowsPerUnit }) =>
+    parts.map(({ units }) => Math.ceil(units * rowsPerUnit / 4) * 4)
+  );
+  return 4 * rows.reduce((sum, count) => sum + count, 0);
 }
 
 /** What a model needs in all, in bytes. */
@@ -148,10 +169,9 @@ export function checkMemory(
     );
   };
   const { embedding, head, layers } = layout;
-  const matrices = [embedding, ...(head === embedding ? [] : [head])]
-    .concat(layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down]));
+  const inLayers = layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down]);
   let weights = (2 * layers.length + 1) * d.hiddenStride * 4;
-  for (const matrix of matrices) {
+  for (const matrix of [embedding, ...(head === embedding ? [] : [head]), ...inLayers]) {
     for (const part of matrix.parts) {
       weights += need(
         `the weights of ${matrix.label}`,
@@ -162,7 +182,7 @@ export function checkMemory(
   }
   const smaller = `ask for a context below ${d.context} tokens`;
   const cache = need("one layer's KV cache", cacheBytes(config, d), smaller) * layers.length;
-  let spaces = 0;
+  let spaces = d.promptPrecision === "f16" ? scaleBytes(inLayers) : 0;
   for (const [name, bytes] of Object.entries({ ...workspaces(config, d), ...generation })) {
     spaces += need(`the workspace "${name}"`, bytes, smaller);
   }

@@ -32,7 +32,7 @@ Deno.test("parseOptions() asks for nothing that was not asked for", () => {
 
 Deno.test("parseOptions() hands every option to the place where it counts", () => {
   const line =
-    "--model some_dir --prompt=--a_b --chat --context 900 --kv-cache f32 --quantize q4 " +
+    "--model some_dir --prompt=--a_b --chat --context 900 --kv-cache f32 --quantize q4 --prompt-precision f16 " +
     "--max-new-tokens 12 --drafter original --num-draft 31 --max-ngram 15 --ignore-eos --temperature 0.7 --top-k 40 " +
     "--top-p 0.9 --min-p .05 --repetition-penalty 1.1 --seed 4294967295 --stop a --stop=-b " +
     "--color --quiet --json --logits-digest --html a.html";
@@ -42,7 +42,7 @@ Deno.test("parseOptions() hands every option to the place where it counts", () =
     model: "some dir",
     prompt: { kind: "text", text: "--a b" },
     chat: true,
-    load: { context: 900, kvCache: "f32", quantize: "q4" },
+    load: { context: 900, kvCache: "f32", quantize: "q4", promptPrecision: "f16" },
     generate: {
       maxNewTokens: 12,
       promptLookupNumTokens: 31,

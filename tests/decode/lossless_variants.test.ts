@@ -1,25 +1,28 @@
-/** With weights in 8 and 4 bits too, tokens and logits with lookup equal those without, to the bit. */
+/** With weights in 8 and 4 bits, and with prompts in f16, too, tokens and logits with lookup equal those without, to the bit. */
 import { assert } from "@std/assert";
-import type { Quantization } from "../../mod.ts";
+import { listDevices, type LoadOptions } from "../../mod.ts";
 import { Random, seeded } from "../random.ts";
 import { assertLossless, Fixture, FIXTURES } from "./comparison.ts";
 import { makeAnswer, makePrompt } from "./prompts.ts";
 
 const LOOKUPS = [1, 10, 31].map((promptLookupNumTokens) => ({ promptLookupNumTokens }));
 
-async function testPrompts(random: Random, name: string, quantize: Quantization): Promise<void> {
-  using fixture = await Fixture.load(name, { quantize });
+async function testPrompts(random: Random, name: string, options: LoadOptions): Promise<void> {
+  using fixture = await Fixture.load(name, options);
   const { vocabSize } = fixture.model.config;
   const answers: (readonly number[])[] = [];
   for (let i = 0; i < 6; i++) {
     const prompt = makePrompt(random, i, vocabSize, answers);
-    const options = { maxNewTokens: random.between(4, 16), ignoreEos: true };
-    answers.push((await assertLossless(fixture, prompt, options, LOOKUPS)).tokens);
-    const replay = makeAnswer(random, vocabSize, prompt, options.maxNewTokens);
+    const maxNewTokens = random.between(4, 16);
+    const own = await assertLossless(fixture, prompt, { maxNewTokens, ignoreEos: true }, LOOKUPS);
+    answers.push(own.tokens);
+    const replay = makeAnswer(random, vocabSize, prompt, maxNewTokens);
     await assertLossless(fixture, prompt, { replay, ignoreEos: true }, LOOKUPS);
   }
   const { drafted, accepted } = fixture.tally;
-  console.log(`${name} in ${quantize}: ${drafted} drafts, of which ${accepted} were right`);
+  console.log(
+    `${name}, ${Deno.inspect(options)}: ${drafted} drafts, of which ${accepted} were right`,
+  );
   assert(drafted > 0, "these prompts do not test what they should");
 }
 
@@ -29,8 +32,14 @@ Deno.test(
     const types = ["q8", "q4"] as const;
     await Promise.all(
       types.map((quantize) =>
-        testPrompts(new Random(random.seed), random.pick(FIXTURES), quantize)
+        testPrompts(new Random(random.seed), random.pick(FIXTURES), { quantize })
       ),
     );
   }),
 );
+
+Deno.test({
+  name: "with prompts in f16 they are answered alike with and without lookup",
+  ignore: !(await listDevices())[0]!.hasF16,
+  fn: seeded((random) => testPrompts(random, random.pick(FIXTURES), { promptPrecision: "f16" })),
+});

@@ -1,6 +1,6 @@
 /** Every wrong option and prompt is refused by a sentence that names it and says what it may be. */
-import { assert, assertThrows } from "@std/assert";
-import { DittoError, type GenerateOptions, loadModel } from "../../mod.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { DittoError, type GenerateOptions, listDevices, loadModel } from "../../mod.ts";
 
 const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
 const rowCosts = new Array(32).fill(1); // so that nothing is measured
@@ -68,6 +68,24 @@ Deno.test("loadModel() refuses wrong options by name", async () => {
   }
   const kvCache = "f8" as "f16";
   await refused({ context: 20, rowCosts, kvCache }, `The option kvCache is "f8"`);
+  const promptPrecision = "bf16" as "f16";
+  await refused(
+    { context: 20, rowCosts, promptPrecision },
+    `The option promptPrecision is "bf16": it must be "f16" or "f32".`,
+  );
+});
+
+Deno.test("prompts are in f16 on request, and by themselves on no CPU", async () => {
+  const device = (await listDevices())[0]!;
+  using model = await loadModel(DIRECTORY, { context: 20, rowCosts });
+  assertEquals(model.promptPrecision, device.hasF16 && !device.isSoftware ? "f16" : "f32");
+  const load = () => loadModel(DIRECTORY, { context: 20, rowCosts, promptPrecision: "f16" });
+  if (device.hasF16) {
+    using other = await load();
+    assertEquals(other.promptPrecision, "f16");
+  } else {
+    await assertRejects(load, DittoError, "does not compute in f16");
+  }
 });
 
 Deno.test("a model without a tokenizer takes token ids, and says so of text", async () => {

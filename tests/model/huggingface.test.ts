@@ -2,8 +2,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { CacheType } from "../../kernels/stages.ts";
+import { listDevices } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import type { MistralConfig } from "../../model/config.ts";
+import type { PromptPrecision } from "../../model/memory.ts";
 import { PositionedFile } from "../../model/positioned_file.ts";
 import { readHeader } from "../../model/safetensors.ts";
 import { FIXTURES } from "../decode/comparison.ts";
@@ -46,13 +48,21 @@ async function readAnswers(name: string, { vocabSize }: MistralConfig): Promise<
  * attention weights, being exponentials of scores, by a score times as much. The fixtures' queries and keys
  * have a deviation of 1.5, so scores have one of 1.5², and what decides are scores of about twice that. This
  * is 6e-3 for two layers; the largest difference seen is 2.4e-3.
+ *
+ * Prompts in f16 have products that are off by 0.07% of their size (kernels/prompt/matmul_f16.wgsl), single values by
+ * twice that. This is 1.5e-2 for two layers; the largest difference seen is 4.7e-3.
  */
-function tolerance(config: MistralConfig, cache: CacheType): number {
+function tolerance(
+  config: MistralConfig,
+  cache: CacheType,
+  promptPrecision: PromptPrecision = "f32",
+): number {
   const { hiddenSize, intermediateSize, numAttentionHeads, headDim, numHiddenLayers } = config;
   const additions = 2 * hiddenSize + intermediateSize + numAttentionHeads * headDim;
   const sums = U * additions * (numHiddenLayers + 1);
   assert(sums < 1e-4);
-  return cache === "f32" ? sums : sums + numHiddenLayers * (1 + 2 * 1.5 ** 2) * 2 ** -11;
+  const rounding = (cache === "f16" ? 2 ** -11 : 0) + (promptPrecision === "f16" ? 0.0007 * 2 : 0);
+  return sums + numHiddenLayers * (1 + 2 * 1.5 ** 2) * rounding;
 }
 
 /** How far logits are from those expected, as a share of the largest. */
@@ -61,6 +71,37 @@ function distance(actual: Float32Array, expected: Float32Array): number {
   assert(actual.every(Number.isFinite), "a logit is no number");
   const most = (values: Float32Array) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   return most(actual.map((value, i) => value - expected[i]!)) / most(expected);
+}
+
+const { hasF16 } = (await listDevices())[0]!;
+
+for (const name of ["tiny-gqa-bf16", "window-f32", "headdim-f16", "nemo-bf16"]) {
+  Deno.test({
+    name: `${name} with prompts in f16 agrees with transformers`,
+    ignore: !hasF16,
+    fn: async () => {
+      using checkpoint = await openCheckpoint(new URL(`../fixtures/${name}`, import.meta.url));
+      const { config } = checkpoint;
+      const options = { context: 764, cache: "f32", promptPrecision: "f16" } as const;
+      using parts = await Parts.load(checkpoint, options);
+      const allowed = tolerance(config, "f32", "f16");
+      let worst = 0;
+      for (const { length, ids, greedy, positions, logits } of await readAnswers(name, config)) {
+        const replay = [...ids, ...greedy];
+        const given = { maxNewTokens: greedy.length, replay };
+        const { logits: rows } = await parts.generate(ids, given);
+        positions.forEach((position, i) => {
+          const row = rows[position - length + 1];
+          if (!row) return;
+          const off = distance(row, logits[i]!);
+          worst = Math.max(worst, off);
+          const what = `after token ${position} of prompt ${length}`;
+          assert(off <= allowed, `Logits ${what} are off by ${off}; ${allowed} is allowed.`);
+        });
+      }
+      assert(worst > 2 ** -16, "these prompts seem to be in f32");
+    },
+  });
 }
 
 for (const name of FIXTURES) {

@@ -3,7 +3,7 @@ import { shapeJson } from "../../bench/shapes.ts";
 import { loadFrom } from "../../decode/language_model.ts";
 import { generationBuffers } from "../../decode/state.ts";
 import type { DeviceInfo } from "../../kernels/device.ts";
-import { DittoError, type LoadOptions } from "../../mod.ts";
+import { DittoError, listDevices, type LoadOptions } from "../../mod.ts";
 import { parseConfig } from "../../model/config.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { checkMemory, dimensions, workspaces } from "../../model/memory.ts";
@@ -25,6 +25,8 @@ const rowCosts = new Array(32).fill(1);
 Deno.test(
   "model.memory is what is allocated",
   seeded(async (random) => {
+    const hasF16 = (await listDevices())[0]!.hasF16;
+    const precisions = hasF16 ? ["f16", "f32"] as const : ["f32"] as const;
     for (const kvCache of ["f16", "f32"] as const) {
       const source = madeUp({
         ...SMALL,
@@ -35,7 +37,9 @@ Deno.test(
       const context = random.between(2, 700);
       const device = random.chance(0.5) ? {} : { maxBindingBytes: 900_000 };
       using spy = new GpuSpy();
-      using model = await loadFrom(source, null, { context, kvCache, device, rowCosts });
+      const promptPrecision = random.pick(precisions);
+      const options = { context, kvCache, device, promptPrecision, rowCosts };
+      using model = await loadFrom(source, null, options);
       const alive = [...spy.aliveBuffers];
       const isUniform = ({ usage }: GPUBuffer) => (usage & GPUBufferUsage.UNIFORM) !== 0;
       const transient = alive.filter(({ label }) => label === "staging");
@@ -85,6 +89,7 @@ for (const [what, options, message] of refusals) {
 const DEVICE: DeviceInfo = {
   name: "a device",
   subgroupSize: 32,
+  hasF16: true,
   isSoftware: false,
   maxBindingBytes: 2 ** 31 - 4,
   maxBufferBytes: 2 ** 40,

@@ -9,7 +9,13 @@ import { type Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
 import { type CacheType, Compiler } from "../../kernels/stages.ts";
 import { Forward } from "../../model/forward.ts";
 import { layOutWeights, type WeightLayout } from "../../model/layout.ts";
-import { checkMemory, type Dimensions, dimensions, type MemoryNeed } from "../../model/memory.ts";
+import {
+  checkMemory,
+  type Dimensions,
+  dimensions,
+  type MemoryNeed,
+  type PromptPrecision,
+} from "../../model/memory.ts";
 import { loadWeights, type Weights, type WeightSource } from "../../model/weights.ts";
 
 /** How to load the parts. */
@@ -18,6 +24,8 @@ export interface PartsOptions {
   readonly context: number;
   /** Default "f16". */
   readonly cache?: CacheType;
+  /** Default "f32". */
+  readonly promptPrecision?: PromptPrecision;
   /** How to open the GPU. */
   readonly device?: OpenOptions;
 }
@@ -43,7 +51,12 @@ export class Parts implements Disposable {
         (tensor) => source.tensors.get(tensor)!.dtype,
         gpu.info.maxBindingBytes,
       );
-      const d = dimensions(config, options.context, options.cache ?? "f16");
+      const d = dimensions(
+        config,
+        options.context,
+        options.cache ?? "f16",
+        options.promptPrecision,
+      );
       const others = generationBuffers(config.vocabSize, options.context);
       const memory = checkMemory(config, layout, d, gpu.info, others);
       const weights = await loadWeights(gpu, source, layout);
