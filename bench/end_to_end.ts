@@ -7,10 +7,11 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { type LanguageModel, loadFrom } from "../decode/language_model.ts";
+import { type LanguageModel, loadFrom, type LoadOptions } from "../decode/language_model.ts";
 import { listDevices } from "../kernels/device.ts";
 import { DittoError } from "../kernels/errors.ts";
 import type { MistralConfig } from "../model/config.ts";
+import type { PromptPrecision } from "../model/memory.ts";
 import type { Quantization } from "../model/quantization.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
 import { count, runMain } from "./arguments.ts";
@@ -34,6 +35,8 @@ const HELP = `Times the engine on a model's real shape with made-up weights.
 
   --shape NAME     ${SHAPE_NAMES.join(" | ")} (default mistral-7b)
   --dtype TYPE     bf16 | q8 | q4, how weights are stored on the device (default bf16)
+  --prompt-precision TYPE
+                   f16 | f32, what prompts are multiplied in (default f16 on a GPU that has it)
   --layers N       keep N layers only (default all; 2 where the CPU plays the device)
   --replay FILE    also decode with lookup, replaying the recorded answers of a JSON lines file
   --drafter NAME   tree | original (default tree); given twice, both replay every answer
@@ -56,7 +59,18 @@ const SOFTWARE = { prefill: [128], plain: [128], tokens: 8, runs: 1 };
 
 async function main(): Promise<void> {
   const flags = parseArgs(Deno.args, {
-    string: ["shape", "dtype", "layers", "replay", "drafter", "task", "answers", "note", "out"],
+    string: [
+      "shape",
+      "dtype",
+      "prompt-precision",
+      "layers",
+      "replay",
+      "drafter",
+      "task",
+      "answers",
+      "note",
+      "out",
+    ],
     collect: ["drafter"],
     boolean: ["json", "help"],
     default: { shape: "mistral-7b", dtype: "bf16" },
@@ -78,7 +92,9 @@ async function main(): Promise<void> {
   const drafters = (flags.drafter.length > 0 ? flags.drafter : ["tree"]).map(parseDrafter);
   const quantize = quantization(flags.dtype);
   const yardstick = await measureYardstick(config, quantize);
-  using model = await loadAnew(config, sizes, answers, quantize);
+  const promptPrecision = parsePrecision(flags["prompt-precision"]);
+  const options = { ...(quantize && { quantize }), ...(promptPrecision && { promptPrecision }) };
+  using model = await loadAnew(config, sizes, answers, options);
   let result: EndToEndResult = {
     kind: "end-to-end",
     engine: "Ditto",
@@ -93,6 +109,7 @@ async function main(): Promise<void> {
     layers: config.numHiddenLayers,
     isWhole,
     dtype: flags.dtype,
+    promptPrecision: model.promptPrecision,
     copyBytesPerSecond: yardstick.copyBytesPerSecond,
     multiplyAddsPerSecond: yardstick.multiplyAddsPerSecond,
     bytesPerPass: yardstick.bytesPerPass,
@@ -115,7 +132,9 @@ async function main(): Promise<void> {
   for (const length of sizes.prefill) {
     const prefill = await measurePrefill(model, length, sizes.runs, yardstick);
     say(
-      `prefill of ${length} tokens: ${prefill.tokensPerSecond.toFixed(0)} tokens a second, ` +
+      `prefill of ${length} tokens in ${model.promptPrecision}: ${
+        prefill.tokensPerSecond.toFixed(0)
+      } tokens a second, ` +
         `${percent(prefill.fractionOfMultiplyAdds)} of the multiply-add rate`,
     );
     await add({ prefill: [...result.prefill, prefill] });
@@ -171,6 +190,12 @@ function parseDrafter(name: string): Drafter {
   throw new DittoError(`There is no drafter "${name}": there are tree and original.`);
 }
 
+function parsePrecision(precision: string | undefined): PromptPrecision | null {
+  if (precision === undefined) return null;
+  if (precision === "f16" || precision === "f32") return precision;
+  throw new DittoError(`--prompt-precision is "${precision}": it must be f16 or f32.`);
+}
+
 function quantization(dtype: string): Quantization | null {
   if (dtype === "bf16") return null;
   if (dtype === "q8" || dtype === "q4") return dtype;
@@ -202,7 +227,7 @@ async function loadAnew(
   config: MistralConfig,
   { prefill, plain, tokens }: typeof HARDWARE,
   answers: readonly RecordedAnswer[],
-  quantize: Quantization | null,
+  options: LoadOptions,
 ): Promise<LanguageModel> {
   const context = Math.max(
     ...prefill.map((length) => length + 1),
@@ -212,7 +237,7 @@ async function loadAnew(
   const cache = await Deno.makeTempDir();
   Deno.env.set("DITTO_CACHE", cache);
   try {
-    return await loadFrom(randomWeights(config), null, { context, ...(quantize && { quantize }) });
+    return await loadFrom(randomWeights(config), null, { ...options, context });
   } finally {
     await Deno.remove(cache, { recursive: true });
   }

@@ -16,6 +16,7 @@ import { multiplyAddRate } from "./multiply_add_rate.ts";
 import { shapeConfig } from "./shapes.ts";
 
 const ROWS = [1, 2, 4, 8, 16, 32];
+const PRECISIONS = ["f32", "f16"] as const;
 
 const gpu = await openGpu();
 const { isSoftware, name } = gpu.info;
@@ -34,7 +35,7 @@ if (!bandwidth || !rate) {
 } else {
   say(`copies ${giga(bandwidth)} GB/s, does ${giga(rate)} billion multiply-adds of f32 a second`);
   await decodeTable(bandwidth);
-  await promptTable(rate);
+  for (const precision of PRECISIONS) await promptTable(rate, precision);
 }
 await registerBenches();
 
@@ -73,8 +74,10 @@ async function decodeTable(bandwidth: number): Promise<void> {
 }
 
 /** Products and attention of a prompt's last chunk. */
-async function promptTable(rate: number): Promise<void> {
-  const { stages, tokens } = await model.prompt(promptLength);
+async function promptTable(rate: number, precision: "f32" | "f16"): Promise<void> {
+  const prompt = await model.prompt(promptLength, precision);
+  if (!prompt) return say("The device does not compute in f16.");
+  const { stages, tokens } = prompt;
   const rows: string[][] = [];
   for (const work of stages) {
     const time = (await fastestOnGpu(gpu, work.encode, runs) ?? NaN) / work.layers;
@@ -85,7 +88,7 @@ async function promptTable(rate: number): Promise<void> {
       ...(multiplyAdds > 0 ? [giga(multiplyAdds / time), percent(multiplyAdds / time / rate)] : []),
     ]);
   }
-  const chunk = `prompt, ${tokens} tokens up to ${promptLength}, one layer`;
+  const chunk = `prompt in ${precision}, ${tokens} tokens up to ${promptLength}, one layer`;
   print([[chunk, "µs", "billion multiply-adds/s", "of rate"], ...rows]);
 }
 
@@ -101,15 +104,17 @@ async function registerBenches(): Promise<void> {
       fn: () => submit(work, times),
     });
   }
-  const { stages } = await model.prompt(promptLength);
-  for (const work of stages.filter(isProduct)) {
-    const times = isSoftware ? 1 : 10;
-    Deno.bench({
-      name: `${work.name}, a prompt's chunk, × ${times * work.layers}`,
-      n: 5,
-      warmup: 1,
-      fn: () => submit(work, times),
-    });
+  for (const precision of PRECISIONS) {
+    const prompt = await model.prompt(promptLength, precision);
+    for (const work of prompt?.stages.filter(isProduct) ?? []) {
+      const times = isSoftware ? 1 : 10;
+      Deno.bench({
+        name: `${work.name}, a prompt's chunk in ${precision}, × ${times * work.layers}`,
+        n: 5,
+        warmup: 1,
+        fn: () => submit(work, times),
+      });
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What quantization costs in quality: a text's perplexity with the weights as the checkpoint has them, in 8 and
- * in 4 bits, and how often all choose the same token.
+ * What quantization and prompts in f16 cost in quality: a text's perplexity with the weights as the checkpoint has
+ * them, in 8 and in 4 bits, and with prompts multiplied in f16; and how often all choose the same token.
  *
  *     deno run -A bench/quality.ts --model DIR --text article.txt
  *
@@ -9,13 +9,13 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { Engine } from "../decode/engine.ts";
 import { generationBuffers } from "../decode/state.ts";
-import { openGpu } from "../kernels/device.ts";
+import { listDevices, openGpu } from "../kernels/device.ts";
 import { DittoError } from "../kernels/errors.ts";
 import { Compiler } from "../kernels/stages.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
-import { checkMemory, dimensions, megabytes } from "../model/memory.ts";
+import { checkMemory, dimensions, megabytes, type PromptPrecision } from "../model/memory.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, requireTokenizer } from "../model/tokenizer.ts";
 import { loadWeights, type WeightSource } from "../model/weights.ts";
@@ -24,7 +24,7 @@ import { compareLogits, type Quality } from "./quality/compare.ts";
 import { randomWeights } from "./random_weights.ts";
 import { SHAPE_NAMES, shapeConfig } from "./shapes.ts";
 
-const HELP = `Compares a model in 8 and 4 bits with itself.
+const HELP = `Compares a model in 8 and 4 bits, and with prompts in f16, with itself.
 
   --model DIR     a checkpoint in bf16, f16 or f32, and
   --text FILE     a text that is foreign to it; or
@@ -70,20 +70,26 @@ async function main(): Promise<void> {
     throw new DittoError(`Give --model and --text, or --shape.\n\n${HELP}`);
   }
 
-  const reference = await logitsOf(source, null, tokens, window, maxTokens);
+  const reference = await logitsOf(source, {}, tokens, window, maxTokens);
   const results: Record<string, Quality & { weightBytes: number }> = {};
-  for (const quantization of [null, "q8", "q4"] as const) {
-    const { logits, targets, weightBytes } = quantization === null
+  const variants: Record<string, Loading> = {
+    "as it is": {},
+    "q8": { quantization: "q8" },
+    "q4": { quantization: "q4" },
+    ...((await listDevices())[0]?.hasF16 && { "prompts in f16": { promptPrecision: "f16" } }),
+  };
+  for (const [name, loading] of Object.entries(variants)) {
+    const { logits, targets, weightBytes } = name === "as it is"
       ? reference
-      : await logitsOf(source, quantization, tokens, window, maxTokens);
+      : await logitsOf(source, loading, tokens, window, maxTokens);
     const quality = compareLogits(reference.logits, logits, targets);
-    results[quantization ?? "as it is"] = { weightBytes, ...quality };
+    results[name] = { weightBytes, ...quality };
   }
   if (flags.json) return console.log(JSON.stringify(results));
   console.log(`${reference.targets.length} tokens, after ${window - scored(window)} or more each`);
   for (const [name, q] of Object.entries(results)) {
     console.log(
-      `${name.padEnd(9)}weights ${megabytes(q.weightBytes)}, perplexity ${
+      `${name.padEnd(15)}weights ${megabytes(q.weightBytes)}, perplexity ${
         q.perplexity.toFixed(4)
       }, ` +
         `same token ${(100 * q.sameTop).toFixed(2)}%, divergence ${
@@ -94,6 +100,12 @@ async function main(): Promise<void> {
   }
 }
 
+/** How the model is loaded, where it is not as it is. */
+interface Loading {
+  readonly quantization?: Quantization;
+  readonly promptPrecision?: PromptPrecision;
+}
+
 function scored(window: number): number {
   return Math.floor(window * SCORED);
 }
@@ -101,7 +113,7 @@ function scored(window: number): number {
 /** The logits before each scored token of a text, which goes through the model window by window. */
 async function logitsOf(
   source: WeightSource,
-  quantization: Quantization | null,
+  { quantization, promptPrecision }: Loading,
   tokens: readonly number[],
   window: number,
   maxTokens: number,
@@ -110,10 +122,10 @@ async function logitsOf(
   using gpu = await openGpu();
   const layout = layOutWeights(
     config,
-    (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
+    (tensor) => quantizedType(tensor, quantization ?? null) ?? source.tensors.get(tensor)!.dtype,
     Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
   );
-  const d = dimensions(config, window, "f16");
+  const d = dimensions(config, window, "f16", promptPrecision);
   const others = generationBuffers(config.vocabSize, window);
   const { weights: weightBytes } = checkMemory(config, layout, d, gpu.info, others);
   const weights = await loadWeights(gpu, source, layout);

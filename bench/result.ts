@@ -29,6 +29,8 @@ export interface EndToEndResult {
   readonly isWhole: boolean;
   /** How weights are stored: bf16, q8, … */
   readonly dtype: string;
+  /** What prompts were multiplied in. */
+  readonly promptPrecision?: "f16" | "f32";
   /** Bytes a second that a copy reads and writes together, in the same run. */
   readonly copyBytesPerSecond: number | null;
   /** Multiply-adds of f32 a second, in the same run. */

@@ -2,7 +2,8 @@
  * Asks the model in the box the held-out examples that its training never saw, through Ditto itself, and prints
  * the share of answers that are right to the last character, per task.
  *
- *     deno run -A tools/measure_box.ts [--model DIRECTORY] [--examples N] [--quantize q8 | q4] [--wrong]
+ *     deno run -A tools/measure_box.ts [--model DIRECTORY] [--examples N] [--quantize q8 | q4] [--prompt-precision f16]
+ *         [--wrong]
  *
  * N is the number of examples of each task; default all in tools/train/held_out.json. --wrong shows the wrong
  * answers.
@@ -10,7 +11,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { loadModel, type Message } from "../mod.ts";
+import { loadModel, type Message, type PromptPrecision } from "../mod.ts";
 
 /** One example: a chat that ends with a question, and its one right answer. */
 export interface HeldOut {
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
       model: { type: "string", default: "demo/ditto-tiny" },
       examples: { type: "string", default: "Infinity" },
       quantize: { type: "string" },
+      "prompt-precision": { type: "string" },
       wrong: { type: "boolean", default: false },
     },
   });
@@ -40,7 +42,11 @@ async function main(): Promise<void> {
     console.error(`--quantize is ${quantize}: it must be q8 or q4.`);
     Deno.exit(2);
   }
-  using model = await loadModel(options.model, quantize && { quantize });
+  const promptPrecision = options["prompt-precision"] as PromptPrecision | undefined;
+  using model = await loadModel(options.model, {
+    ...(quantize && { quantize }),
+    ...(promptPrecision && { promptPrecision }),
+  });
   console.log(`${options.model} on ${model.device.name}`);
   console.log(
     ["task", "examples", "exactly right", "tokens", "passes", "tokens per pass"].join("\t"),

@@ -9,7 +9,7 @@ import { Compiler, MAX_ROWS } from "../../kernels/stages.ts";
 import type { MistralConfig } from "../../model/config.ts";
 import { Forward } from "../../model/forward.ts";
 import { layOutWeights } from "../../model/layout.ts";
-import { dimensions } from "../../model/memory.ts";
+import { dimensions, type PromptPrecision } from "../../model/memory.ts";
 import { loadWeights } from "../../model/weights.ts";
 import { randomWeights } from "../random_weights.ts";
 import { type Recorded, Recorder } from "./recorder.ts";
@@ -32,6 +32,7 @@ export class ModelOnGpu {
   readonly context: number;
   #gpu: Gpu;
   #forward: Forward;
+  #forwardF16: Forward | null;
   #recorder: Recorder;
 
   private constructor(
@@ -39,12 +40,14 @@ export class ModelOnGpu {
     context: number,
     gpu: Gpu,
     forward: Forward,
+    forwardF16: Forward | null,
     recorder: Recorder,
   ) {
     this.config = config;
     this.context = context;
     this.#gpu = gpu;
     this.#forward = forward;
+    this.#forwardF16 = forwardF16;
     this.#recorder = recorder;
   }
 
@@ -55,9 +58,16 @@ export class ModelOnGpu {
     const limit = Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes);
     const layout = layOutWeights(config, (tensor) => source.tensors.get(tensor)!.dtype, limit);
     const weights = await loadWeights(gpu, source, layout);
-    const d = dimensions(config, context, "f16");
-    const forward = new Forward(gpu, new Compiler(gpu), config, weights, d);
-    return new ModelOnGpu(config, context, gpu, forward, recorder);
+    const [forward, forwardF16] = (["f32", "f16"] as const).map((precision) =>
+      precision === "f16" && !gpu.info.hasF16 ? null : new Forward(
+        gpu,
+        new Compiler(gpu),
+        config,
+        weights,
+        dimensions(config, context, "f16", precision),
+      )
+    );
+    return new ModelOnGpu(config, context, gpu, forward!, forwardF16!, recorder);
   }
 
   /**
@@ -78,12 +88,17 @@ export class ModelOnGpu {
   /**
    * The stages of the last chunk of a prompt of so many tokens.
    *
-   * @returns The stages, and the chunk's tokens.
+   * @returns The stages, and the chunk's tokens; null where the device does not compute in that precision.
    */
-  async prompt(length: number): Promise<{ stages: StageWork[]; tokens: number }> {
+  async prompt(
+    length: number,
+    precision: PromptPrecision,
+  ): Promise<{ stages: StageWork[]; tokens: number } | null> {
+    const forward = precision === "f16" ? this.#forwardF16 : this.#forward;
+    if (!forward) return null;
     let chunks = 1;
     const recorded = await this.#recorder.record(() =>
-      this.#forward.prefill(new Array(length).fill(1), () => {
+      forward.prefill(new Array(length).fill(1), () => {
         chunks++;
         return true;
       })
