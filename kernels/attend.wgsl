@@ -10,26 +10,62 @@ override SLOTS: u32; // chunks a row can see at most
 @group(0) @binding(3) var<storage, read_write> sums: array<vec2f>; // [MAX_ROWS][HEADS][SLOTS][HALF]
 @group(0) @binding(4) var<storage, read_write> peaks: array<vec2f>; // [MAX_ROWS][HEADS][SLOTS]: peak, mass
 
-var<private> row: u32;
-var<private> slot: u32; // which of the chunks the row sees
-var<private> quad: u32; // which four heads
+// The fresh slots of a query's row and its ancestors, by their depths.
+var<workgroup> path: array<array<u32, MAX_ROWS>, 8>;
 
-fn slot_of(position: u32) -> u32 {
-  if (position < rows.base) {
-    return position % CAPACITY;
-  }
-  var ancestor = row;
-  for (var depth = rows.depth[row]; depth > position - rows.base; depth--) {
-    ancestor = rows.parent[ancestor];
-  }
-  return fresh_slot(rows.half, ancestor);
+var<private> chunk: u32;
+var<private> first_query: u32;
+var<private> query_count: u32;
+
+fn position_of(row: u32) -> u32 {
+  return rows.base + rows.depth[row];
 }
 
-fn put(pair: u32, sum: Values) {
-  for (var member = 0u; member < 4u; member++) {
-    if (is_head(quad, member)) {
-      let at = (row * HEADS + head_of(quad, member)) * SLOTS + slot;
-      sums[at * HALF + pair] = vec2f(sum.first[member], sum.second[member]);
+const HAS_FRESH = true;
+
+fn fresh_from() -> u32 {
+  return rows.base;
+}
+
+fn fresh_slot_of(query: u32, position: u32) -> u32 {
+  return path[query][position - rows.base];
+}
+
+// Fills the path of one query, whose depths past its own repeat it.
+fn trace(query: u32) {
+  let row = min(first_query + query, query_count - 1u) / (HEADS / KV_HEADS);
+  var ancestor = row;
+  for (var depth = MAX_ROWS; depth > 0u; depth--) {
+    if (depth <= rows.depth[row]) {
+      ancestor = rows.parent[ancestor];
+    }
+    path[query][depth - 1u] = fresh_slot(rows.half, ancestor);
+  }
+}
+
+// Where a query's result of this chunk goes.
+fn slot_at(row: u32, head: u32, first: u32) -> u32 {
+  return (row * HEADS + head) * SLOTS + chunk - first / CHUNK;
+}
+
+// Whether member `member` of a quad is a query of its own and sees something of the chunk.
+fn is_wanted(quad: u32, member: u32, first: u32, end: u32) -> bool {
+  return first_query + 4u * quad + member < query_count && first < (chunk + 1u) * CHUNK && end > chunk * CHUNK;
+}
+
+fn put(quad: u32, queries: Quad, pair: u32, sum: Values) {
+  for (var m = 0u; m < 4u; m++) {
+    if (is_wanted(quad, m, queries.first[m], queries.end[m])) {
+      let at = slot_at(queries.row[m], queries.head[m], queries.first[m]);
+      sums[at * HALF + pair] = vec2f(sum.first[m], sum.second[m]);
+    }
+  }
+}
+
+fn put_peaks(quad: u32, queries: Quad, peak: vec4f, mass: vec4f) {
+  for (var m = 0u; m < 4u; m++) {
+    if (is_wanted(quad, m, queries.first[m], queries.end[m])) {
+      peaks[slot_at(queries.row[m], queries.head[m], queries.first[m])] = vec2f(peak[m], mass[m]);
     }
   }
 }
@@ -40,21 +76,26 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  slot = workgroup.x;
-  quad = workgroup.y;
-  let kv_head = head_of(quad, 0u) / (HEADS / KV_HEADS);
-  for (row = workgroup.z; row < rows.count; row += workgroups.z) {
-    let position = rows.base + rows.depth[row];
-    let start = window_start(position);
-    let chunk = start / CHUNK + slot;
-    let first = max(start, chunk * CHUNK);
-    let end = min(position + 1u, chunk * CHUNK + CHUNK);
-    if (first < end) {
-      load_queries(row, quad, thread);
-      let c = score(first, end, kv_head, thread);
-      gather(first, end, kv_head, thread);
-      if (thread < 4u && is_head(quad, thread)) {
-        peaks[(row * HEADS + head_of(quad, thread)) * SLOTS + slot] = vec2f(c.peak[thread], c.mass[thread]);
+  kv_head = workgroup.y;
+  query_count = rows.count * (HEADS / KV_HEADS);
+  for (first_query = workgroup.z * 4u * QUADS; first_query < query_count; first_query += workgroups.z * 4u * QUADS) {
+    var quads = 1u;
+    if (QUADS == 2u && first_query + 4u < query_count) {
+      quads = 2u;
+    }
+    load_queries(first_query, query_count, quads, thread);
+    if (thread < 4u * quads) {
+      trace(thread);
+    }
+    workgroupBarrier();
+    for (chunk = lowest / CHUNK + workgroup.x; chunk * CHUNK < highest; chunk += workgroups.x) {
+      let c = score(chunk, quads, thread);
+      gather(chunk, quads, thread);
+      if (thread == 0u) {
+        put_peaks(0u, quad0, c.peak[0], c.mass[0]);
+        if (quads == 2u) {
+          put_peaks(1u, quad1, c.peak[1], c.mass[1]);
+        }
       }
     }
   }

@@ -31,6 +31,10 @@ import promptScales from "./prompt/scales.wgsl" with { type: "text" };
 import treeCandidates from "./tree/candidates.wgsl" with { type: "text" };
 import treeGrow from "./tree/grow.wgsl" with { type: "text" };
 import attention from "./lib/attention.wgsl" with { type: "text" };
+import attentionMemory from "./lib/attention_memory.wgsl" with { type: "text" };
+import attentionScores from "./lib/attention_scores.wgsl" with { type: "text" };
+import attentionValues from "./lib/attention_values.wgsl" with { type: "text" };
+import attentionVector from "./lib/attention_vector.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
 import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
@@ -84,10 +88,14 @@ const weightSources = {
   Q4: quantized + weightsQ4,
 };
 const cacheSources = { f16: kvF16, f32: kvF32 };
+const attentionParts = attention + attentionScores + attentionValues;
+const attentionSources = {
+  memory: attentionParts + attentionMemory,
+  vector: attentionParts + attentionVector,
+};
 
 /** Parts of `lib/` that come in one form. */
 const libSources = {
-  attention,
   norm,
   plan,
   promptProduct,
@@ -100,7 +108,7 @@ const libSources = {
   tree,
 };
 
-type Lib = keyof typeof libSources | "weights" | "product" | "cache";
+type Lib = keyof typeof libSources | "weights" | "product" | "cache" | "attention";
 
 const stages = {
   accept: [accept, "rows", "source", "state"],
@@ -136,13 +144,25 @@ export type Stage = keyof typeof stages;
 export function allSources(): string {
   return [
     ...Object.values(stages).map(([main]) => main),
-    ...[libSources, weightSources, cacheSources].flatMap((sources) => Object.values(sources)),
+    ...[libSources, weightSources, cacheSources, attentionSources].flatMap((sources) =>
+      Object.values(sources)
+    ),
     ...[eight, lanesSubgroup, lanesWorkgroup, product, slots],
   ].join("\n");
 }
 
-/** The whole WGSL text of a stage, as the compiler sees it. */
-export function stageSource(stage: Stage, variant: Variant, subgroups: boolean): string {
+/**
+ * The whole WGSL text of a stage, as the compiler sees it.
+ *
+ * @param subgroups Whether the device has subgroups.
+ * @param isVector Whether they are a CPU's vector registers of eight.
+ */
+export function stageSource(
+  stage: Stage,
+  variant: Variant,
+  subgroups: boolean,
+  isVector: boolean,
+): string {
   const [main, ...libs] = stages[stage] as [string, ...Lib[]];
   const part = (lib: Lib): string => {
     switch (lib) {
@@ -150,6 +170,8 @@ export function stageSource(stage: Stage, variant: Variant, subgroups: boolean):
         return eight + weightSources[variant.weights!];
       case "product":
         return product + (subgroups ? lanesSubgroup : lanesWorkgroup);
+      case "attention":
+        return attentionSources[isVector ? "vector" : "memory"];
       case "cache":
         return cacheSources[variant.cache!] + slots;
       default:
@@ -177,6 +199,34 @@ export const PROMPT_PRODUCTS = {
 /** The way with multiply-adds of f16. Its bits are others, so that speed alone must never choose it. */
 export const F16_PRODUCT: PromptProduct = { stage: "promptMatmulF16", rows: 64, outputs: 128 };
 
+/** Workgroup memory that every device has, in bytes. */
+const WORKGROUP_BYTES = 16384;
+
+/** How a stage of attention is laid out. */
+export interface AttentionTile {
+  /** Queries that a workgroup takes together. */
+  readonly queries: number;
+  /** The constants that follow. */
+  readonly constants: Record<string, number>;
+}
+
+/**
+ * The layout of attention with heads of `2 · half` dimensions.
+ *
+ * @param mostQuads Quads of queries in a workgroup; 1 where two do not fit its memory.
+ */
+export function attentionTile(half: number, mostQuads: 1 | 2): AttentionTile {
+  const half8 = Math.ceil(half / 8) * 8;
+  const pool = 2 * half8 + CHUNK; // of a quad, in vec4f
+  // With it: a prompt's sums, and what the threads add up; for two quads, whether there is one or not.
+  const bytes = (quads: number) => quads * (16 * pool + 32 * half) + 32 * (2 * 16 + 2 * 32);
+  const quads = mostQuads === 2 && bytes(2) <= WORKGROUP_BYTES ? 2 : 1;
+  return {
+    queries: 4 * quads,
+    constants: { HALF8: half8, QUADS: quads, POOL: quads * pool, SUMS: quads * half },
+  };
+}
+
 /** A compiled stage. */
 export interface Kernel {
   /** The pipeline. */
@@ -191,6 +241,8 @@ export interface Profile {
   readonly rowsTogether: 4 | 8;
   /** Threads of a workgroup of a decoding product, a multiple of the lanes. */
   readonly threads: number;
+  /** Quads of queries of a decoding pass that a workgroup's keys and values serve, if there are as many. */
+  readonly quadsTogether: 1 | 2;
   /** Workgroups among which a stage that works row by row spreads its rows, at most. */
   readonly spread: number;
   /** How chunks of a prompt are multiplied, if in f32. */
@@ -212,19 +264,23 @@ export function profileChoices(
     // Sixteen sums a lane are what software drivers keep in registers.
     rowsTogether: isSoftware ? [4] : [4, 8],
     threads: threads as [number, ...number[]],
+    // Two read keys and values half as often; on a CPU one quad alone then costs as much as two (model in the box, one
+    // row: 1.6 times on llvmpipe and 1.7 times on SwiftShader).
+    quadsTogether: isSoftware ? [1] : [2, 1],
     // On a CPU an idle workgroup costs as much as a small busy one, and a pass without drafts would pay for the
-    // drafts it does not have (tiny fixture, llvmpipe: 2.6 ms instead of 0.8).
-    spread: isSoftware ? [2] : [MAX_ROWS, 8, 2],
+    // drafts it does not have (attention of one row after 300, model in the box, llvmpipe: 2.6 ms with 2, 1.7 with 1).
+    spread: isSoftware ? [1] : [MAX_ROWS, 8, 2],
     promptProduct: subgroupSize !== 8 ? ["tiles"] : isSoftware ? ["lanes"] : ["tiles", "lanes"],
   };
 }
 
 /** The profile of a device on which nothing was measured. */
 export function defaultProfile(info: DeviceInfo): Profile {
-  const { rowsTogether, threads, spread, promptProduct } = profileChoices(info);
+  const { rowsTogether, threads, quadsTogether, spread, promptProduct } = profileChoices(info);
   return {
     rowsTogether: rowsTogether[0],
     threads: threads[0],
+    quadsTogether: quadsTogether[0],
     spread: spread[0],
     promptProduct: promptProduct[0],
   };
@@ -247,6 +303,8 @@ export class Compiler {
   readonly groups: number;
   /** How chunks of a prompt are multiplied here, if in f32. */
   readonly promptProduct: PromptProduct;
+  /** Whether subgroups are a CPU's vector registers of eight. */
+  readonly isVector: boolean;
   #gpu: Gpu;
   #kernels = new Map<string, Kernel>();
 
@@ -256,6 +314,7 @@ export class Compiler {
     this.profile = profile;
     this.lanes = gpu.info.subgroupSize ?? 8;
     this.groups = Math.max(1, profile.threads / this.lanes);
+    this.isVector = gpu.info.isSoftware && gpu.info.subgroupSize === 8;
     this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
   }
 
@@ -272,7 +331,8 @@ export class Compiler {
    * @param constants Values of the stage's `override`s; those it does not declare are ignored.
    */
   kernel(stage: Stage, variant: Variant, constants: Record<string, number>): Kernel {
-    const source = stageSource(stage, variant, this.#gpu.info.subgroupSize !== null);
+    const hasSubgroups = this.#gpu.info.subgroupSize !== null;
+    const source = stageSource(stage, variant, hasSubgroups, this.isVector);
     const all: Record<string, number> = {
       LANES: this.lanes,
       GROUPS: this.groups,

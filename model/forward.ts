@@ -6,6 +6,8 @@
  */
 import type { Gpu } from "../kernels/device.ts";
 import {
+  type AttentionTile,
+  attentionTile,
   CHUNK,
   Compiler,
   type Dispatch,
@@ -164,7 +166,11 @@ class Stages {
     constants: Record<string, number> = {},
   ): Kernel {
     const variant = { cache: this.dimensions.cache };
-    return this.compiler.kernel(stage, variant, { ...this.#shape, ...constants });
+    return this.compiler.kernel(stage, variant, {
+      ...this.#shape,
+      ...this.#tile(stage).constants,
+      ...constants,
+    });
   }
 
   /** A stage that reads a matrix. */
@@ -184,10 +190,15 @@ class Stages {
     return this.compiler.kernel(stage, variant, { ...this.#shape, K8: k8, ...constants });
   }
 
-  /** Query heads that attention takes together, four at a time and from one group. */
-  get quads(): number {
+  /** Workgroups that attention needs for so many rows of one key head. */
+  attentionTiles(stage: "attend" | "promptAttend", rows: number): number {
     const { numAttentionHeads, numKeyValueHeads } = this.config;
-    return numKeyValueHeads * Math.ceil(numAttentionHeads / numKeyValueHeads / 4);
+    return Math.ceil(rows * numAttentionHeads / numKeyValueHeads / this.#tile(stage).queries);
+  }
+
+  #tile(stage: string): AttentionTile {
+    const { quadsTogether } = this.compiler.profile;
+    return attentionTile(this.config.headDim / 2, stage === "attend" ? quadsTogether : 2);
   }
 }
 
@@ -226,7 +237,11 @@ function decodeSteps(
     add(
       stages.kernel("attend"),
       [b.rows, b.q, cache, b.sums, b.peaks],
-      (rows, chunks) => [chunks, stages.quads, Math.min(rows, spread)],
+      (rows, chunks) => [
+        chunks,
+        stages.config.numKeyValueHeads,
+        Math.min(stages.attentionTiles("attend", rows), spread),
+      ],
     );
     add(
       stages.kernel("combine", { STRIDE: attentionStride }),
@@ -310,7 +325,7 @@ function promptSteps(
     add(
       stages.kernel("promptAttend", { STRIDE: attentionStride }),
       [b.promptQ, cache, b.promptAttention, span],
-      (size) => [stages.quads, size],
+      (size) => [config.numKeyValueHeads, stages.attentionTiles("promptAttend", size)],
     );
     matmul(layer.out, b.promptAttention, b.promptX, { STRIDE: hiddenStride, ADD: 1 });
     add(normalize, [b.promptX, layer.postNorm, b.promptNormed], (size) => [size]);

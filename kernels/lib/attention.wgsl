@@ -1,170 +1,131 @@
-// One chunk of attention: what a query position sees of CHUNK neighbouring key positions, for four query
-// heads that share a key head (they sit side by side in a vec4). The past is cut at absolute multiples of
-// CHUNK and added up in an order that only the position decides, so a row's bits depend on nothing else.
+// One chunk of attention: what up to eight queries see of CHUNK neighbouring key positions. The queries of a key
+// head are those of all rows, a row's heads side by side; four of them are a quad, and sit side by side in a
+// vec4. A workgroup has QUADS quads, so that keys and values are read once for all of their queries.
 //
-// A thread has four positions, so that a query value is read once for four of them, and a barrier waits for
-// few threads (model in the box, llvmpipe: about half the time of one position a thread).
+// The past is cut at absolute multiples of CHUNK, and what a query adds up, and in which order, only its position
+// decides: its bits do not depend on the other queries.
 //
-// A stage supplies  slot_of(position) -> u32,  put(pair, values)  and the bindings of q and cache.
+// A chunk's scores are in attention_scores.wgsl, the sums of its values in attention_values.wgsl. A stage supplies the
+// bindings of q and cache, and
+//   position_of(row) -> u32,  where a row stands;
+//   put(quad, queries, pair, values),  which takes a pair of dimensions' sums over a chunk;
+//   HAS_FRESH: bool,  whether there are positions that are not in the ring yet, and if so
+//   fresh_from() -> u32,  the first of them, and
+//   fresh_slot_of(query, position) -> u32,  where it is to one of the queries.
 
 const CHUNK = 128u;  // positions of a chunk
-const THREADS = 32u; // threads of a workgroup; each has the positions thread + 0, 32, 64, 96 of a chunk
+const THREADS = 32u; // of a workgroup; at least MAX_ROWS
 
 override HEADS: u32;
 override KV_HEADS: u32;
 override HALF: u32;   // head_dim / 2
+override HALF8: u32;  // HALF, rounded up to a multiple of eight
 override WINDOW: u32; // config: sliding_window; a query at p sees keys from p - WINDOW + 1 on
 override SCALE: f32;  // 1 / √head_dim
+override QUADS: u32;  // of a workgroup: 1 or 2
+override POOL: u32;   // QUADS · (2 · HALF8 + CHUNK)
 
-var<workgroup> q_first: array<vec4f, HALF>;  // dimensions i of the four heads, scaled
-var<workgroup> q_second: array<vec4f, HALF>; // dimensions i + HALF
-var<workgroup> slots: array<u32, CHUNK>;
-var<workgroup> weight: array<vec4f, CHUNK>;  // e^(score - peak)
-var<workgroup> scratch: array<vec4f, THREADS>;
+// For each quad: its queries' dimensions i, scaled [HALF8]; their dimensions i + HALF [HALF8]; and, chunk by chunk,
+// e^(score - peak) [CHUNK].
+var<workgroup> pool: array<vec4f, POOL>;
+// Of either quad, what the threads find and put together.
+var<workgroup> scratch: array<array<vec4f, 2>, THREADS>;
 var<workgroup> partial: array<array<Values, 2>, THREADS>;
 
-struct Chunk {
-  peak: vec4f, // the largest score of each head
-  mass: vec4f, // Σ e^(score - peak)
+// Four queries. Those past the last repeat it, and are thrown away.
+struct Quad {
+  row: vec4u,
+  head: vec4u,
+  first: vec4u, // the first position that each sees
+  end: vec4u,   // the position after the last
+}
+
+var<private> quad0: Quad;
+var<private> quad1: Quad;
+var<private> kv_head: u32;
+var<private> lowest: u32;  // the first position that any of the queries sees
+var<private> highest: u32; // the position after the last
+
+fn queries_at(quad: u32) -> u32 {
+  return quad * (2u * HALF8 + CHUNK);
+}
+
+fn weights_at(quad: u32) -> u32 {
+  return queries_at(quad) + 2u * HALF8;
 }
 
 fn window_start(position: u32) -> u32 {
   return select(0u, position + 1u - WINDOW, position >= WINDOW);
 }
 
-// Four query heads: `member` 0 to 3 of quad number `quad`; heads past the group's end repeat its last one.
-fn head_of(quad: u32, member: u32) -> u32 {
+fn least(v: vec4u) -> u32 {
+  return min(min(v.x, v.y), min(v.z, v.w));
+}
+
+fn most(v: vec4u) -> u32 {
+  return max(max(v.x, v.y), max(v.z, v.w));
+}
+
+// The quad whose first query is number `first` of `count`.
+fn load_quad(quad: u32, first: u32, count: u32, thread: u32) -> Quad {
   let group = HEADS / KV_HEADS;
-  let quads = (group + 3u) / 4u;
-  return quad / quads * group + min(quad % quads * 4u + member, group - 1u);
-}
-
-fn is_head(quad: u32, member: u32) -> bool {
-  let group = HEADS / KV_HEADS;
-  return quad % ((group + 3u) / 4u) * 4u + member < group;
-}
-
-fn load_queries(row: u32, quad: u32, thread: u32) {
-  let h = row * HEADS + vec4u(head_of(quad, 0u), head_of(quad, 1u), head_of(quad, 2u), head_of(quad, 3u));
-  for (var i = thread; i < HALF; i += THREADS) {
-    let q0 = q[h.x * HALF + i];
-    let q1 = q[h.y * HALF + i];
-    let q2 = q[h.z * HALF + i];
-    let q3 = q[h.w * HALF + i];
-    q_first[i] = vec4f(q0.x, q1.x, q2.x, q3.x) * SCALE;
-    q_second[i] = vec4f(q0.y, q1.y, q2.y, q3.y) * SCALE;
-  }
-  workgroupBarrier();
-}
-
-// Scores of the positions [first, end), all in one chunk; leaves weight[] and slots[] behind.
-fn score(first: u32, end: u32, kv_head: u32, thread: u32) -> Chunk {
-  const NONE = vec4f(-3.0e38);
-  let position = vec4u(0u, 1u, 2u, 3u) * THREADS + first / CHUNK * CHUNK + thread;
-  let seen = vec4<bool>(vec4u(position >= vec4u(first)) & vec4u(position < vec4u(end)));
-  let near = clamp(position, vec4u(first), vec4u(end - 1u)); // the unseen are computed and thrown away
-  let slot = vec4u(slot_of(near.x), slot_of(near.y), slot_of(near.z), slot_of(near.w));
-  let key = (slot * 2u * KV_HEADS + kv_head) * HALF;
-  var s0 = vec4f();
-  var s1 = vec4f();
-  var s2 = vec4f();
-  var s3 = vec4f();
-  for (var i = 0u; i < HALF; i++) {
-    let qa = q_first[i];
-    let qb = q_second[i];
-    let k0 = unpack_pair(cache[key.x + i]);
-    let k1 = unpack_pair(cache[key.y + i]);
-    let k2 = unpack_pair(cache[key.z + i]);
-    let k3 = unpack_pair(cache[key.w + i]);
-    s0 = fma(vec4f(k0.y), qb, fma(vec4f(k0.x), qa, s0));
-    s1 = fma(vec4f(k1.y), qb, fma(vec4f(k1.x), qa, s1));
-    s2 = fma(vec4f(k2.y), qb, fma(vec4f(k2.x), qa, s2));
-    s3 = fma(vec4f(k3.y), qb, fma(vec4f(k3.x), qa, s3));
-  }
-  s0 = select(NONE, s0, seen.x);
-  s1 = select(NONE, s1, seen.y);
-  s2 = select(NONE, s2, seen.z);
-  s3 = select(NONE, s3, seen.w);
-  scratch[thread] = max(max(s0, s1), max(s2, s3));
-  for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (thread < stride) {
-      scratch[thread] = max(scratch[thread], scratch[thread + stride]);
+  let query = min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(count - 1u));
+  let row = query / group;
+  let head = kv_head * group + query % group;
+  let position = vec4u(position_of(row.x), position_of(row.y), position_of(row.z), position_of(row.w));
+  let start = vec4u(
+    window_start(position.x),
+    window_start(position.y),
+    window_start(position.z),
+    window_start(position.w),
+  );
+  let h = (row * HEADS + head) * HALF;
+  let at = queries_at(quad);
+  for (var i = thread; i < HALF8; i += THREADS) {
+    var a = vec4f();
+    var b = vec4f();
+    if (i < HALF) {
+      let q0 = q[h.x + i];
+      let q1 = q[h.y + i];
+      let q2 = q[h.z + i];
+      let q3 = q[h.w + i];
+      a = vec4f(q0.x, q1.x, q2.x, q3.x) * SCALE;
+      b = vec4f(q0.y, q1.y, q2.y, q3.y) * SCALE;
     }
+    pool[at + i] = a;
+    pool[at + HALF8 + i] = b;
   }
-  workgroupBarrier();
-  let peak = scratch[0];
-  workgroupBarrier();
-  s0 = select(vec4f(), exp(s0 - peak), seen.x);
-  s1 = select(vec4f(), exp(s1 - peak), seen.y);
-  s2 = select(vec4f(), exp(s2 - peak), seen.z);
-  s3 = select(vec4f(), exp(s3 - peak), seen.w);
-  weight[thread] = s0;
-  weight[thread + THREADS] = s1;
-  weight[thread + 2u * THREADS] = s2;
-  weight[thread + 3u * THREADS] = s3;
-  slots[thread] = slot.x;
-  slots[thread + THREADS] = slot.y;
-  slots[thread + 2u * THREADS] = slot.z;
-  slots[thread + 3u * THREADS] = slot.w;
-  scratch[thread] = (s0 + s1) + (s2 + s3);
-  for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (thread < stride) {
-      scratch[thread] += scratch[thread + stride];
-    }
-  }
-  workgroupBarrier();
-  let mass = scratch[0];
-  workgroupBarrier();
-  return Chunk(peak, mass);
+  return Quad(row, head, start, position + vec4u(1u));
 }
 
-struct Values {
-  first: vec4f,  // dimension i of the four heads
-  second: vec4f, // dimension i + HALF
-}
-
-fn add_value(sum: Values, w: vec4f, at: u32) -> Values {
-  let v = unpack_pair(cache[at]);
-  return Values(fma(w, vec4f(v.x), sum.first), fma(w, vec4f(v.y), sum.second));
-}
-
-// Σ weight · value over [first, end) for every pair of dimensions, each handed to put(). A thread has two pairs,
-// so that a weight is read once for both; where there are more threads than that takes, several share the
-// positions and the first of them adds up what they found.
-fn gather(first: u32, end: u32, kv_head: u32, thread: u32) {
-  let tile = min((HALF + 1u) / 2u, THREADS);
-  let parts = THREADS / tile;
-  let part = thread / tile;
-  let chunk = first / CHUNK * CHUNK;
-  for (var start = 0u; start < HALF; start += 2u * tile) {
-    let i = start + thread % tile;
-    let j = min(i + tile, HALF - 1u);
-    var sums = array<Values, 2>();
-    if (part < parts && i < HALF) {
-      for (var position = first + part; position < end; position += parts) {
-        let w = weight[position - chunk];
-        let value = ((slots[position - chunk] * 2u + 1u) * KV_HEADS + kv_head) * HALF;
-        sums[0] = add_value(sums[0], w, value + i);
-        sums[1] = add_value(sums[1], w, value + j);
-      }
-    }
-    partial[thread] = sums;
-    workgroupBarrier();
-    if (thread < tile) {
-      for (var other = 1u; other < parts; other++) {
-        let more = partial[other * tile + thread];
-        sums[0] = Values(sums[0].first + more[0].first, sums[0].second + more[0].second);
-        sums[1] = Values(sums[1].first + more[1].first, sums[1].second + more[1].second);
-      }
-      if (i < HALF) {
-        put(i, sums[0]);
-      }
-      if (i + tile < HALF) {
-        put(j, sums[1]);
-      }
-    }
-    workgroupBarrier();
+// Loads the queries from number `first` of `count` on, in so many quads.
+fn load_queries(first: u32, count: u32, quads: u32, thread: u32) {
+  workgroupBarrier(); // the queries before have been done with
+  quad0 = load_quad(0u, first, count, thread);
+  lowest = least(quad0.first);
+  highest = most(quad0.end);
+  if (quads == 2u) {
+    quad1 = load_quad(1u, first + 4u, count, thread);
+    lowest = min(lowest, least(quad1.first));
+    highest = max(highest, most(quad1.end));
   }
+  workgroupBarrier();
+}
+
+// Keys and values of committed positions stand in a ring. Of those from `ring_first` on, which are at `ring_slot`, no
+// more are looked at than it holds.
+var<private> ring_first: u32;
+var<private> ring_slot: u32;
+
+fn ring_slot_of(position: u32) -> u32 {
+  let slot = ring_slot + position - ring_first;
+  return select(slot, slot - CAPACITY, slot >= CAPACITY);
+}
+
+fn keys_at(slot: u32) -> u32 {
+  return (slot * 2u * KV_HEADS + kv_head) * HALF;
+}
+
+fn values_at(slot: u32) -> u32 {
+  return ((slot * 2u + 1u) * KV_HEADS + kv_head) * HALF;
 }

@@ -1,5 +1,5 @@
-// Attention of a prompt chunk, whose keys and values are in the cache already: one workgroup a row and
-// quad of heads walks over the chunks of the past and keeps running sums (online softmax, Milakov and
+// Attention of a prompt chunk, whose keys and values are in the cache already: a workgroup has up to eight queries
+// of neighbouring rows, walks over the chunks of the past and keeps running sums (online softmax, Milakov and
 // Gimelshein 2018).
 
 override STRIDE: u32; // values between two rows of the output
@@ -14,56 +14,97 @@ struct Span {
 @group(0) @binding(2) var<storage, read_write> attention: array<f32>; // [rows][STRIDE]
 @group(0) @binding(3) var<uniform> span: Span;
 
-var<workgroup> sums: array<Values, HALF>;
+override SUMS: u32; // QUADS · HALF
+var<workgroup> sums: array<Values, SUMS>; // [quad][HALF]
 
-// How a chunk's sums are put to those before it; nothing is before the first.
-var<private> is_first: bool;
-var<private> old: vec4f;
-var<private> recent: vec4f;
-
-fn put(pair: u32, sum: Values) {
-  var all = Values(sum.first * recent, sum.second * recent);
-  if (!is_first) {
-    all = Values(fma(sums[pair].first, old, all.first), fma(sums[pair].second, old, all.second));
-  }
-  sums[pair] = all;
+// How a chunk's sums are put to those before it.
+struct Join {
+  old: vec4f,    // what the sums before are multiplied by
+  recent: vec4f, // what the chunk's are
+  is_seen: vec4<bool>, // a query that sees nothing of the chunk keeps what it has
 }
 
-fn slot_of(position: u32) -> u32 {
-  return position % CAPACITY;
+var<private> join0: Join;
+var<private> join1: Join;
+
+fn position_of(row: u32) -> u32 {
+  return span.position + row;
+}
+
+const HAS_FRESH = false;
+
+fn fresh_from() -> u32 {
+  return 0u;
+}
+
+fn fresh_slot_of(query: u32, position: u32) -> u32 {
+  return 0u;
+}
+
+fn put(quad: u32, queries: Quad, pair: u32, sum: Values) {
+  let at = quad * HALF + pair;
+  var join = join0;
+  if (quad == 1u) {
+    join = join1;
+  }
+  let before = sums[at];
+  sums[at] = Values(
+    select(before.first, fma(before.first, join.old, sum.first * join.recent), join.is_seen),
+    select(before.second, fma(before.second, join.old, sum.second * join.recent), join.is_seen),
+  );
+}
+
+// Peak and mass of a quad's queries so far.
+struct Run {
+  peak: vec4f,
+  mass: vec4f,
+}
+
+fn joined(run: Run, peak: vec4f) -> Join {
+  let higher = max(run.peak, peak);
+  return Join(exp(run.peak - higher), exp(peak - higher), peak > vec4f(UNSEEN));
+}
+
+fn advanced(run: Run, join: Join, peak: vec4f, mass: vec4f) -> Run {
+  return Run(
+    max(run.peak, peak),
+    select(run.mass, fma(run.mass, join.old, mass * join.recent), join.is_seen),
+  );
+}
+
+fn store(quad: u32, queries: Quad, first: u32, count: u32, mass: vec4f, thread: u32) {
+  for (var i = thread; i < HALF; i += THREADS) {
+    let sum = sums[quad * HALF + i];
+    for (var m = 0u; m < 4u; m++) {
+      if (first + 4u * quad + m < count) {
+        let at = queries.row[m] * STRIDE + queries.head[m] * 2u * HALF + i;
+        attention[at] = sum.first[m] / mass[m];
+        attention[at + HALF] = sum.second[m] / mass[m];
+      }
+    }
+  }
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let quad = workgroup.x;
-  let row = workgroup.y;
-  let kv_head = head_of(quad, 0u) / (HEADS / KV_HEADS);
-  let position = span.position + row;
-  let start = window_start(position);
-  load_queries(row, quad, thread);
-  var peak = vec4f(-3.0e38);
-  var mass = vec4f();
-  for (var chunk = start / CHUNK * CHUNK; chunk <= position; chunk += CHUNK) {
-    let first = max(start, chunk);
-    let end = min(position + 1u, chunk + CHUNK);
-    let c = score(first, end, kv_head, thread);
-    let higher = max(peak, c.peak);
-    old = exp(peak - higher);
-    recent = exp(c.peak - higher);
-    mass = mass * old + c.mass * recent;
-    peak = higher;
-    is_first = first == start;
-    gather(first, end, kv_head, thread);
-  }
-  for (var i = thread; i < HALF; i += THREADS) {
-    let first = sums[i].first / mass;
-    let second = sums[i].second / mass;
-    for (var member = 0u; member < 4u; member++) {
-      if (is_head(quad, member)) {
-        let at = row * STRIDE + head_of(quad, member) * 2u * HALF + i;
-        attention[at] = first[member];
-        attention[at + HALF] = second[member];
-      }
+  kv_head = workgroup.x;
+  let first = workgroup.y * 4u * QUADS;
+  let count = span.rows * (HEADS / KV_HEADS);
+  load_queries(first, count, QUADS, thread);
+  var run0 = Run(vec4f(UNSEEN), vec4f());
+  var run1 = run0;
+  for (var chunk = lowest / CHUNK; chunk * CHUNK < highest; chunk++) {
+    let c = score(chunk, QUADS, thread);
+    join0 = joined(run0, c.peak[0]);
+    run0 = advanced(run0, join0, c.peak[0], c.mass[0]);
+    if (QUADS == 2u) {
+      join1 = joined(run1, c.peak[1]);
+      run1 = advanced(run1, join1, c.peak[1], c.mass[1]);
     }
+    gather(chunk, QUADS, thread);
+  }
+  store(0u, quad0, first, count, run0.mass, thread);
+  if (QUADS == 2u) {
+    store(1u, quad1, first, count, run1.mass, thread);
   }
 }

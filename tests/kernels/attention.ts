@@ -7,7 +7,7 @@
  * @module
  */
 import type { Row } from "../../decode/rows.ts";
-import { type CacheType, CHUNK, MAX_ROWS } from "../../kernels/stages.ts";
+import { attentionTile, type CacheType, CHUNK, MAX_ROWS } from "../../kernels/stages.ts";
 import type { Random } from "../random.ts";
 import {
   type Data,
@@ -97,12 +97,14 @@ export class Attention {
       CAPACITY: capacity,
       STRIDE: this.#stride,
       SLOTS: this.#slots,
+      ...attentionTile(half, 2).constants,
     };
   }
 
-  get #quads(): number {
-    const { heads, kvHeads } = this.#shape;
-    return kvHeads * Math.ceil(heads / kvHeads / 4);
+  /** Workgroups for so many rows of a key head. */
+  #tiles(rows: number): number {
+    const { heads, kvHeads, half } = this.#shape;
+    return Math.ceil(rows * heads / kvHeads / attentionTile(half, 2).queries);
   }
 
   /** A cache whose ring holds the last of `past`, and whose fresh slots are poison. */
@@ -120,7 +122,7 @@ export class Attention {
 
   /** attend and combine: the rows of a pass over a committed past. */
   pass(past: readonly Memory[], rows: readonly Row[], queries: readonly Query[]): AttentionPass {
-    const { heads, half, capacity, cache: type } = this.#shape;
+    const { heads, kvHeads, half, capacity, cache: type } = this.#shape;
     const fresh = this.#random.below(2);
     const cache = this.#cache(past);
     const q = poisonedFloats(MAX_ROWS * this.#width);
@@ -136,8 +138,12 @@ export class Attention {
     const spread = this.#random.pick([1, 2, 5, MAX_ROWS]);
     const last = past.length + Math.max(...rows.map(({ depth }) => depth));
     const chunks = Math.min(this.#slots, Math.floor(last / CHUNK) + 1);
+    const quadsTogether = this.#random.pick([1, 2] as const);
     const [attend, combine] = [
-      this.#harness.kernel("attend", { cache: type }, this.#constants),
+      this.#harness.kernel("attend", { cache: type }, {
+        ...this.#constants,
+        ...attentionTile(half, quadsTogether).constants,
+      }),
       this.#harness.kernel("combine", {}, this.#constants),
     ];
     return {
@@ -145,7 +151,7 @@ export class Attention {
         {
           kernel: attend,
           bindings: [words, q, cache, sums, peaks],
-          workgroups: [chunks, this.#quads, spread],
+          workgroups: [chunks, kvHeads, spread],
         },
         { kernel: combine, bindings: [words, sums, peaks, out], workgroups: [heads, spread] },
       ],
@@ -164,7 +170,7 @@ export class Attention {
 
   /** promptAttend: a chunk of a prompt from `position` on, whose memories are all in the ring. */
   chunk(past: readonly Memory[], position: number, queries: readonly Query[]): AttentionPass {
-    const { cache: type } = this.#shape;
+    const { kvHeads, cache: type } = this.#shape;
     const all = [...past.slice(0, position), ...queries.map((query) => query.memory)];
     const q = poisonedFloats(queries.length * this.#width);
     queries.forEach((query, row) => q.set(query.q, row * this.#width));
@@ -174,7 +180,7 @@ export class Attention {
       jobs: [{
         kernel: this.#harness.kernel("promptAttend", { cache: type }, this.#constants),
         bindings: [q, this.#cache(all), out, span],
-        workgroups: [this.#quads, queries.length],
+        workgroups: [kvHeads, this.#tiles(queries.length)],
       }],
       outputs: [out],
       row: (row) => out.subarray(row * this.#stride, row * this.#stride + this.#width),
