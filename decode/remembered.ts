@@ -48,9 +48,13 @@ export class Remembered<T> {
    *
    * @param key Tells device, driver, kernels and model shape.
    * @param isValid Whether what was found there is such a value: anything may lie in a cache.
+   * @param directory Where to keep it. Default: the user's cache directory, if it may be known.
    */
-  static async at<T>(key: string, isValid: (value: unknown) => value is T): Promise<Remembered<T>> {
-    const directory = cacheDirectory();
+  static async at<T>(
+    key: string,
+    isValid: (value: unknown) => value is T,
+    directory: string | null = cacheDirectory(),
+  ): Promise<Remembered<T>> {
     const bytes = new TextEncoder().encode(key);
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     const file = `${directory}/device-${hash.toHex().slice(0, 32)}.json`;

@@ -4,34 +4,26 @@ import { TempDir } from "../model/tiny_checkpoint.ts";
 
 const isNumber = (value: unknown): value is number => typeof value === "number";
 
-/** Runs `body` with the cache in a directory of its own. */
+/** Runs `body` with a directory that may become a cache. */
 async function inCache(body: (directory: string) => Promise<void>): Promise<void> {
   await using temporary = new TempDir();
-  const before = Deno.env.get("DITTO_CACHE");
-  const directory = `${temporary.path}/cache`;
-  Deno.env.set("DITTO_CACHE", directory);
-  try {
-    await body(directory);
-  } finally {
-    if (before === undefined) Deno.env.delete("DITTO_CACHE");
-    else Deno.env.set("DITTO_CACHE", before);
-  }
+  await body(`${temporary.path}/cache`);
 }
 
 Deno.test("what was measured is kept for its key, and only for that", () =>
-  inCache(async () => {
-    const place = await Remembered.at("a device", isNumber);
+  inCache(async (directory) => {
+    const place = await Remembered.at("a device", isNumber, directory);
     assert(place.isWritable);
     assertEquals(await place.get(), null);
     await place.set(7);
     assertEquals(await place.get(), 7);
-    assertEquals(await (await Remembered.at("a device", isNumber)).get(), 7);
-    assertEquals(await (await Remembered.at("another device", isNumber)).get(), null);
+    assertEquals(await (await Remembered.at("a device", isNumber, directory)).get(), 7);
+    assertEquals(await (await Remembered.at("another device", isNumber, directory)).get(), null);
   }));
 
 Deno.test("a cache that holds something else, or cannot be written, is done without", () =>
   inCache(async (directory) => {
-    const place = await Remembered.at("a device", isNumber);
+    const place = await Remembered.at("a device", isNumber, directory);
     await place.set(7);
     const [file] = Array.from(Deno.readDirSync(directory), ({ name }) => `${directory}/${name}`);
     for (const text of ["", "{", '"7"', "null"]) {
