@@ -213,17 +213,24 @@ export interface AttentionTile {
 /**
  * The layout of attention with heads of `2 · half` dimensions.
  *
+ * @param threads Threads of a workgroup.
  * @param mostQuads Quads of queries in a workgroup; 1 where two do not fit its memory.
  */
-export function attentionTile(half: number, mostQuads: 1 | 2): AttentionTile {
+export function attentionTile(half: number, threads: number, mostQuads: 1 | 2): AttentionTile {
   const half8 = Math.ceil(half / 8) * 8;
   const pool = 2 * half8 + CHUNK; // of a quad, in vec4f
-  // With it: a prompt's sums, and what the threads add up; for two quads, whether there is one or not.
-  const bytes = (quads: number) => quads * (16 * pool + 32 * half) + 32 * (2 * 16 + 2 * 32);
+  // With it a prompt's sums, and what the threads find of two quads, whether there are two or not.
+  const bytes = (quads: number) => quads * (16 * pool + 32 * half) + threads * 2 * 32;
   const quads = mostQuads === 2 && bytes(2) <= WORKGROUP_BYTES ? 2 : 1;
   return {
     queries: 4 * quads,
-    constants: { HALF8: half8, QUADS: quads, POOL: quads * pool, SUMS: quads * half },
+    constants: {
+      HALF8: half8,
+      THREADS: threads,
+      QUADS: quads,
+      POOL: quads * pool,
+      SUMS: quads * half,
+    },
   };
 }
 
@@ -305,6 +312,11 @@ export class Compiler {
   readonly promptProduct: PromptProduct;
   /** Whether subgroups are a CPU's vector registers of eight. */
   readonly isVector: boolean;
+  /**
+   * Threads of a workgroup of attention. Two keys a thread; on a CPU four, since each thread takes part in every
+   * barrier. By rule and not by timing: the order of sums depends on it.
+   */
+  readonly attentionThreads: 32 | 64;
   #gpu: Gpu;
   #kernels = new Map<string, Kernel>();
 
@@ -314,6 +326,7 @@ export class Compiler {
     this.profile = profile;
     this.lanes = gpu.info.subgroupSize ?? 8;
     this.groups = Math.max(1, profile.threads / this.lanes);
+    this.attentionThreads = gpu.info.isSoftware ? 32 : 64;
     this.isVector = gpu.info.isSoftware && gpu.info.subgroupSize === 8;
     this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
   }

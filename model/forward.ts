@@ -197,8 +197,9 @@ class Stages {
   }
 
   #tile(stage: string): AttentionTile {
-    const { quadsTogether } = this.compiler.profile;
-    return attentionTile(this.config.headDim / 2, stage === "attend" ? quadsTogether : 2);
+    const { attentionThreads, profile } = this.compiler;
+    const mostQuads = stage === "attend" ? profile.quadsTogether : 2;
+    return attentionTile(this.config.headDim / 2, attentionThreads, mostQuads);
   }
 }
 

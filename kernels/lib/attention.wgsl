@@ -13,8 +13,7 @@
 //   fresh_from() -> u32,  the first of them, and
 //   fresh_slot_of(query, position) -> u32,  where it is to one of the queries.
 
-const CHUNK = 128u;  // positions of a chunk
-const THREADS = 32u; // of a workgroup; at least MAX_ROWS
+const CHUNK = 128u; // positions of a chunk
 
 override HEADS: u32;
 override KV_HEADS: u32;
@@ -22,6 +21,7 @@ override HALF: u32;   // head_dim / 2
 override HALF8: u32;  // HALF, rounded up to a multiple of eight
 override WINDOW: u32; // config: sliding_window; a query at p sees keys from p - WINDOW + 1 on
 override SCALE: f32;  // 1 / √head_dim
+override THREADS: u32; // of a workgroup: a power of two, at least MAX_ROWS and no more than half a chunk
 override QUADS: u32;  // of a workgroup: 1 or 2
 override POOL: u32;   // QUADS · (2 · HALF8 + CHUNK)
 
@@ -29,8 +29,7 @@ override POOL: u32;   // QUADS · (2 · HALF8 + CHUNK)
 // e^(score - peak) [CHUNK].
 var<workgroup> pool: array<vec4f, POOL>;
 // Of either quad, what the threads find and put together.
-var<workgroup> scratch: array<array<vec4f, 2>, THREADS>;
-var<workgroup> partial: array<array<Values, 2>, THREADS>;
+var<workgroup> found: array<array<Values, 2>, THREADS>;
 
 // Four queries. Those past the last repeat it, and are thrown away.
 struct Quad {

@@ -1,5 +1,5 @@
 // The scores of a chunk: query · key, for every query of a workgroup and every position, and what becomes of them. A
-// thread has the positions thread, thread + 32, … of a chunk.
+// thread has the positions thread, thread + THREADS, … of a chunk.
 //
 // attention_memory.wgsl or attention_vector.wgsl, as it suits the device, supply
 //   hold(at, thread) and take0 to take7,  which together load eight neighbours of the pool.
@@ -155,36 +155,45 @@ fn score(chunk: u32, quads: u32, thread: u32) -> Chunk {
   return Chunk(peak, sum_of_threads(mass, thread));
 }
 
+fn tell(value: array<vec4f, 2>, thread: u32) {
+  found[thread][0].first = value[0];
+  found[thread][1].first = value[1];
+}
+
+fn heard(thread: u32) -> array<vec4f, 2> {
+  return array(found[thread][0].first, found[thread][1].first);
+}
+
 // The largest of all threads' values; of a workgroup's quads.
 fn max_of_threads(value: array<vec4f, 2>, thread: u32) -> array<vec4f, 2> {
-  scratch[thread] = value;
+  tell(value, thread);
   for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (thread < stride) {
-      let other = scratch[thread + stride];
-      scratch[thread][0] = max(scratch[thread][0], other[0]);
-      scratch[thread][1] = max(scratch[thread][1], other[1]);
+      let other = heard(thread + stride);
+      found[thread][0].first = max(found[thread][0].first, other[0]);
+      found[thread][1].first = max(found[thread][1].first, other[1]);
     }
   }
   workgroupBarrier();
-  let result = scratch[0];
+  let result = heard(0u);
   workgroupBarrier();
   return result;
 }
 
 // Their sum.
 fn sum_of_threads(value: array<vec4f, 2>, thread: u32) -> array<vec4f, 2> {
-  scratch[thread] = value;
+  tell(value, thread);
   for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (thread < stride) {
-      let other = scratch[thread + stride];
-      scratch[thread][0] += other[0];
-      scratch[thread][1] += other[1];
+      let other = heard(thread + stride);
+      found[thread][0].first += other[0];
+      found[thread][1].first += other[1];
     }
   }
   workgroupBarrier();
-  let result = scratch[0];
+  let result = heard(0u);
   workgroupBarrier();
   return result;
 }

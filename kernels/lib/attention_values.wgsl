@@ -125,11 +125,11 @@ fn gather(chunk: u32, quads: u32, thread: u32) {
       }
     }
     sums = add_singles(quads, sums, chunk, max(common_end, first), end, part, parts, i);
-    partial[thread] = array(sums.a, sums.b);
+    found[thread] = array(sums.a, sums.b);
     workgroupBarrier();
     if (thread < tile && own < HALF) {
       for (var other = 1u; other < parts; other++) {
-        let more = partial[other * tile + thread];
+        let more = found[other * tile + thread];
         sums.a = Values(sums.a.first + more[0].first, sums.a.second + more[0].second);
         sums.b = Values(sums.b.first + more[1].first, sums.b.second + more[1].second);
       }

@@ -62,6 +62,7 @@ export class Attention {
   readonly #width: number;
   readonly #stride: number;
   readonly #slots: number;
+  readonly #threads: 32 | 64;
 
   /** `longest`: the last position that a row can have. */
   constructor(random: Random, harness: Harness, shape: AttentionShape, longest: number) {
@@ -71,6 +72,7 @@ export class Attention {
     this.#width = shape.heads * shape.half * 2;
     this.#stride = Math.ceil(this.#width / 8) * 8 + 8;
     const chunks = Math.floor(longest / CHUNK) + 1;
+    this.#threads = random.pick([32, 64]);
     this.#slots = Math.min(chunks, Math.ceil(shape.window / CHUNK) + 1);
   }
 
@@ -97,14 +99,14 @@ export class Attention {
       CAPACITY: capacity,
       STRIDE: this.#stride,
       SLOTS: this.#slots,
-      ...attentionTile(half, 2).constants,
+      ...attentionTile(half, this.#threads, 2).constants,
     };
   }
 
   /** Workgroups for so many rows of a key head. */
   #tiles(rows: number): number {
     const { heads, kvHeads, half } = this.#shape;
-    return Math.ceil(rows * heads / kvHeads / attentionTile(half, 2).queries);
+    return Math.ceil(rows * heads / kvHeads / attentionTile(half, this.#threads, 2).queries);
   }
 
   /** A cache whose ring holds the last of `past`, and whose fresh slots are poison. */
@@ -142,7 +144,7 @@ export class Attention {
     const [attend, combine] = [
       this.#harness.kernel("attend", { cache: type }, {
         ...this.#constants,
-        ...attentionTile(half, quadsTogether).constants,
+        ...attentionTile(half, this.#threads, quadsTogether).constants,
       }),
       this.#harness.kernel("combine", {}, this.#constants),
     ];
