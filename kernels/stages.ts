@@ -193,7 +193,7 @@ export interface PromptProduct {
 /** The ways there are in f32: in tiles, for GPUs; lane by lane, for vector registers of 8 on a CPU. */
 export const PROMPT_PRODUCTS = {
   tiles: { stage: "promptMatmul", rows: 64, outputs: 128 },
-  lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 16 },
+  lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 32 },
 } as const satisfies Record<string, PromptProduct>;
 
 /** The way with multiply-adds of f16. Its bits are others, so that speed alone must never choose it. */
