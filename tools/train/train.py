@@ -92,14 +92,14 @@ class Batches:
 
 
 def grouped(sequences, count):
-    """`count` padded groups of sequences of like length, each of about as many tokens."""
+    """At most `count` padded groups of sequences of like length, each of about as many tokens."""
     sequences = sorted(sequences, key=lambda sequence: len(sequence[0]))
     whole, total, parts = sum(len(ids) for ids, _ in sequences), 0, [[] for _ in range(count)]
     for sequence in sequences:
         parts[total * count // whole].append(sequence)
         total += len(sequence[0])
     groups = []
-    for part in parts:
+    for part in filter(None, parts):  # of few sequences a long one fills several groups
         length = -(-max(len(ids) for ids, _ in part) // 16) * 16
         groups.append((torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in part]),
                        torch.tensor([answers + [False] * (length - len(answers)) for _, answers in part])))
