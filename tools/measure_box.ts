@@ -11,7 +11,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { loadModel, type Message, type PromptPrecision } from "../mod.ts";
+import { loadModel, type Message } from "../mod.ts";
 
 /** One example: a chat that ends with a question, and its one right answer. */
 export interface HeldOut {
@@ -37,12 +37,17 @@ async function main(): Promise<void> {
       wrong: { type: "boolean", default: false },
     },
   });
-  const { quantize } = options;
-  if (quantize !== undefined && quantize !== "q8" && quantize !== "q4") {
-    console.error(`--quantize is ${quantize}: it must be q8 or q4.`);
+  const { quantize, "prompt-precision": promptPrecision } = options;
+  const refuse = (name: string, value: string, range: string) => {
+    console.error(`--${name} is ${value}: it must be ${range}.`);
     Deno.exit(2);
+  };
+  if (quantize !== undefined && quantize !== "q8" && quantize !== "q4") {
+    return refuse("quantize", quantize, "q8 or q4");
   }
-  const promptPrecision = options["prompt-precision"] as PromptPrecision | undefined;
+  if (promptPrecision !== undefined && promptPrecision !== "f16" && promptPrecision !== "f32") {
+    return refuse("prompt-precision", promptPrecision, "f16 or f32");
+  }
   using model = await loadModel(options.model, {
     ...(quantize && { quantize }),
     ...(promptPrecision && { promptPrecision }),
