@@ -5,6 +5,7 @@
  * @module
  */
 import { type Gpu, openGpu } from "../kernels/device.ts";
+import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";
 
 const SOURCE = /* wgsl */ `
@@ -45,7 +46,7 @@ export async function copyBandwidth(gpu?: Gpu): Promise<number | null> {
   const seconds = await fastestOnGpu(on, (pass) => {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindings);
-    pass.dispatchWorkgroups(Math.min(65535, Math.ceil(bytes / 16 / 256)));
+    pass.dispatchWorkgroups(Math.min(MAX_WORKGROUPS, Math.ceil(bytes / 16 / 256)));
   });
   for (const buffer of buffers) on.free(buffer);
   return seconds && 2 * bytes / seconds;

@@ -9,6 +9,7 @@
  * @module
  */
 import { openGpu } from "../kernels/device.ts";
+import type { PromptPrecision } from "../model/memory.ts";
 import { copyBandwidth } from "./copy_bandwidth.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";
 import { ModelOnGpu, type StageWork } from "./kernels/model_on_gpu.ts";
@@ -74,7 +75,7 @@ async function decodeTable(bandwidth: number): Promise<void> {
 }
 
 /** Products and attention of a prompt's last chunk. */
-async function promptTable(rate: number, precision: "f32" | "f16"): Promise<void> {
+async function promptTable(rate: number, precision: PromptPrecision): Promise<void> {
   const prompt = await model.prompt(promptLength, precision);
   if (!prompt) return say("The device does not compute in f16.");
   const { stages, tokens } = prompt;

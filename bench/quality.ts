@@ -102,7 +102,7 @@ async function main(): Promise<void> {
 
 /** How the model is loaded, where it is not as it is. */
 interface Loading {
-  readonly quantization?: Quantization;
+  readonly quantization?: Quantization | null;
   readonly promptPrecision?: PromptPrecision;
 }
 
@@ -113,7 +113,7 @@ function scored(window: number): number {
 /** The logits before each scored token of a text, which goes through the model window by window. */
 async function logitsOf(
   source: WeightSource,
-  { quantization, promptPrecision }: Loading,
+  { quantization = null, promptPrecision }: Loading,
   tokens: readonly number[],
   window: number,
   maxTokens: number,
@@ -122,7 +122,7 @@ async function logitsOf(
   using gpu = await openGpu();
   const layout = layOutWeights(
     config,
-    (tensor) => quantizedType(tensor, quantization ?? null) ?? source.tensors.get(tensor)!.dtype,
+    (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
     Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
   );
   const d = dimensions(config, window, "f16", promptPrecision);

@@ -17,33 +17,9 @@ struct Job {
 @group(0) @binding(2) var<storage, read_write> fault: atomic<u32>; // a tensor with unusable weights; 0: none
 @group(0) @binding(3) var<uniform> job: Job;
 
-const THREADS = 64u;
 const TINY = 0x0d800000u; // 2^-100: groups of nothing larger become zeros
 const HUGE = 0x71800000u; // 2^100: from here on, and for infinities and NaN, weights are unusable
 
-var<workgroup> peaks: array<u32, THREADS>;
-
-fn magnitude(v: vec4f) -> u32 {
-  let bits = bitcast<vec4u>(v) & vec4u(0x7fffffffu);
-  return max(max(bits.x, bits.y), max(bits.z, bits.w));
-}
-
-fn row_peak(row: u32, thread: u32) -> u32 {
-  var peak = 0u;
-  for (var k8 = thread; k8 < K8; k8 += THREADS) {
-    let v = widen(row, k8);
-    peak = max(peak, max(magnitude(v.lo), magnitude(v.hi)));
-  }
-  peaks[thread] = peak;
-  for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (thread < stride) {
-      peaks[thread] = max(peaks[thread], peaks[thread + stride]);
-    }
-  }
-  workgroupBarrier();
-  return peaks[0];
-}
 
 // 2^BITS / s for a scale of three bits of mantissa, the quotient of mantissas cut to 23 bits.
 fn inverse_step(s: u32) -> f32 {

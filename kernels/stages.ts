@@ -46,6 +46,7 @@ import product from "./lib/product.wgsl" with { type: "text" };
 import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
 import promptTile from "./lib/prompt_tile.wgsl" with { type: "text" };
 import quantized from "./lib/quantized.wgsl" with { type: "text" };
+import rowPeak from "./lib/row_peak.wgsl" with { type: "text" };
 import rows from "./lib/rows.wgsl" with { type: "text" };
 import silu from "./lib/silu.wgsl" with { type: "text" };
 import source from "./lib/source.wgsl" with { type: "text" };
@@ -64,6 +65,8 @@ export type { WeightType } from "./weight_types.ts";
 
 /** Rows of a pass at most: row 0 and 31 drafts. `MAX_ROWS` in lib/rows.wgsl. */
 export const MAX_ROWS = 32;
+/** Workgroups along one dimension that every device takes. */
+export const MAX_WORKGROUPS = 65535;
 /** Positions of an attention chunk. `CHUNK` in lib/attention.wgsl. */
 export const CHUNK = 128;
 /** Logits one workgroup of choose.wgsl looks at. */
@@ -101,6 +104,7 @@ const libSources = {
   promptProduct,
   promptTile,
   quantized,
+  rowPeak,
   rows,
   silu,
   source,
@@ -122,7 +126,7 @@ const stages = {
   head: [head, "rows", "weights", "product", "norm"],
   project: [project, "rows", "weights", "product"],
   qkv: [qkv, "rows", "weights", "product", "norm", "cache"],
-  quantize: [quantize, "weights", "quantized"],
+  quantize: [quantize, "weights", "quantized", "rowPeak"],
   replay: [replay, "rows"],
   sample: [sample, "rows"],
   promptAttend: [promptAttend, "rows", "cache", "attention"],
@@ -132,7 +136,7 @@ const stages = {
   promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct"],
   promptNormalize: [promptNormalize],
   promptRope: [promptRope, "rows", "cache"],
-  promptScales: [promptScales, "weights"],
+  promptScales: [promptScales, "weights", "rowPeak"],
   treeCandidates: [treeCandidates, "rows", "state", "tree"],
   treeGrow: [treeGrow, "rows", "source", "state", "plan", "tree"],
 } satisfies Record<string, [string, ...Lib[]]>;

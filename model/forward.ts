@@ -14,9 +14,11 @@ import {
   encode,
   F16_PRODUCT,
   type Kernel,
+  MAX_WORKGROUPS,
   type PromptProduct,
 } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
+import { matricesOf } from "./layout.ts";
 import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memory.ts";
 import { ropeTable } from "./rope.ts";
 import type { Matrix, MatrixPart, Weights } from "./weights.ts";
@@ -341,16 +343,13 @@ function promptSteps(
   return steps;
 }
 
-/** Workgroups along one dimension that every device takes. */
-const MAX_WORKGROUPS = 65535;
-
 /** The scales of the layers' weight rows, [rows] f32 for each part: prompt/scales.wgsl. */
 function weightScales(gpu: Gpu, stages: Stages, weights: Weights): Map<MatrixPart, GPUBuffer> {
   const scales = new Map<MatrixPart, GPUBuffer>();
   const spans: GPUBuffer[] = [];
   const encoder = gpu.device.createCommandEncoder();
   const pass = encoder.beginComputePass();
-  for (const matrix of weights.layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down])) {
+  for (const matrix of matricesOf(weights.layers)) {
     const kernel = stages.product("promptScales", matrix);
     for (const part of matrix.parts) {
       const { buffer, rows } = part;

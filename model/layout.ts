@@ -68,6 +68,13 @@ export interface LayerLayout {
   readonly down: MatrixLayout;
 }
 
+/** The matrices of some layers, whatever stands for a matrix. */
+export function matricesOf<Matrix>(
+  layers: readonly Readonly<Record<"qkv" | "out" | "gateUp" | "down", Matrix>>[],
+): Matrix[] {
+  return layers.flatMap(({ qkv, out, gateUp, down }) => [qkv, out, gateUp, down]);
+}
+
 /** All of a model's weights. */
 export interface WeightLayout {
   readonly embedding: MatrixLayout;

@@ -8,7 +8,7 @@ import type { DeviceInfo } from "../kernels/device.ts";
 import { type CacheType, CHUNK, MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
 import { DittoError } from "./errors.ts";
-import type { MatrixLayout, WeightLayout } from "./layout.ts";
+import { matricesOf, type MatrixLayout, type WeightLayout } from "./layout.ts";
 
 /** Prompt tokens that go through the model in one pass. */
 export const PROMPT_CHUNK = 256;
@@ -169,7 +169,7 @@ export function checkMemory(
     );
   };
   const { embedding, head, layers } = layout;
-  const inLayers = layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down]);
+  const inLayers = matricesOf(layers);
   let weights = (2 * layers.length + 1) * d.hiddenStride * 4;
   for (const matrix of [embedding, ...(head === embedding ? [] : [head]), ...inLayers]) {
     for (const part of matrix.parts) {

@@ -4,12 +4,12 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { Compiler, encode } from "../kernels/stages.ts";
+import { Compiler, encode, MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { type FloatType, QUANTIZED_BITS, type QuantizedType } from "../kernels/weight_types.ts";
 import { DittoError, show } from "./errors.ts";
 
-/** Rows that one dispatch packs at most: the workgroups WebGPU promises. */
-export const MAX_PACKED_ROWS = 65535;
+/** Rows that one dispatch packs at most. */
+export const MAX_PACKED_ROWS = MAX_WORKGROUPS;
 
 /** Rows of a tensor, each padded with zeros to whole eights. */
 export interface Rows {

@@ -13,7 +13,7 @@ import {
 } from "../kernels/weight_types.ts";
 import type { TensorInfo } from "./checkpoint.ts";
 import type { MistralConfig } from "./config.ts";
-import type { MatrixLayout, WeightLayout } from "./layout.ts";
+import { matricesOf, type MatrixLayout, type WeightLayout } from "./layout.ts";
 import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 
 /** Bytes read from a file at a time. */
@@ -112,7 +112,7 @@ export async function loadWeights(
 }
 
 function totalBytes({ embedding, layers, head }: WeightLayout): number {
-  const matrices = layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down]);
+  const matrices = matricesOf(layers);
   if (head !== embedding) matrices.push(head);
   return [embedding, ...matrices].flatMap((m) => m.parts)
     .reduce((sum, part) => sum + part.bytes, 0);

@@ -58,16 +58,12 @@ export class ModelOnGpu {
     const limit = Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes);
     const layout = layOutWeights(config, (tensor) => source.tensors.get(tensor)!.dtype, limit);
     const weights = await loadWeights(gpu, source, layout);
-    const [forward, forwardF16] = (["f32", "f16"] as const).map((precision) =>
-      precision === "f16" && !gpu.info.hasF16 ? null : new Forward(
-        gpu,
-        new Compiler(gpu),
-        config,
-        weights,
-        dimensions(config, context, "f16", precision),
-      )
-    );
-    return new ModelOnGpu(config, context, gpu, forward!, forwardF16!, recorder);
+    const forwardIn = (precision: PromptPrecision) => {
+      const d = dimensions(config, context, "f16", precision);
+      return new Forward(gpu, new Compiler(gpu), config, weights, d);
+    };
+    const forwardF16 = gpu.info.hasF16 ? forwardIn("f16") : null;
+    return new ModelOnGpu(config, context, gpu, forwardIn("f32"), forwardF16, recorder);
   }
 
   /**

@@ -13,9 +13,6 @@ struct Span {
 @group(0) @binding(1) var<storage, read_write> scales: array<f32>; // [rows]
 @group(0) @binding(2) var<uniform> span: Span;
 
-const THREADS = 64u;
-var<workgroup> peaks: array<f32, THREADS>;
-
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -26,20 +23,8 @@ fn main(
   if (row >= span.rows) {
     return;
   }
-  var peak = vec4f();
-  for (var k8 = thread; k8 < K8; k8 += THREADS) {
-    let v = widen(row, k8);
-    peak = max(peak, max(abs(v.lo), abs(v.hi)));
-  }
-  peaks[thread] = max(max(peak.x, peak.y), max(peak.z, peak.w));
-  for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (thread < stride) {
-      peaks[thread] = max(peaks[thread], peaks[thread + stride]);
-    }
-  }
+  let exponent = row_peak(row, thread) >> 23u;
   if (thread == 0u) {
-    let exponent = bitcast<u32>(peaks[0]) >> 23u;
     // At 253 the scale's inverse is a normal number still.
     scales[row] = bitcast<f32>(min(258u - exponent, 253u) << 23u);
   }

@@ -227,26 +227,24 @@ function roughen(random: Random, values: Float32Array, k: number): void {
 }
 
 Deno.test(
-  {
-    name: "promptScales: the power of two that brings a row's largest value to 16 up to 32",
-    fn: seeded(async (random) => {
-      for (const k of [1, 8, 500, 520, 1003]) {
-        const rows = random.between(1, 9);
-        const values = random.floats(rows * k, 4);
-        roughen(random, values, k);
-        const { job, scales } = scaleRows("F32", Math.ceil(k / 8), padded(values, k), rows);
-        await harness.run([job], [scales]);
-        for (let row = 0; row < rows; row++) {
-          const line = values.subarray(row * k, (row + 1) * k);
-          const largest = peak(line);
-          const scale = scales[row]!;
-          const what = `scale ${scale} of a row whose largest value is ${largest}`;
-          assert(Number.isInteger(Math.log2(scale)), what);
-          assert(largest * scale < 32 && (largest < 2 ** -120 || largest * scale >= 16), what);
-        }
+  "promptScales: the power of two that brings a row's largest value to 16 up to 32",
+  seeded(async (random) => {
+    for (const k of [1, 8, 500, 520, 1003]) {
+      const rows = random.between(1, 9);
+      const values = random.floats(rows * k, 4);
+      roughen(random, values, k);
+      const { job, scales } = scaleRows("F32", Math.ceil(k / 8), padded(values, k), rows);
+      await harness.run([job], [scales]);
+      for (let row = 0; row < rows; row++) {
+        const line = values.subarray(row * k, (row + 1) * k);
+        const largest = peak(line);
+        const scale = scales[row]!;
+        const what = `scale ${scale} of a row whose largest value is ${largest}`;
+        assert(Number.isInteger(Math.log2(scale)), what);
+        assert(largest * scale < 32 && (largest < 2 ** -120 || largest * scale >= 16), what);
       }
-    }),
-  },
+    }
+  }),
 );
 
 Deno.test({
