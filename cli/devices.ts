@@ -19,13 +19,15 @@ export async function devicesText(): Promise<string> {
         "Debian and Ubuntu: apt-get install mesa-vulkan-drivers).",
     );
   }
-  return devices.map(({ name, isSoftware, subgroupSize, maxBindingBytes, maxBufferBytes }) => {
+  return devices.map((device) => {
+    const { subgroupSize, maxBindingBytes, maxBufferBytes } = device;
+    const orMore = device.subgroupVaries ? " or more" : "";
     const facts = [
-      isSoftware ? "software" : "hardware",
-      subgroupSize === null ? "no subgroups" : `subgroups of ${subgroupSize}`,
+      device.isSoftware ? "software" : "hardware",
+      subgroupSize === null ? "no subgroups" : `subgroups of ${subgroupSize}${orMore}`,
       `buffers up to ${bytesText(maxBufferBytes)}, seen ${bytesText(maxBindingBytes)} at a time`,
     ];
-    return `${name}: ${facts.join(", ")}\n`;
+    return `${device.name}: ${facts.join(", ")}\n`;
   }).join("");
 }
 

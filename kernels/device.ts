@@ -14,8 +14,10 @@ import { DittoError } from "./errors.ts";
 export interface DeviceInfo {
   /** The driver's name for the device, such as `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`. */
   readonly name: string;
-  /** Lanes of a subgroup, or null where the device has no subgroups of one fixed size. */
+  /** Lanes of a subgroup, the fewest there may be, or null where the device has no subgroups. */
   readonly subgroupSize: number | null;
+  /** Whether a kernel's subgroups may be larger: some drivers pick among several sizes (AMD, Intel). */
+  readonly subgroupVaries: boolean;
   /** Whether kernels can compute in f16 (`shader-f16`). */
   readonly hasF16: boolean;
   /** Whether the CPU plays the device (llvmpipe, SwiftShader). */
@@ -30,6 +32,8 @@ export interface DeviceInfo {
 export interface OpenOptions {
   /** Use subgroup operations where the device has them. Default true; false is for tests. */
   subgroups?: boolean;
+  /** Take subgroups as if they could be as small as this, as where they vary; for tests. */
+  smallestSubgroup?: number;
   /** Take a binding limit smaller than the device's, in bytes, so that tensors are split; for tests. */
   maxBindingBytes?: number;
 }
@@ -189,7 +193,11 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   }
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
-  const info = infoOf(adapter);
+  let info = infoOf(adapter);
+  const smallest = options.smallestSubgroup;
+  if (info.subgroupSize !== null && smallest !== undefined && smallest < info.subgroupSize) {
+    info = { ...info, subgroupSize: smallest, subgroupVaries: true };
+  }
   // The GPU's clock, by which the cost of a pass is measured, and f16.
   const features = (["timestamp-query", "shader-f16"] as const)
     .filter((name) => adapter.features.has(name));
@@ -222,13 +230,13 @@ function infoOf(adapter: GPUAdapter): DeviceInfo {
     subgroupMinSize?: number;
     subgroupMaxSize?: number;
   };
-  const size = info.subgroupMinSize;
-  // A driver that picks among several sizes does not say which one a kernel gets.
-  const fixed = size !== undefined && size === info.subgroupMaxSize && size >= 4 && size <= 128;
+  const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = info;
+  const hasSubgroups = least >= 4 && least <= most && most <= 128;
   return {
     name: nameOf(adapter),
     isSoftware: /llvmpipe|swiftshader/i.test(nameOf(adapter)),
-    subgroupSize: fixed ? size : null,
+    subgroupSize: hasSubgroups ? least : null,
+    subgroupVaries: hasSubgroups && least < most,
     hasF16: adapter.features.has("shader-f16"),
     maxBindingBytes: adapter.limits.maxStorageBufferBindingSize,
     maxBufferBytes: adapter.limits.maxBufferSize,

@@ -10,6 +10,8 @@ override STRIDE: u32; // values between two rows of the residual
 @group(0) @binding(3) var<storage, read_write> residual: array<f32>; // [MAX_ROWS][STRIDE]
 @group(0) @binding(4) var<uniform> part: Part;
 
+const NEEDS_SQUARES = false;
+
 fn prepare(v: Eight, k8: u32) -> Eight {
   return v;
 }

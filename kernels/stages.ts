@@ -38,6 +38,7 @@ import attentionVector from "./lib/attention_vector.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
 import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
+import lanesShuffle from "./lib/lanes_shuffle.wgsl" with { type: "text" };
 import lanesSubgroup from "./lib/lanes_subgroup.wgsl" with { type: "text" };
 import lanesWorkgroup from "./lib/lanes_workgroup.wgsl" with { type: "text" };
 import norm from "./lib/norm.wgsl" with { type: "text" };
@@ -75,6 +76,9 @@ export const SLICE = 4096;
 /** How keys and values are stored. */
 export type CacheType = "f16" | "f32";
 
+/** How the lanes of a product add up: as a subgroup, as a part of one, or through workgroup memory. */
+export type Lanes = keyof typeof lanesSources;
+
 /** The variants a stage comes in. */
 export interface Variant {
   /** For stages that read weights. */
@@ -89,6 +93,11 @@ const weightSources = {
   F32: weightsF32,
   Q8: quantized + weightsQ8,
   Q4: quantized + weightsQ4,
+};
+const lanesSources = {
+  subgroup: lanesSubgroup,
+  shuffle: lanesShuffle,
+  workgroup: lanesWorkgroup,
 };
 const cacheSources = { f16: kvF16, f32: kvF32 };
 const attentionParts = attention + attentionScores + attentionValues;
@@ -151,20 +160,20 @@ export function allSources(): string {
     ...[libSources, weightSources, cacheSources, attentionSources].flatMap((sources) =>
       Object.values(sources)
     ),
-    ...[eight, lanesSubgroup, lanesWorkgroup, product, slots],
+    ...[eight, ...Object.values(lanesSources), product, slots],
   ].join("\n");
 }
 
 /**
  * The whole WGSL text of a stage, as the compiler sees it.
  *
- * @param subgroups Whether the device has subgroups.
- * @param isVector Whether they are a CPU's vector registers of eight.
+ * @param lanes How the lanes of a product add up.
+ * @param isVector Whether subgroups are a CPU's vector registers of eight.
  */
 export function stageSource(
   stage: Stage,
   variant: Variant,
-  subgroups: boolean,
+  lanes: Lanes,
   isVector: boolean,
 ): string {
   const [main, ...libs] = stages[stage] as [string, ...Lib[]];
@@ -173,7 +182,7 @@ export function stageSource(
       case "weights":
         return eight + weightSources[variant.weights!];
       case "product":
-        return product + (subgroups ? lanesSubgroup : lanesWorkgroup);
+        return product + lanesSources[lanes];
       case "attention":
         return attentionSources[isVector ? "vector" : "memory"];
       case "cache":
@@ -249,7 +258,9 @@ export interface Kernel {
 /** Choices among kernels that are equal to the bit and differ in speed, each from device to device. */
 export interface Profile {
   /** Rows of a decoding pass that meet a lane's weights in registers. */
-  readonly rowsTogether: 4 | 8;
+  readonly rowsTogether: 4 | 8 | 16;
+  /** Eights of weights that a lane of a decoding product asks for before it needs the first. */
+  readonly eightsTogether: 1 | 2 | 4;
   /** Threads of a workgroup of a decoding product, a multiple of the lanes. */
   readonly threads: number;
   /** Quads of queries of a decoding pass that a workgroup's keys and values serve, if there are as many. */
@@ -266,14 +277,16 @@ export interface Profile {
  * profile and now with another, about as fast as what is taken (llvmpipe, SwiftShader, two idle cores).
  */
 export function profileChoices(
-  { isSoftware, subgroupSize }: DeviceInfo,
+  info: DeviceInfo,
 ): { readonly [Name in keyof Profile]: readonly [Profile[Name], ...Profile[Name][]] } {
+  const { isSoftware, subgroupSize, subgroupVaries } = info;
   const lanes = subgroupSize ?? 8;
   const threads = [64, 32, 128, 256].filter((threads) => threads >= lanes);
   if (isSoftware || subgroupSize === null) threads.length = 1;
   return {
     // Sixteen sums a lane are what software drivers keep in registers.
-    rowsTogether: isSoftware ? [4] : [4, 8],
+    rowsTogether: isSoftware ? [4] : [4, 8, 16],
+    eightsTogether: isSoftware ? [1] : [2, 4, 1],
     threads: threads as [number, ...number[]],
     // Two read keys and values half as often; on a CPU one quad alone then costs as much as two (model in the box, one
     // row: 1.6 times on llvmpipe and 1.7 times on SwiftShader).
@@ -281,15 +294,25 @@ export function profileChoices(
     // On a CPU an idle workgroup costs as much as a small busy one, and a pass without drafts would pay for the
     // drafts it does not have (attention of one row after 300, model in the box, llvmpipe: 2.6 ms with 2, 1.7 with 1).
     spread: isSoftware ? [1] : [MAX_ROWS, 8, 2],
-    promptProduct: subgroupSize !== 8 ? ["tiles"] : isSoftware ? ["lanes"] : ["tiles", "lanes"],
+    promptProduct: isVector(info)
+      ? ["lanes"]
+      : subgroupSize === 8 && !subgroupVaries
+      ? ["tiles", "lanes"]
+      : ["tiles"],
   };
+}
+
+function isVector({ isSoftware, subgroupSize, subgroupVaries }: DeviceInfo): boolean {
+  return isSoftware && subgroupSize === 8 && !subgroupVaries;
 }
 
 /** The profile of a device on which nothing was measured. */
 export function defaultProfile(info: DeviceInfo): Profile {
-  const { rowsTogether, threads, quadsTogether, spread, promptProduct } = profileChoices(info);
+  const choices = profileChoices(info);
+  const { rowsTogether, eightsTogether, threads, quadsTogether, spread, promptProduct } = choices;
   return {
     rowsTogether: rowsTogether[0],
+    eightsTogether: eightsTogether[0],
     threads: threads[0],
     quadsTogether: quadsTogether[0],
     spread: spread[0],
@@ -308,7 +331,7 @@ export function isProfile(value: unknown, info: DeviceInfo): value is Profile {
 export class Compiler {
   /** What kernels it chooses. */
   readonly profile: Profile;
-  /** Threads that share the outputs of a product: the subgroup's size, or 8 without subgroups. */
+  /** Threads that share the outputs of a product: the smallest subgroup, or 8 without subgroups. */
   readonly lanes: number;
   /** Quads of outputs that a workgroup of a product makes. */
   readonly groups: number;
@@ -331,7 +354,7 @@ export class Compiler {
     this.lanes = gpu.info.subgroupSize ?? 8;
     this.groups = Math.max(1, profile.threads / this.lanes);
     this.attentionThreads = gpu.info.isSoftware ? 32 : 64;
-    this.isVector = gpu.info.isSoftware && gpu.info.subgroupSize === 8;
+    this.isVector = isVector(gpu.info);
     this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
   }
 
@@ -348,12 +371,14 @@ export class Compiler {
    * @param constants Values of the stage's `override`s; those it does not declare are ignored.
    */
   kernel(stage: Stage, variant: Variant, constants: Record<string, number>): Kernel {
-    const hasSubgroups = this.#gpu.info.subgroupSize !== null;
-    const source = stageSource(stage, variant, hasSubgroups, this.isVector);
+    const { subgroupSize, subgroupVaries } = this.#gpu.info;
+    const lanes = subgroupSize === null ? "workgroup" : subgroupVaries ? "shuffle" : "subgroup";
+    const source = stageSource(stage, variant, lanes, this.isVector);
     const all: Record<string, number> = {
       LANES: this.lanes,
       GROUPS: this.groups,
       ROWS_TOGETHER: this.profile.rowsTogether,
+      EIGHTS_TOGETHER: this.profile.eightsTogether,
       ...constants,
     };
     const used: Record<string, number> = {};

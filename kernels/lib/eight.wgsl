@@ -5,6 +5,11 @@ struct Eight {
   hi: vec4f,
 }
 
+// Eight weights of a row. What holds the weights supplies Stored, their bits, fetch() and unpack().
+fn widen(row: u32, k8: u32) -> Eight {
+  return unpack(fetch(row, k8), k8);
+}
+
 // sum + w · x, in an explicit chain of fused multiply-adds: a compiler that is free to contract
 // a * b + c need not choose alike in two code paths, and then a row's bits would depend on its company.
 fn dot8(w: Eight, x: Eight, sum: f32) -> f32 {

@@ -6,6 +6,8 @@ override EPSILON: f32; // config: rms_norm_eps
 
 @group(0) @binding(3) var<storage, read> gain: array<vec4f>; // [2 · K8]
 
+const NEEDS_SQUARES = true;
+
 fn prepare(v: Eight, k8: u32) -> Eight {
   return Eight(v.lo * gain[2u * k8], v.hi * gain[2u * k8 + 1u]);
 }

@@ -3,43 +3,112 @@
 //   y[row][n] = Σ_k weights[n][k] · prepare(x[row])[k]      and Σ_k x[row][k]² beside it
 //
 // LANES lanes split k among them, eight values at a time, and share four outputs (a quad). A lane holds
-// its weights in registers and meets them with four rows, or eight where ROWS_TOGETHER says so, or with one
-// when only one is left; further rows read the weights again, from cache. Four times four accumulators are
-// what software drivers keep in registers too (lavapipe, 4096 × 4096 bf16: 4 rows cost 1.6 times one, 8 rows 2.8).
+// its weights in registers and meets them with ROWS_TOGETHER rows at most, or with one when only one is left;
+// further rows read the weights again, from cache. Four times four accumulators are what software drivers keep
+// in registers too (lavapipe, 4096 × 4096 bf16: 4 rows cost 1.6 times one, 8 rows 2.8).
+//
+// A GPU waits long for memory, and has few lanes to wait side by side where outputs are few. So a lane asks for
+// more than it needs at once: of one row, for EIGHTS_TOGETHER eights; of several, whose multiply-adds take long, for
+// the next eight while it multiplies this one.
 //
 // The order of a row's sum is: its lane's eights in rising k, then the lanes. It knows nothing of how
 // many rows there are, which is what makes lookup lossless to the bit.
 //
 // A stage supplies
 //   prepare(x, k8) -> Eight          what becomes of x before it meets the weights (a norm's gain, or nothing)
+//   NEEDS_SQUARES: bool              whether it looks at the squares
 //   weight_rows(quad) -> vec4u       the weight rows of a quad, in range even where the quad is past the end
 //   finish(row, quad, sums)          what becomes of the sums; called by one lane a row
 
 override K8: u32;      // summed dimension / 8, rounded up; padding is zero on both sides
-override LANES: u32;   // lanes that share a quad: the subgroup's size where there are subgroups
+override LANES: u32;   // lanes that share a quad: a subgroup, or the smallest there may be, or 8 without subgroups
 override GROUPS: u32;  // quads a workgroup works on side by side
-override ROWS_TOGETHER: u32; // 4, or 8: rows that meet the weights in registers
+override ROWS_TOGETHER: u32;   // 4, 8 or 16: rows that meet the weights in registers
+override EIGHTS_TOGETHER: u32; // 1, 2 or 4: eights that a lane asks for before it needs the first
 
 @group(0) @binding(1) var<storage, read> rows: Rows;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [MAX_ROWS][2 · K8]
 
 struct Sums {
   y: vec4f,     // the quad's four outputs
-  squares: f32, // Σ x²
+  squares: f32, // Σ x², if the stage needs it
 }
 
-fn add(sums: Sums, row: u32, k8: u32, w0: Eight, w1: Eight, w2: Eight, w3: Eight) -> Sums {
+// Of four neighbouring rows.
+struct Four {
+  a: Sums,
+  b: Sums,
+  c: Sums,
+  d: Sums,
+}
+
+// A quad's weights at an eight of k.
+struct Fetched {
+  a: Stored,
+  b: Stored,
+  c: Stored,
+  d: Stored,
+}
+
+struct Weights {
+  a: Eight,
+  b: Eight,
+  c: Eight,
+  d: Eight,
+}
+
+fn fetch_quad(n: vec4u, k8: u32) -> Fetched {
+  return Fetched(fetch(n.x, k8), fetch(n.y, k8), fetch(n.z, k8), fetch(n.w, k8));
+}
+
+fn unpack_quad(w: Fetched, k8: u32) -> Weights {
+  return Weights(unpack(w.a, k8), unpack(w.b, k8), unpack(w.c, k8), unpack(w.d, k8));
+}
+
+fn add(sums: Sums, row: u32, k8: u32, w: Weights) -> Sums {
   let i = (row * K8 + k8) * 2u;
   let raw = Eight(x[i], x[i + 1u]);
   let v = prepare(raw, k8);
+  var squares = 0.0;
+  if (NEEDS_SQUARES) {
+    squares = dot8(raw, raw, sums.squares);
+  }
   return Sums(
-    vec4f(dot8(w0, v, sums.y.x), dot8(w1, v, sums.y.y), dot8(w2, v, sums.y.z), dot8(w3, v, sums.y.w)),
-    dot8(raw, raw, sums.squares),
+    vec4f(dot8(w.a, v, sums.y.x), dot8(w.b, v, sums.y.y), dot8(w.c, v, sums.y.z), dot8(w.d, v, sums.y.w)),
+    squares,
+  );
+}
+
+fn add_four(sums: Four, row: u32, k8: u32, w: Weights) -> Four {
+  return Four(
+    add(sums.a, row, k8, w),
+    add(sums.b, row + 1u, k8, w),
+    add(sums.c, row + 2u, k8, w),
+    add(sums.d, row + 3u, k8, w),
   );
 }
 
 fn total(sums: Sums, scales: vec4f, index: u32) -> Sums {
-  return Sums(scales * sum_lanes(sums.y, index), sum_lanes(vec4f(sums.squares), index).x);
+  var squares = 0.0;
+  if (NEEDS_SQUARES) {
+    squares = sum_lanes_one(sums.squares, index);
+  }
+  return Sums(scales * sum_lanes(sums.y, index), squares);
+}
+
+// One lane a row finishes it, so that the tails of four rows run side by side.
+fn finish_four(row: u32, quad: u32, sums: Four, scales: vec4f, lane: u32, index: u32) {
+  let a = total(sums.a, scales, index);
+  let b = total(sums.b, scales, index);
+  let c = total(sums.c, scales, index);
+  let d = total(sums.d, scales, index);
+  if (lane < 4u && row + lane < rows.count) {
+    var mine = a;
+    if (lane == 1u) { mine = b; }
+    if (lane == 2u) { mine = c; }
+    if (lane == 3u) { mine = d; }
+    finish(row + lane, quad, mine);
+  }
 }
 
 fn multiply(workgroup: u32, index: u32) {
@@ -53,7 +122,10 @@ fn multiply(workgroup: u32, index: u32) {
     if (left == 1u) {
       one(row, quad, n, scales, lane, index);
       row += 1u;
-    } else if (ROWS_TOGETHER == 8u && left > 4u) {
+    } else if (ROWS_TOGETHER >= 16u && left > 8u) {
+      sixteen(row, quad, n, scales, lane, index);
+      row += 16u;
+    } else if (ROWS_TOGETHER >= 8u && left > 4u) {
       eight(row, quad, n, scales, lane, index);
       row += 8u;
     } else {
@@ -64,85 +136,100 @@ fn multiply(workgroup: u32, index: u32) {
 }
 
 fn one(row: u32, quad: u32, n: vec4u, scales: vec4f, lane: u32, index: u32) {
-  var s0 = Sums();
-  for (var k = lane; k < K8; k += LANES) {
-    s0 = add(s0, row, k, widen(n.x, k), widen(n.y, k), widen(n.z, k), widen(n.w, k));
+  var sums = Sums();
+  var k = lane;
+  if (EIGHTS_TOGETHER == 4u) {
+    for (; k + 3u * LANES < K8; k += 4u * LANES) {
+      let w0 = fetch_quad(n, k);
+      let w1 = fetch_quad(n, k + LANES);
+      let w2 = fetch_quad(n, k + 2u * LANES);
+      let w3 = fetch_quad(n, k + 3u * LANES);
+      sums = add(sums, row, k, unpack_quad(w0, k));
+      sums = add(sums, row, k + LANES, unpack_quad(w1, k + LANES));
+      sums = add(sums, row, k + 2u * LANES, unpack_quad(w2, k + 2u * LANES));
+      sums = add(sums, row, k + 3u * LANES, unpack_quad(w3, k + 3u * LANES));
+    }
   }
-  s0 = total(s0, scales, index);
+  if (EIGHTS_TOGETHER == 2u) {
+    for (; k + LANES < K8; k += 2u * LANES) {
+      let w0 = fetch_quad(n, k);
+      let w1 = fetch_quad(n, k + LANES);
+      sums = add(sums, row, k, unpack_quad(w0, k));
+      sums = add(sums, row, k + LANES, unpack_quad(w1, k + LANES));
+    }
+  }
+  for (; k < K8; k += LANES) {
+    sums = add(sums, row, k, unpack_quad(fetch_quad(n, k), k));
+  }
+  sums = total(sums, scales, index);
   if (lane == 0u) {
-    finish(row, quad, s0);
+    finish(row, quad, sums);
   }
+}
+
+// The first eight that a lane needs, or something to throw away, and the one after k.
+fn fetch_first(n: vec4u, lane: u32) -> Fetched {
+  if (EIGHTS_TOGETHER == 1u) {
+    return Fetched();
+  }
+  return fetch_quad(n, min(lane, K8 - 1u));
+}
+
+fn fetch_next(n: vec4u, k: u32) -> Fetched {
+  if (EIGHTS_TOGETHER == 1u) {
+    return Fetched();
+  }
+  return fetch_quad(n, min(k + LANES, K8 - 1u));
+}
+
+fn fetched_or_now(fetched: Fetched, n: vec4u, k: u32) -> Weights {
+  if (EIGHTS_TOGETHER == 1u) {
+    return unpack_quad(fetch_quad(n, k), k);
+  }
+  return unpack_quad(fetched, k);
 }
 
 fn four(row: u32, quad: u32, n: vec4u, scales: vec4f, lane: u32, index: u32) {
-  var s0 = Sums();
-  var s1 = Sums();
-  var s2 = Sums();
-  var s3 = Sums();
+  var a = Four();
+  var next = fetch_first(n, lane);
   for (var k = lane; k < K8; k += LANES) {
-    let w0 = widen(n.x, k);
-    let w1 = widen(n.y, k);
-    let w2 = widen(n.z, k);
-    let w3 = widen(n.w, k);
-    s0 = add(s0, row, k, w0, w1, w2, w3);
-    s1 = add(s1, row + 1u, k, w0, w1, w2, w3);
-    s2 = add(s2, row + 2u, k, w0, w1, w2, w3);
-    s3 = add(s3, row + 3u, k, w0, w1, w2, w3);
+    let w = fetched_or_now(next, n, k);
+    next = fetch_next(n, k);
+    a = add_four(a, row, k, w);
   }
-  s0 = total(s0, scales, index);
-  s1 = total(s1, scales, index);
-  s2 = total(s2, scales, index);
-  s3 = total(s3, scales, index);
-  // One lane a row finishes it, so that the tails of four rows run side by side.
-  if (lane < 4u && row + lane < rows.count) {
-    var mine = s0;
-    if (lane == 1u) { mine = s1; }
-    if (lane == 2u) { mine = s2; }
-    if (lane == 3u) { mine = s3; }
-    finish(row + lane, quad, mine);
-  }
+  finish_four(row, quad, a, scales, lane, index);
 }
 
 fn eight(row: u32, quad: u32, n: vec4u, scales: vec4f, lane: u32, index: u32) {
-  var s0 = Sums();
-  var s1 = Sums();
-  var s2 = Sums();
-  var s3 = Sums();
-  var s4 = Sums();
-  var s5 = Sums();
-  var s6 = Sums();
-  var s7 = Sums();
+  var a = Four();
+  var b = Four();
+  var next = fetch_first(n, lane);
   for (var k = lane; k < K8; k += LANES) {
-    let w0 = widen(n.x, k);
-    let w1 = widen(n.y, k);
-    let w2 = widen(n.z, k);
-    let w3 = widen(n.w, k);
-    s0 = add(s0, row, k, w0, w1, w2, w3);
-    s1 = add(s1, row + 1u, k, w0, w1, w2, w3);
-    s2 = add(s2, row + 2u, k, w0, w1, w2, w3);
-    s3 = add(s3, row + 3u, k, w0, w1, w2, w3);
-    s4 = add(s4, row + 4u, k, w0, w1, w2, w3);
-    s5 = add(s5, row + 5u, k, w0, w1, w2, w3);
-    s6 = add(s6, row + 6u, k, w0, w1, w2, w3);
-    s7 = add(s7, row + 7u, k, w0, w1, w2, w3);
+    let w = fetched_or_now(next, n, k);
+    next = fetch_next(n, k);
+    a = add_four(a, row, k, w);
+    b = add_four(b, row + 4u, k, w);
   }
-  s0 = total(s0, scales, index);
-  s1 = total(s1, scales, index);
-  s2 = total(s2, scales, index);
-  s3 = total(s3, scales, index);
-  s4 = total(s4, scales, index);
-  s5 = total(s5, scales, index);
-  s6 = total(s6, scales, index);
-  s7 = total(s7, scales, index);
-  for (var i = lane; i < min(8u, rows.count - row); i += LANES) {
-    var mine = s0;
-    if (i == 1u) { mine = s1; }
-    if (i == 2u) { mine = s2; }
-    if (i == 3u) { mine = s3; }
-    if (i == 4u) { mine = s4; }
-    if (i == 5u) { mine = s5; }
-    if (i == 6u) { mine = s6; }
-    if (i == 7u) { mine = s7; }
-    finish(row + i, quad, mine);
+  finish_four(row, quad, a, scales, lane, index);
+  finish_four(row + 4u, quad, b, scales, lane, index);
+}
+
+fn sixteen(row: u32, quad: u32, n: vec4u, scales: vec4f, lane: u32, index: u32) {
+  var a = Four();
+  var b = Four();
+  var c = Four();
+  var d = Four();
+  var next = fetch_first(n, lane);
+  for (var k = lane; k < K8; k += LANES) {
+    let w = fetched_or_now(next, n, k);
+    next = fetch_next(n, k);
+    a = add_four(a, row, k, w);
+    b = add_four(b, row + 4u, k, w);
+    c = add_four(c, row + 8u, k, w);
+    d = add_four(d, row + 12u, k, w);
   }
+  finish_four(row, quad, a, scales, lane, index);
+  finish_four(row + 4u, quad, b, scales, lane, index);
+  finish_four(row + 8u, quad, c, scales, lane, index);
+  finish_four(row + 12u, quad, d, scales, lane, index);
 }

@@ -3,8 +3,13 @@
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][K8]
 
-fn widen(row: u32, k8: u32) -> Eight {
-  let w = weights[row * K8 + k8];
+alias Stored = vec4u;
+
+fn fetch(row: u32, k8: u32) -> Stored {
+  return weights[row * K8 + k8];
+}
+
+fn unpack(w: Stored, k8: u32) -> Eight {
   return Eight(
     bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u)),
     bitcast<vec4f>(vec4u(w.z << 16u, w.z & 0xffff0000u, w.w << 16u, w.w & 0xffff0000u)),

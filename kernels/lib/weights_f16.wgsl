@@ -3,8 +3,13 @@
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][K8]
 
-fn widen(row: u32, k8: u32) -> Eight {
-  let w = weights[row * K8 + k8];
+alias Stored = vec4u;
+
+fn fetch(row: u32, k8: u32) -> Stored {
+  return weights[row * K8 + k8];
+}
+
+fn unpack(w: Stored, k8: u32) -> Eight {
   return Eight(
     vec4f(unpack2x16float(w.x), unpack2x16float(w.y)),
     vec4f(unpack2x16float(w.z), unpack2x16float(w.w)),

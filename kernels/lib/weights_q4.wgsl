@@ -2,10 +2,19 @@
 
 @group(0) @binding(0) var<storage, read> weights: array<u32>; // [rows of this part][row_words(4)]
 
-fn widen(row: u32, k8: u32) -> Eight {
+struct Stored {
+  w: u32,
+  scales: u32, // a word of four groups' scales
+}
+
+fn fetch(row: u32, k8: u32) -> Stored {
   let start = row * row_words(4u);
-  let s = scale(weights[start + scale_word(4u, k8)], k8);
-  let w = weights[start + k8];
+  return Stored(weights[start + k8], weights[start + scale_word(4u, k8)]);
+}
+
+fn unpack(stored: Stored, k8: u32) -> Eight {
+  let s = scale(stored.scales, k8);
+  let w = stored.w;
   // Each four bits in the top 4 bits of a mantissa.
   const MASK = vec4u(0x780000u);
   return Eight(

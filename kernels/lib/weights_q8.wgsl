@@ -2,12 +2,20 @@
 
 @group(0) @binding(0) var<storage, read> weights: array<vec2u>; // [rows of this part][row_words(8) / 2]
 
-fn widen(row: u32, k8: u32) -> Eight {
+struct Stored {
+  w: vec2u,
+  scales: u32, // a word of four groups' scales
+}
+
+fn fetch(row: u32, k8: u32) -> Stored {
   let start = row * (row_words(8u) / 2u);
   let at = scale_word(8u, k8);
-  let s = scale(weights[start + at / 2u][at % 2u], k8);
-  let w = weights[start + k8];
-  return Eight(spread(eights(w.x), s), spread(eights(w.y), s));
+  return Stored(weights[start + k8], weights[start + at / 2u][at % 2u]);
+}
+
+fn unpack(stored: Stored, k8: u32) -> Eight {
+  let s = scale(stored.scales, k8);
+  return Eight(spread(eights(stored.w.x), s), spread(eights(stored.w.y), s));
 }
 
 // The smallest scale of a row, which its sums are multiplied by.

@@ -13,11 +13,16 @@ import { layOutWeights } from "../../model/layout.ts";
 import { dimensions } from "../../model/memory.ts";
 import { loadWeights } from "../../model/weights.ts";
 
-const info = (isSoftware: boolean, subgroupSize: number | null): DeviceInfo => ({
+const info = (
+  isSoftware: boolean,
+  subgroupSize: number | null,
+  subgroupVaries = false,
+): DeviceInfo => ({
   name: "a device",
   isSoftware,
   hasF16: false,
   subgroupSize,
+  subgroupVaries,
   maxBindingBytes: 1 << 27,
   maxBufferBytes: 1 << 28,
 });
@@ -36,6 +41,9 @@ Deno.test("a profile is one of the choices that the device has", () => {
   }
   assertEquals(defaultProfile(info(true, 8)).promptProduct, "lanes");
   assertEquals(defaultProfile(info(false, 32)).promptProduct, "tiles");
+  // Its lanes talk to each other by number, so a subgroup must have eight.
+  assertEquals(profileChoices(info(false, 8)).promptProduct, ["tiles", "lanes"]);
+  assertEquals(profileChoices(info(false, 8, true)).promptProduct, ["tiles"]);
 });
 
 Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer behind", async () => {

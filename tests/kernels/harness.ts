@@ -66,7 +66,9 @@ export class Harness implements Disposable {
 
   /** Whether products use subgroups here, in words. */
   get lanes(): string {
-    return this.gpu.info.subgroupSize ? `${this.compiler.lanes} lanes` : "no subgroups";
+    const { subgroupSize, subgroupVaries } = this.gpu.info;
+    if (subgroupSize === null) return "no subgroups";
+    return `${this.compiler.lanes} lanes${subgroupVaries ? " of more" : ""}`;
   }
 
   /** Compiles a stage. */

@@ -89,6 +89,7 @@ for (const [what, options, message] of refusals) {
 const DEVICE: DeviceInfo = {
   name: "a device",
   subgroupSize: 32,
+  subgroupVaries: false,
   hasF16: true,
   isSoftware: false,
   maxBindingBytes: 2 ** 31 - 4,

@@ -25,6 +25,7 @@ Deno.test("Mistral-7B with a context of 4096 fits in 8 GiB in q8 and in 6 GB in 
     name: "a GPU",
     isSoftware: false,
     subgroupSize: 32,
+    subgroupVaries: false,
     hasF16: true,
     maxBindingBytes: 2 ** 31 - 4,
     maxBufferBytes: 2 ** 31,
