@@ -6,7 +6,7 @@ override SLOTS: u32; // chunks a row can see at most
 
 @group(0) @binding(0) var<storage, read> rows: Rows;
 @group(0) @binding(1) var<storage, read> q: array<vec2f>; // [MAX_ROWS][HEADS][HALF]
-@group(0) @binding(2) var<storage, read> cache: array<Pair>; // [CAPACITY + 2 · MAX_ROWS][k, v][KV_HEADS][HALF]
+@group(0) @binding(2) var<storage, read> cache: array<Cached>; // pairs: [CAPACITY + 2 · MAX_ROWS][k, v][KV_HEADS][HALF]
 @group(0) @binding(3) var<storage, read_write> sums: array<vec2f>; // [MAX_ROWS][HEADS][SLOTS][HALF]
 @group(0) @binding(4) var<storage, read_write> peaks: array<vec2f>; // [MAX_ROWS][HEADS][SLOTS]: peak, mass
 
@@ -48,26 +48,29 @@ fn slot_at(row: u32, head: u32, first: u32) -> u32 {
   return (row * HEADS + head) * SLOTS + chunk - first / CHUNK;
 }
 
-// Whether member `member` of a quad is a query of its own and sees something of the chunk.
-fn is_wanted(quad: u32, member: u32, first: u32, end: u32) -> bool {
-  return first_query + 4u * quad + member < query_count && first < (chunk + 1u) * CHUNK && end > chunk * CHUNK;
+// Which members of a quad are queries of their own and see something of the chunk.
+fn wanted_of(quad: u32, queries: Quad) -> vec4<bool> {
+  let query = vec4u(first_query + 4u * quad) + vec4u(0u, 1u, 2u, 3u);
+  let has_some = (queries.first < vec4u((chunk + 1u) * CHUNK)) & (queries.end > vec4u(chunk * CHUNK));
+  return (query < vec4u(query_count)) & has_some;
 }
 
-fn put(quad: u32, queries: Quad, pair: u32, sum: Values) {
-  for (var m = 0u; m < 4u; m++) {
-    if (is_wanted(quad, m, queries.first[m], queries.end[m])) {
-      let at = slot_at(queries.row[m], queries.head[m], queries.first[m]);
-      sums[at * HALF + pair] = vec2f(sum.first[m], sum.second[m]);
-    }
-  }
+// The members are spelled out: a loop over a vector's components keeps it in memory on GPUs.
+
+fn put(quad: u32, q: Quad, pair: u32, sum: Values) {
+  let wanted = wanted_of(quad, q);
+  if (wanted.x) { sums[slot_at(q.row.x, q.head.x, q.first.x) * HALF + pair] = vec2f(sum.first.x, sum.second.x); }
+  if (wanted.y) { sums[slot_at(q.row.y, q.head.y, q.first.y) * HALF + pair] = vec2f(sum.first.y, sum.second.y); }
+  if (wanted.z) { sums[slot_at(q.row.z, q.head.z, q.first.z) * HALF + pair] = vec2f(sum.first.z, sum.second.z); }
+  if (wanted.w) { sums[slot_at(q.row.w, q.head.w, q.first.w) * HALF + pair] = vec2f(sum.first.w, sum.second.w); }
 }
 
-fn put_peaks(quad: u32, queries: Quad, peak: vec4f, mass: vec4f) {
-  for (var m = 0u; m < 4u; m++) {
-    if (is_wanted(quad, m, queries.first[m], queries.end[m])) {
-      peaks[slot_at(queries.row[m], queries.head[m], queries.first[m])] = vec2f(peak[m], mass[m]);
-    }
-  }
+fn put_peaks(quad: u32, q: Quad, peak: vec4f, mass: vec4f) {
+  let wanted = wanted_of(quad, q);
+  if (wanted.x) { peaks[slot_at(q.row.x, q.head.x, q.first.x)] = vec2f(peak.x, mass.x); }
+  if (wanted.y) { peaks[slot_at(q.row.y, q.head.y, q.first.y)] = vec2f(peak.y, mass.y); }
+  if (wanted.z) { peaks[slot_at(q.row.z, q.head.z, q.first.z)] = vec2f(peak.z, mass.z); }
+  if (wanted.w) { peaks[slot_at(q.row.w, q.head.w, q.first.w)] = vec2f(peak.w, mass.w); }
 }
 
 @compute @workgroup_size(THREADS)
@@ -80,8 +83,8 @@ fn main(
   query_count = rows.count * (HEADS / KV_HEADS);
   for (first_query = workgroup.z * 4u * QUADS; first_query < query_count; first_query += workgroups.z * 4u * QUADS) {
     var quads = 1u;
-    if (QUADS == 2u && first_query + 4u < query_count) {
-      quads = 2u;
+    if (first_query + 4u < query_count) {
+      quads = QUADS;
     }
     load_queries(first_query, query_count, quads, thread);
     if (thread < 4u * quads) {
@@ -93,7 +96,7 @@ fn main(
       gather(chunk, quads, thread);
       if (thread == 0u) {
         put_peaks(0u, quad0, c.peak[0], c.mass[0]);
-        if (quads == 2u) {
+        if (has_both(quads)) {
           put_peaks(1u, quad1, c.peak[1], c.mass[1]);
         }
       }

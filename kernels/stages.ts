@@ -35,6 +35,8 @@ import attentionMemory from "./lib/attention_memory.wgsl" with { type: "text" };
 import attentionScores from "./lib/attention_scores.wgsl" with { type: "text" };
 import attentionValues from "./lib/attention_values.wgsl" with { type: "text" };
 import attentionVector from "./lib/attention_vector.wgsl" with { type: "text" };
+import cachedF16 from "./lib/cached_f16.wgsl" with { type: "text" };
+import cachedF32 from "./lib/cached_f32.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
 import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
@@ -100,6 +102,7 @@ const lanesSources = {
   workgroup: lanesWorkgroup,
 };
 const cacheSources = { f16: kvF16, f32: kvF32 };
+const cachedSources = { f16: cachedF16, f32: cachedF32 };
 const attentionParts = attention + attentionScores + attentionValues;
 const attentionSources = {
   memory: attentionParts + attentionMemory,
@@ -157,9 +160,9 @@ export type Stage = keyof typeof stages;
 export function allSources(): string {
   return [
     ...Object.values(stages).map(([main]) => main),
-    ...[libSources, weightSources, cacheSources, attentionSources].flatMap((sources) =>
-      Object.values(sources)
-    ),
+    ...[libSources, weightSources, cacheSources, cachedSources, attentionSources].flatMap((
+      sources,
+    ) => Object.values(sources)),
     ...[eight, ...Object.values(lanesSources), product, slots],
   ].join("\n");
 }
@@ -184,7 +187,7 @@ export function stageSource(
       case "product":
         return product + lanesSources[lanes];
       case "attention":
-        return attentionSources[isVector ? "vector" : "memory"];
+        return attentionSources[isVector ? "vector" : "memory"] + cachedSources[variant.cache!];
       case "cache":
         return cacheSources[variant.cache!] + slots;
       default:

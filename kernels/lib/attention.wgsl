@@ -45,6 +45,11 @@ var<private> kv_head: u32;
 var<private> lowest: u32;  // the first position that any of the queries sees
 var<private> highest: u32; // the position after the last
 
+// Whether so many quads are two, of which no code is made where there is never more than one.
+fn has_both(quads: u32) -> bool {
+  return QUADS == 2u && quads == 2u;
+}
+
 fn queries_at(quad: u32) -> u32 {
   return quad * (2u * HALF8 + CHUNK);
 }
@@ -103,7 +108,7 @@ fn load_queries(first: u32, count: u32, quads: u32, thread: u32) {
   quad0 = load_quad(0u, first, count, thread);
   lowest = least(quad0.first);
   highest = most(quad0.end);
-  if (quads == 2u) {
+  if (has_both(quads)) {
     quad1 = load_quad(1u, first + 4u, count, thread);
     lowest = min(lowest, least(quad1.first));
     highest = max(highest, most(quad1.end));

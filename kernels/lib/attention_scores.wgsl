@@ -9,10 +9,21 @@ struct Two {
   b: vec4f,
 }
 
-fn add_products(two: Two, qa: vec4f, qb: vec4f, key_a: u32, key_b: u32, i: u32) -> Two {
-  let k = min(i, HALF - 1u); // past it the query is zero
-  let a = unpack_pair(cache[key_a + k]);
-  let b = unpack_pair(cache[key_b + k]);
+// Four neighbouring pairs of a key from i on, a multiple of four. Past the last pair, where the query is zero, others.
+fn four_pairs(key: u32, i: u32) -> FourPairs {
+  if (HALF % 4u == 0u) {
+    return cached_four(key + min(i + 4u, HALF) - 4u);
+  }
+  let last = HALF - 1u;
+  return FourPairs(
+    cached(key + min(i, last)),
+    cached(key + min(i + 1u, last)),
+    cached(key + min(i + 2u, last)),
+    cached(key + min(i + 3u, last)),
+  );
+}
+
+fn add_products(two: Two, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f) -> Two {
   return Two(
     fma(vec4f(a.y), qb, fma(vec4f(a.x), qa, two.a)),
     fma(vec4f(b.y), qb, fma(vec4f(b.x), qa, two.b)),
@@ -28,14 +39,18 @@ fn two_scores(quad: u32, key_a: u32, key_b: u32, thread: u32) -> Two {
   loop {
     let a = hold(first + i, thread);
     let b = hold(second + i, thread);
-    two = add_products(two, take0(a, first + i), take0(b, second + i), key_a, key_b, i);
-    two = add_products(two, take1(a, first + i), take1(b, second + i), key_a, key_b, i + 1u);
-    two = add_products(two, take2(a, first + i), take2(b, second + i), key_a, key_b, i + 2u);
-    two = add_products(two, take3(a, first + i), take3(b, second + i), key_a, key_b, i + 3u);
-    two = add_products(two, take4(a, first + i), take4(b, second + i), key_a, key_b, i + 4u);
-    two = add_products(two, take5(a, first + i), take5(b, second + i), key_a, key_b, i + 5u);
-    two = add_products(two, take6(a, first + i), take6(b, second + i), key_a, key_b, i + 6u);
-    two = add_products(two, take7(a, first + i), take7(b, second + i), key_a, key_b, i + 7u);
+    let ka = four_pairs(key_a, i);
+    let kb = four_pairs(key_b, i);
+    two = add_products(two, take0(a, first + i), take0(b, second + i), ka.a, kb.a);
+    two = add_products(two, take1(a, first + i), take1(b, second + i), ka.b, kb.b);
+    two = add_products(two, take2(a, first + i), take2(b, second + i), ka.c, kb.c);
+    two = add_products(two, take3(a, first + i), take3(b, second + i), ka.d, kb.d);
+    let la = four_pairs(key_a, i + 4u);
+    let lb = four_pairs(key_b, i + 4u);
+    two = add_products(two, take4(a, first + i), take4(b, second + i), la.a, lb.a);
+    two = add_products(two, take5(a, first + i), take5(b, second + i), la.b, lb.b);
+    two = add_products(two, take6(a, first + i), take6(b, second + i), la.c, lb.c);
+    two = add_products(two, take7(a, first + i), take7(b, second + i), la.d, lb.d);
     continuing {
       i += 8u;
       break if i >= HALF8;
@@ -52,10 +67,10 @@ fn fresh_scores(quad: u32, position: u32) -> vec4f {
   var scores = vec4f();
   for (var i = 0u; i < HALF8; i++) {
     let k = min(i, HALF - 1u);
-    let k0 = unpack_pair(cache[key.x + k]);
-    let k1 = unpack_pair(cache[key.y + k]);
-    let k2 = unpack_pair(cache[key.z + k]);
-    let k3 = unpack_pair(cache[key.w + k]);
+    let k0 = cached(key.x + k);
+    let k1 = cached(key.y + k);
+    let k2 = cached(key.z + k);
+    let k3 = cached(key.w + k);
     scores = fma(vec4f(k0.x, k1.x, k2.x, k3.x), pool[first + i], scores);
     scores = fma(vec4f(k0.y, k1.y, k2.y, k3.y), pool[first + HALF8 + i], scores);
   }
@@ -144,12 +159,12 @@ fn score(chunk: u32, quads: u32, thread: u32) -> Chunk {
     }
   }
   var peak = array(peak_of(0u, quad0, origin, end, thread), vec4f());
-  if (quads == 2u) {
+  if (has_both(quads)) {
     peak[1] = peak_of(1u, quad1, origin, end, thread);
   }
   peak = max_of_threads(peak, thread);
   var mass = array(weigh(0u, quad0, origin, end, peak[0], thread), vec4f());
-  if (quads == 2u) {
+  if (has_both(quads)) {
     mass[1] = weigh(1u, quad1, origin, end, peak[1], thread);
   }
   return Chunk(peak, sum_of_threads(mass, thread));

@@ -6,7 +6,7 @@ struct Values {
 }
 
 fn add_value(w: vec4f, at: u32, sum: Values) -> Values {
-  let v = unpack_pair(cache[at]);
+  let v = cached(at);
   return Values(fma(w, vec4f(v.x), sum.first), fma(w, vec4f(v.y), sum.second));
 }
 
@@ -31,7 +31,7 @@ struct Sums {
 }
 
 fn add_value_to_both(wa: vec4f, wb: vec4f, at: u32, sums: Sums) -> Sums {
-  let v = unpack_pair(cache[at]);
+  let v = cached(at);
   return Sums(
     Values(fma(wa, vec4f(v.x), sums.a.first), fma(wa, vec4f(v.y), sums.a.second)),
     Values(fma(wb, vec4f(v.x), sums.b.first), fma(wb, vec4f(v.y), sums.b.second)),
@@ -61,7 +61,7 @@ fn add_singles(quads: u32, before: Sums, chunk: u32, first: u32, end: u32, part:
   for (var position = first; position < end; position++) {
     if (position / 8u % parts == part) {
       sums.a = add_single(0u, quad0, sums.a, chunk, position, i);
-      if (quads == 2u) {
+      if (has_both(quads)) {
         sums.b = add_single(1u, quad1, sums.b, chunk, position, i);
       }
     }
@@ -76,10 +76,10 @@ fn add_single(quad: u32, queries: Quad, sum: Values, chunk: u32, position: u32, 
   }
   let at = ((slot * 2u + 1u) * KV_HEADS + kv_head) * HALF + i;
   let is_seen = seen(queries, position);
-  let v0 = unpack_pair(cache[at.x]);
-  let v1 = unpack_pair(cache[at.y]);
-  let v2 = unpack_pair(cache[at.z]);
-  let v3 = unpack_pair(cache[at.w]);
+  let v0 = cached(at.x);
+  let v1 = cached(at.y);
+  let v2 = cached(at.z);
+  let v3 = cached(at.w);
   let w = pool[weights_at(quad) + position - chunk * CHUNK];
   return Values(
     select(sum.first, fma(w, vec4f(v0.x, v1.x, v2.x, v3.x), sum.first), is_seen),
@@ -98,7 +98,7 @@ fn gather(chunk: u32, quads: u32, thread: u32) {
   if (HAS_FRESH) {
     common_end = min(common_end, fresh_from());
   }
-  if (quads == 2u) {
+  if (has_both(quads)) {
     common_first = max(common_first, most(quad1.first));
     common_end = min(common_end, least(quad1.end));
   }
@@ -118,7 +118,7 @@ fn gather(chunk: u32, quads: u32, thread: u32) {
     // This part's first eight at or after common_first.
     let skipped = (part + parts - common_first / 8u % parts) % parts;
     for (var eight = common_first + 8u * skipped; eight < common_end; eight += step) {
-      if (quads == 2u) {
+      if (has_both(quads)) {
         sums = add_eight_to_both(sums, chunk, eight, i, thread);
       } else {
         sums.a = add_eight(0u, sums.a, chunk, eight, i, thread);
@@ -134,7 +134,7 @@ fn gather(chunk: u32, quads: u32, thread: u32) {
         sums.b = Values(sums.b.first + more[1].first, sums.b.second + more[1].second);
       }
       put(0u, quad0, own, sums.a);
-      if (quads == 2u) {
+      if (has_both(quads)) {
         put(1u, quad1, own, sums.b);
       }
     }

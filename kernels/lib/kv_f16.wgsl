@@ -5,7 +5,3 @@ alias Pair = u32;
 fn pack_pair(v: vec2f) -> Pair {
   return pack2x16float(v);
 }
-
-fn unpack_pair(p: Pair) -> vec2f {
-  return unpack2x16float(p);
-}

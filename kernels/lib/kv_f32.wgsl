@@ -5,7 +5,3 @@ alias Pair = vec2f;
 fn pack_pair(v: vec2f) -> Pair {
   return v;
 }
-
-fn unpack_pair(p: Pair) -> vec2f {
-  return p;
-}

@@ -10,7 +10,7 @@ struct Span {
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec2f>; // [rows][HEADS][HALF]
-@group(0) @binding(1) var<storage, read> cache: array<Pair>; // [CAPACITY + 2 · MAX_ROWS][k, v][KV_HEADS][HALF]
+@group(0) @binding(1) var<storage, read> cache: array<Cached>; // pairs: [CAPACITY + 2 · MAX_ROWS][k, v][KV_HEADS][HALF]
 @group(0) @binding(2) var<storage, read_write> attention: array<f32>; // [rows][STRIDE]
 @group(0) @binding(3) var<uniform> span: Span;
 
@@ -72,16 +72,21 @@ fn advanced(run: Run, join: Join, peak: vec4f, mass: vec4f) -> Run {
   );
 }
 
+fn store_pair(at: u32, first: f32, second: f32) {
+  attention[at] = first;
+  attention[at + HALF] = second;
+}
+
 fn store(quad: u32, queries: Quad, first: u32, count: u32, mass: vec4f, thread: u32) {
   for (var i = thread; i < HALF; i += THREADS) {
     let sum = sums[quad * HALF + i];
-    for (var m = 0u; m < 4u; m++) {
-      if (first + 4u * quad + m < count) {
-        let at = queries.row[m] * STRIDE + queries.head[m] * 2u * HALF + i;
-        attention[at] = sum.first[m] / mass[m];
-        attention[at + HALF] = sum.second[m] / mass[m];
-      }
-    }
+    let at = queries.row * STRIDE + queries.head * 2u * HALF + i;
+    let query = first + 4u * quad;
+    let values = Values(sum.first / mass, sum.second / mass);
+    if (query < count) { store_pair(at.x, values.first.x, values.second.x); }
+    if (query + 1u < count) { store_pair(at.y, values.first.y, values.second.y); }
+    if (query + 2u < count) { store_pair(at.z, values.first.z, values.second.z); }
+    if (query + 3u < count) { store_pair(at.w, values.first.w, values.second.w); }
   }
 }
 
