@@ -38,7 +38,7 @@ fn block(a: Eight, b: Eight, c: Eight, d: Eight) -> Block {
 }
 
 // A quad of the tile that begins at (row0, n0); zeros past the last k.
-fn fetch(quad: u32, row0: u32, n0: u32, k8: u32) -> Block {
+fn fetch_block(quad: u32, row0: u32, n0: u32, k8: u32) -> Block {
   if (k8 >= K8 || quad >= QUADS) {
     return Block();
   }

@@ -46,70 +46,96 @@ fn put(quad: u32, k: u32, block: Block, scales: vec4f) {
   tile[k + 7u][quad] = vec4h(block.hi[3] * scales);
 }
 
+// A thread's sums: of four rows, those of the first four outputs, and of the others.
+struct Sums {
+  near0: vec4f,
+  near1: vec4f,
+  near2: vec4f,
+  near3: vec4f,
+  far0: vec4f,
+  far1: vec4f,
+  far2: vec4f,
+  far3: vec4f,
+}
+
+// The same of a tile.
+struct TileSums {
+  near0: vec4h,
+  near1: vec4h,
+  near2: vec4h,
+  near3: vec4h,
+  far0: vec4h,
+  far1: vec4h,
+  far2: vec4h,
+  far3: vec4h,
+}
+
+fn add(s: TileSums, k: u32, across: u32, down: u32) -> TileSums {
+  let near = tile[k][across];
+  let far = tile[k][16u + across];
+  let rows = tile[k][OUTPUTS / 4u + down];
+  return TileSums(
+    fma(vec4h(rows.x), near, s.near0),
+    fma(vec4h(rows.y), near, s.near1),
+    fma(vec4h(rows.z), near, s.near2),
+    fma(vec4h(rows.w), near, s.near3),
+    fma(vec4h(rows.x), far, s.far0),
+    fma(vec4h(rows.y), far, s.far1),
+    fma(vec4h(rows.z), far, s.far2),
+    fma(vec4h(rows.w), far, s.far3),
+  );
+}
+
+fn add_four(sums: TileSums, k: u32, across: u32, down: u32) -> TileSums {
+  let two = add(add(sums, k, across, down), k + 1u, across, down);
+  return add(add(two, k + 2u, across, down), k + 3u, across, down);
+}
+
+fn add_tile(s: Sums, t: TileSums) -> Sums {
+  return Sums(
+    s.near0 + vec4f(t.near0),
+    s.near1 + vec4f(t.near1),
+    s.near2 + vec4f(t.near2),
+    s.near3 + vec4f(t.near3),
+    s.far0 + vec4f(t.far0),
+    s.far1 + vec4f(t.far1),
+    s.far2 + vec4f(t.far2),
+    s.far3 + vec4f(t.far3),
+  );
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row0 = workgroup.y * ROWS;
   let n0 = workgroup.x * OUTPUTS;
   let across = thread % 16u; // this thread's outputs: four from 4 · across, and four 64 further on
   let down = thread / 16u;   // this thread's rows: four from 4 · down
-  // Of the rows: the sums of the first four outputs, and of the others.
-  var near0 = vec4f();
-  var near1 = vec4f();
-  var near2 = vec4f();
-  var near3 = vec4f();
-  var far0 = vec4f();
-  var far1 = vec4f();
-  var far2 = vec4f();
-  var far3 = vec4f();
+  var s = Sums();
   let quad = thread / 2u; // to be fetched
   let eight = thread % 2u;
   let scales = quad_scales(quad, row0, n0);
-  var fetched = fetch(quad, row0, n0, eight);
+  var fetched = fetch_block(quad, row0, n0, eight);
   for (var k8 = 0u; k8 < K8; k8 += 2u) {
     workgroupBarrier();
     put(quad, eight * 8u, fetched, scales);
     workgroupBarrier();
-    fetched = fetch(quad, row0, n0, k8 + 2u + eight);
-    // The same of this tile alone.
-    var near0h = vec4h();
-    var near1h = vec4h();
-    var near2h = vec4h();
-    var near3h = vec4h();
-    var far0h = vec4h();
-    var far1h = vec4h();
-    var far2h = vec4h();
-    var far3h = vec4h();
-    for (var k = 0u; k < DEPTH; k++) {
-      let near = tile[k][across];
-      let far = tile[k][16u + across];
-      let rows = tile[k][OUTPUTS / 4u + down];
-      near0h = fma(vec4h(rows.x), near, near0h);
-      near1h = fma(vec4h(rows.y), near, near1h);
-      near2h = fma(vec4h(rows.z), near, near2h);
-      near3h = fma(vec4h(rows.w), near, near3h);
-      far0h = fma(vec4h(rows.x), far, far0h);
-      far1h = fma(vec4h(rows.y), far, far1h);
-      far2h = fma(vec4h(rows.z), far, far2h);
-      far3h = fma(vec4h(rows.w), far, far3h);
+    fetched = fetch_block(quad, row0, n0, k8 + 2u + eight);
+    var t = TileSums();
+    for (var k = 0u; k < DEPTH; k += 8u) {
+      t = add_four(t, k, across, down);
+      t = add_four(t, k + 4u, across, down);
     }
-    near0 += vec4f(near0h);
-    near1 += vec4f(near1h);
-    near2 += vec4f(near2h);
-    near3 += vec4f(near3h);
-    far0 += vec4f(far0h);
-    far1 += vec4f(far1h);
-    far2 += vec4f(far2h);
-    far3 += vec4f(far3h);
+    s = add_tile(s, t);
   }
   let row = row0 + 4u * down;
-  store_row(row, n0 + 4u * across, near0);
-  store_row(row + 1u, n0 + 4u * across, near1);
-  store_row(row + 2u, n0 + 4u * across, near2);
-  store_row(row + 3u, n0 + 4u * across, near3);
-  store_row(row, n0 + 64u + 4u * across, far0);
-  store_row(row + 1u, n0 + 64u + 4u * across, far1);
-  store_row(row + 2u, n0 + 64u + 4u * across, far2);
-  store_row(row + 3u, n0 + 64u + 4u * across, far3);
+  store_row(row, n0 + 4u * across, s.near0);
+  store_row(row + 1u, n0 + 4u * across, s.near1);
+  store_row(row + 2u, n0 + 4u * across, s.near2);
+  store_row(row + 3u, n0 + 4u * across, s.near3);
+  store_row(row, n0 + 64u + 4u * across, s.far0);
+  store_row(row + 1u, n0 + 64u + 4u * across, s.far1);
+  store_row(row + 2u, n0 + 64u + 4u * across, s.far2);
+  store_row(row + 3u, n0 + 64u + 4u * across, s.far3);
 }
 
 // 1 / scale for a power of two.
