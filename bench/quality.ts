@@ -15,7 +15,13 @@ import { Compiler } from "../kernels/stages.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
-import { checkMemory, dimensions, megabytes, type PromptPrecision } from "../model/memory.ts";
+import {
+  checkMemory,
+  dimensions,
+  megabytes,
+  promptChunk,
+  type PromptPrecision,
+} from "../model/memory.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, requireTokenizer } from "../model/tokenizer.ts";
 import { loadWeights, type WeightSource } from "../model/weights.ts";
@@ -125,7 +131,7 @@ async function logitsOf(
     (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
     Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
   );
-  const d = dimensions(config, window, "f16", promptPrecision);
+  const d = dimensions(config, window, "f16", promptPrecision, promptChunk(gpu.info));
   const others = generationBuffers(config.vocabSize, window);
   const { weights: weightBytes } = checkMemory(config, layout, d, gpu.info, others);
   const weights = await loadWeights(gpu, source, layout);

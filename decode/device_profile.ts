@@ -39,7 +39,8 @@ export async function measureProfile(
   d: Dimensions,
 ): Promise<Profile | null> {
   const few = { ...weights, layers: weights.layers.slice(0, LAYERS) };
-  const small = dimensions(config, Math.min(LENGTH, d.context), d.cache, d.promptPrecision);
+  const length = Math.min(LENGTH, d.context);
+  const small = dimensions(config, length, d.cache, d.promptPrecision, d.promptRows);
   const time = async (name: keyof Profile, profile: Profile) => {
     using forward = new Forward(gpu, compiler.withProfile(profile), config, few, small);
     const work = name === "promptProduct"

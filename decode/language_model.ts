@@ -11,7 +11,13 @@ import { DittoError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
-import { checkMemory, dimensions, type MemoryNeed, type PromptPrecision } from "../model/memory.ts";
+import {
+  checkMemory,
+  dimensions,
+  type MemoryNeed,
+  promptChunk,
+  type PromptPrecision,
+} from "../model/memory.ts";
 import {
   loadTokenizer,
   type Message,
@@ -312,7 +318,8 @@ export async function loadFrom(
       Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
     );
     const promptPrecision = checkPromptPrecision(options.promptPrecision, gpu.info);
-    const d = dimensions(config, context, kvCache, promptPrecision);
+    const chunk = promptChunk(gpu.info);
+    const d = dimensions(config, context, kvCache, promptPrecision, chunk);
     const memory = checkMemory(
       config,
       layout,

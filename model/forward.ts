@@ -23,6 +23,9 @@ import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memor
 import { ropeTable } from "./rope.ts";
 import type { Matrix, MatrixPart, Weights } from "./weights.ts";
 
+/** Dispatches of a prompt in one submission: a slow GPU's driver gives up on one that takes seconds. */
+const SUBMITTED_STEPS = 64;
+
 /** A stage bound to its buffers, whose workgroups follow from the size of the pass. */
 interface Step {
   readonly kernel: Kernel;
@@ -89,9 +92,7 @@ export class Forward implements Disposable {
     encode(pass, this.#decode.map((step) => sized(step, maxRows, chunks)));
   }
 
-  /**
-   * Runs the tokens of a prompt through the layers, which leaves their keys and values in the cache. One
-   * submission a chunk.
+  /** Runs the tokens of a prompt through the layers, which leaves their keys and values in the cache.
    *
    * @param tokens Token ids, from position 0.
    * @param proceed Asked before each chunk but the first; false ends the prefill there.
@@ -104,25 +105,33 @@ export class Forward implements Disposable {
     const { device } = this.#gpu;
     for (let position = 0; position < tokens.length; position += promptRows) {
       if (position > 0 && !await proceed()) return;
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      this.encodePrompt(pass, tokens.slice(position, position + promptRows), position);
-      pass.end();
-      device.queue.submit([encoder.finish()]);
+      const steps = this.#chunk(tokens.slice(position, position + promptRows), position);
+      for (let i = 0; i < steps.length; i += SUBMITTED_STEPS) {
+        const encoder = device.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        encode(pass, steps.slice(i, i + SUBMITTED_STEPS));
+        pass.end();
+        device.queue.submit([encoder.finish()]);
+      }
     }
   }
 
   /**
-   * Encodes a chunk of a prompt, and puts its tokens in place for it: one chunk a submission.
+   * Encodes a chunk of a prompt, and puts its tokens in place for it, so that a submission holds one chunk.
    *
    * @param ids Its token ids, one at least and no more than fit a chunk.
    * @param position Where in the text it begins.
    */
   encodePrompt(pass: GPUComputePassEncoder, ids: readonly number[], position: number): void {
+    encode(pass, this.#chunk(ids, position));
+  }
+
+  /** Puts a chunk's tokens in place, and gives its dispatches. */
+  #chunk(ids: readonly number[], position: number): Dispatch[] {
     const { queue } = this.#gpu.device;
     queue.writeBuffer(this.#promptIds, 0, new Uint32Array([ids.length, ...ids]));
     queue.writeBuffer(this.#span, 0, new Uint32Array([ids.length, position]));
-    encode(pass, this.#prompt.map((step) => sized(step, ids.length, 0)));
+    return this.#prompt.map((step) => sized(step, ids.length, 0));
   }
 
   /** Frees the cache and the workspaces. */

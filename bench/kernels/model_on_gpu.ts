@@ -9,7 +9,7 @@ import { Compiler, MAX_ROWS } from "../../kernels/stages.ts";
 import type { MistralConfig } from "../../model/config.ts";
 import { Forward } from "../../model/forward.ts";
 import { layOutWeights } from "../../model/layout.ts";
-import { dimensions, type PromptPrecision } from "../../model/memory.ts";
+import { dimensions, promptChunk, type PromptPrecision } from "../../model/memory.ts";
 import { loadWeights } from "../../model/weights.ts";
 import { randomWeights } from "../random_weights.ts";
 import { type Recorded, Recorder } from "./recorder.ts";
@@ -59,7 +59,7 @@ export class ModelOnGpu {
     const layout = layOutWeights(config, (tensor) => source.tensors.get(tensor)!.dtype, limit);
     const weights = await loadWeights(gpu, source, layout);
     const forwardIn = (precision: PromptPrecision) => {
-      const d = dimensions(config, context, "f16", precision);
+      const d = dimensions(config, context, "f16", precision, promptChunk(gpu.info));
       return new Forward(gpu, new Compiler(gpu), config, weights, d);
     };
     const forwardF16 = gpu.info.hasF16 ? forwardIn("f16") : null;
@@ -100,7 +100,7 @@ export class ModelOnGpu {
       })
     );
     const last = recorded.slice(-recorded.length / chunks);
-    const chunk = dimensions(this.config, this.context, "f16").promptRows;
+    const chunk = Math.min(this.context, promptChunk(this.#gpu.info));
     return { stages: stages(last), tokens: length - (chunks - 1) * chunk };
   }
 

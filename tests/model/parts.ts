@@ -26,6 +26,8 @@ export interface PartsOptions {
   readonly cache?: CacheType;
   /** Default "f32". */
   readonly promptPrecision?: PromptPrecision;
+  /** Prompt tokens of a pass at most. Default as on a CPU. */
+  readonly promptChunk?: number;
   /** How to open the GPU. */
   readonly device?: OpenOptions;
 }
@@ -56,6 +58,7 @@ export class Parts implements Disposable {
         options.context,
         options.cache ?? "f16",
         options.promptPrecision,
+        options.promptChunk,
       );
       const others = generationBuffers(config.vocabSize, options.context);
       const memory = checkMemory(config, layout, d, gpu.info, others);

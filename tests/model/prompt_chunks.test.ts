@@ -1,0 +1,46 @@
+/** What a prompt leaves behind is the same to the bit, in whatever chunks it goes through the model. */
+import { assertEquals } from "@std/assert";
+import { openCheckpoint } from "../../model/checkpoint.ts";
+import { promptChunk } from "../../model/memory.ts";
+import { seeded } from "../random.ts";
+import { Parts } from "./parts.ts";
+
+const CHUNKS = [512, 256, 128, 37];
+
+for (const name of ["tiny-gqa-bf16", "window-f32"]) {
+  Deno.test(
+    `${name}: the same logits with chunks of ${CHUNKS.join(", ")}`,
+    seeded(async (random) => {
+      using checkpoint = await openCheckpoint(new URL(`../fixtures/${name}`, import.meta.url));
+      const { vocabSize } = checkpoint.config;
+      const prompt = Array.from({ length: 700 }, () => random.below(vocabSize));
+      const found: Float32Array[][] = [];
+      for (const promptChunk of CHUNKS) {
+        using parts = await Parts.load(checkpoint, { context: 764, promptChunk });
+        assertEquals(parts.dimensions.promptRows, promptChunk);
+        found.push((await parts.generate(prompt, { maxNewTokens: 20 })).logits);
+      }
+      const bits = found.map((rows) => rows.map((row) => new Uint32Array(row.buffer)));
+      for (const [i, rows] of bits.entries()) {
+        assertEquals(rows.length, 20);
+        for (const [token, row] of rows.entries()) {
+          const isSame = row.every((word, k) => word === bits[0]![token]![k]);
+          assertEquals(isSame, true, `token ${token} with chunks of ${CHUNKS[i]} and ${CHUNKS[0]}`);
+        }
+      }
+    }),
+  );
+}
+
+Deno.test("a GPU takes a prompt in longer chunks than a CPU", () => {
+  const device = {
+    name: "a device",
+    hasF16: false,
+    subgroupSize: 32,
+    subgroupVaries: false,
+    maxBindingBytes: 1 << 27,
+    maxBufferBytes: 1 << 28,
+  };
+  assertEquals(promptChunk({ ...device, isSoftware: true }), 256);
+  assertEquals(promptChunk({ ...device, isSoftware: false }), 512);
+});
