@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { shapeConfig } from "../../bench/shapes.ts";
 import { generationBuffers } from "../../decode/state.ts";
 import { layOutWeights } from "../../model/layout.ts";
-import { checkMemory, dimensions } from "../../model/memory.ts";
+import { checkMemory, dimensions, promptChunk } from "../../model/memory.ts";
 import { type Quantization, quantizedType } from "../../model/quantization.ts";
 import { requiredTensors } from "../../model/required_tensors.ts";
 
@@ -34,7 +34,8 @@ Deno.test("Mistral-7B with a context of 4096 fits in 8 GiB in q8 and in 6 GB in 
   const need = (quantization: Quantization | null) => {
     const typeOf = (tensor: string) => quantizedType(tensor, quantization) ?? "BF16";
     const layout = layOutWeights(config, typeOf, gpu.maxBindingBytes);
-    return checkMemory(config, layout, dimensions(config, 4096, "f16"), gpu, others);
+    const d = dimensions(config, 4096, "f16", "f16", promptChunk(gpu));
+    return checkMemory(config, layout, d, gpu, others);
   };
   const [bf16, q8, q4] = [need(null), need("q8"), need("q4")];
   const sizes = [bf16, q8, q4].map(({ total }) => (total / 1e9).toFixed(2));
