@@ -17,7 +17,7 @@ import { Interrupt } from "./interrupt.ts";
 import type { Options } from "./options.ts";
 import { PageFile } from "./page/file.ts";
 import { pageHtml } from "./page/page.ts";
-import { ProgressBar } from "./progress_bar.ts";
+import { loadShowing } from "./progress_bar.ts";
 import { readPrompt } from "./prompt.ts";
 import { paint, print, tame, tell } from "./terminal.ts";
 
@@ -71,12 +71,8 @@ function idsText(tokens: readonly number[]): string[] {
 }
 
 async function load(directory: string | URL, options: Options): Promise<LanguageModel> {
-  if (options.quiet || !Deno.stderr.isTerminal()) return await loadModel(directory, options.load);
-  using bar = new ProgressBar();
-  return await loadModel(directory, {
-    ...options.load,
-    onProgress: (progress) => bar.update(progress),
-  });
+  const { quiet, load } = options;
+  return quiet ? await loadModel(directory, load) : await loadShowing(directory, load);
 }
 
 /** How the text of a pass is shown: in its colour, and harmless, where it is a terminal. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LoadProgress } from "../mod.ts";
+import { type LanguageModel, loadModel, type LoadOptions, type LoadProgress } from "../mod.ts";
 import { bytesText } from "./figures.ts";
 
 /** The bar is drawn anew at most this often, in milliseconds. */
@@ -14,13 +14,21 @@ const WIDTH = 30;
 export class ProgressBar implements Disposable {
   #start = performance.now();
   #drawn = 0;
+  #afterwards: string | null;
+
+  /** `afterwards`: what to say once all is loaded, until the line is taken away. */
+  constructor(afterwards: string | null = null) {
+    this.#afterwards = afterwards;
+  }
 
   /** Shows how far loading is. */
   update({ loadedBytes, totalBytes }: LoadProgress): void {
     const now = performance.now();
-    if (now - this.#drawn < INTERVAL_MS && this.#drawn > 0) return;
+    const isDone = loadedBytes >= totalBytes;
+    if (!isDone && now - this.#drawn < INTERVAL_MS && this.#drawn > 0) return;
     this.#drawn = now;
-    const line = progressLine(loadedBytes, totalBytes, now - this.#start);
+    const line = isDone && this.#afterwards ||
+      progressLine(loadedBytes, totalBytes, now - this.#start);
     Deno.stderr.writeSync(new TextEncoder().encode(`\r${line}\x1b[K`));
   }
 
@@ -28,6 +36,19 @@ export class ProgressBar implements Disposable {
   [Symbol.dispose](): void {
     if (this.#drawn > 0) Deno.stderr.writeSync(new TextEncoder().encode("\r\x1b[K"));
   }
+}
+
+/** Loads a model, and shows how far that is where standard error is a terminal. */
+export async function loadShowing(
+  directory: string | URL,
+  options: LoadOptions = {},
+): Promise<LanguageModel> {
+  if (!Deno.stderr.isTerminal()) return await loadModel(directory, options);
+  using bar = new ProgressBar("Preparing kernels: the first time, this takes seconds …");
+  return await loadModel(directory, {
+    ...options,
+    onProgress: (progress) => bar.update(progress),
+  });
 }
 
 /** The line that says how far loading is after so many milliseconds. */

@@ -12,8 +12,9 @@
 import { MODEL_IN_THE_BOX } from "../cli/choose_model.ts";
 import { quietDrivers, slowDriverNote } from "../cli/devices.ts";
 import { msText } from "../cli/figures.ts";
+import { loadShowing } from "../cli/progress_bar.ts";
 import { OutputClosed, paint, print, tame, tell } from "../cli/terminal.ts";
-import { DittoError, type LanguageModel, loadModel } from "../mod.ts";
+import { DittoError, type LanguageModel } from "../mod.ts";
 import { type Example, EXAMPLES } from "./examples.ts";
 import { type Row, table, total } from "./table.ts";
 
@@ -32,7 +33,7 @@ async function main([directory]: readonly string[]): Promise<number> {
   quietDrivers();
   const note = await slowDriverNote();
   if (note) await tell(`${note}\n`);
-  using model = await loadModel(directory ?? MODEL_IN_THE_BOX);
+  using model = await loadShowing(directory ?? MODEL_IN_THE_BOX);
   await print(
     `Ditto on ${model.device.name}, loaded in ${msText(model.loadMs)}.\n` +
       (isColored ? "The tokens of one pass of the model share a colour.\n" : ""),

@@ -248,6 +248,7 @@ Deno.test({
   const colored = await onTerminal("");
   assertStringIncludes(colored, COLOR);
   assertStringIncludes(colored, "Loading [");
+  assertStringIncludes(colored, "Preparing kernels");
   const plain = await onTerminal("1");
   assert(!plain.includes(COLOR), plain);
 });
