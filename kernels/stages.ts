@@ -374,22 +374,7 @@ export class Compiler {
    * @param constants Values of the stage's `override`s; those it does not declare are ignored.
    */
   kernel(stage: Stage, variant: Variant, constants: Record<string, number>): Kernel {
-    const { subgroupSize, subgroupVaries } = this.#gpu.info;
-    const lanes = subgroupSize === null ? "workgroup" : subgroupVaries ? "shuffle" : "subgroup";
-    const source = stageSource(stage, variant, lanes, this.isVector);
-    const all: Record<string, number> = {
-      LANES: this.lanes,
-      GROUPS: this.groups,
-      ROWS_TOGETHER: this.profile.rowsTogether,
-      EIGHTS_TOGETHER: this.profile.eightsTogether,
-      ...constants,
-    };
-    const used: Record<string, number> = {};
-    for (const [, name] of source.matchAll(/^override (\w+)/gm)) {
-      const value = all[name!];
-      if (value === undefined) throw new TypeError(`Stage ${stage} needs the constant ${name}`);
-      used[name!] = value;
-    }
+    const { source, used } = this.source(stage, variant, constants);
     const key = JSON.stringify([stage, variant, used]);
     const known = this.#kernels.get(key);
     if (known) return known;
@@ -412,6 +397,31 @@ export class Compiler {
     };
     this.#kernels.set(key, kernel);
     return kernel;
+  }
+
+  /** A stage's text for this device, and the values of the `override`s in it. */
+  source(
+    stage: Stage,
+    variant: Variant,
+    constants: Record<string, number>,
+  ): { source: string; used: Record<string, number> } {
+    const { subgroupSize, subgroupVaries } = this.#gpu.info;
+    const lanes = subgroupSize === null ? "workgroup" : subgroupVaries ? "shuffle" : "subgroup";
+    const source = stageSource(stage, variant, lanes, this.isVector);
+    const all: Record<string, number> = {
+      LANES: this.lanes,
+      GROUPS: this.groups,
+      ROWS_TOGETHER: this.profile.rowsTogether,
+      EIGHTS_TOGETHER: this.profile.eightsTogether,
+      ...constants,
+    };
+    const used: Record<string, number> = {};
+    for (const [, name] of source.matchAll(/^override (\w+)/gm)) {
+      const value = all[name!];
+      if (value === undefined) throw new TypeError(`Stage ${stage} needs the constant ${name}`);
+      used[name!] = value;
+    }
+    return { source, used };
   }
 }
 

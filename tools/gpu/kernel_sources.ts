@@ -1,0 +1,74 @@
+/**
+ * Writes the kernels that a GPU runs Mistral-7B with, one WGSL file and one JSON file of constants each, for compilers
+ * that need no GPU (ptxas.py):
+ *
+ *   deno run -A tools/gpu/kernel_sources.ts DIR [bf16 | q8 | q4] [CHOICE=NUMBER ...]
+ *
+ * A CHOICE is one of the device profile's, such as rowsTogether=8.
+ *
+ * @module
+ */
+import { randomWeights } from "../../bench/random_weights.ts";
+import { shapeConfig } from "../../bench/shapes.ts";
+import { Engine } from "../../decode/engine.ts";
+import { Gpu, openGpu } from "../../kernels/device.ts";
+import { Compiler, defaultProfile, type Stage, type Variant } from "../../kernels/stages.ts";
+import { Forward } from "../../model/forward.ts";
+import { layOutWeights } from "../../model/layout.ts";
+import { dimensions, promptChunk, type PromptPrecision } from "../../model/memory.ts";
+import { type Quantization, quantizedType } from "../../model/quantization.ts";
+import { loadWeights } from "../../model/weights.ts";
+
+const CONTEXT = 4096;
+
+class Writer extends Compiler {
+  directory = "";
+
+  override kernel(stage: Stage, variant: Variant, constants: Record<string, number>) {
+    const { source, used } = this.source(stage, variant, constants);
+    const size = used.K8 ? `-${8 * used.K8}` : "";
+    const name = [stage, ...Object.values(variant)].join("-") + size;
+    Deno.writeTextFileSync(`${this.directory}/${name}.wgsl`, source);
+    Deno.writeTextFileSync(`${this.directory}/${name}.json`, JSON.stringify(used));
+    return super.kernel(stage, variant, constants);
+  }
+}
+
+if (import.meta.main) {
+  const [directory, weights = "bf16", ...choices] = Deno.args;
+  if (!directory || !["bf16", "q8", "q4"].includes(weights)) {
+    console.error("Usage: kernel_sources.ts DIR [bf16 | q8 | q4] [CHOICE=NUMBER ...]");
+    Deno.exit(2);
+  }
+  Deno.mkdirSync(directory, { recursive: true });
+  const { device, info } = await openGpu();
+  // As an NVIDIA GPU, whatever is at hand: kernels are compiled here, and not run.
+  using gpu = new Gpu(device, {
+    ...info,
+    isSoftware: false,
+    subgroupSize: 32,
+    subgroupVaries: false,
+    hasF16: device.features.has("shader-f16"),
+  });
+  const config = shapeConfig("mistral-7b", 1);
+  const source = randomWeights(config);
+  const quantization = weights === "bf16" ? null : weights as Quantization;
+  const layout = layOutWeights(
+    config,
+    (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
+    gpu.info.maxBindingBytes,
+  );
+  const loaded = await loadWeights(gpu, source, layout);
+  const profile = Object.fromEntries(choices.map((choice) => {
+    const [name, value] = choice.split("=");
+    return [name, Number(value)];
+  }));
+  const compiler = new Writer(gpu, { ...defaultProfile(gpu.info), ...profile });
+  compiler.directory = directory;
+  const precisions: PromptPrecision[] = gpu.info.hasF16 ? ["f16", "f32"] : ["f32"];
+  for (const precision of precisions) {
+    const d = dimensions(config, CONTEXT, "f16", precision, promptChunk(gpu.info));
+    const forward = new Forward(gpu, compiler, config, loaded, d);
+    new Engine(gpu, compiler, forward, config.vocabSize, CONTEXT);
+  }
+}
