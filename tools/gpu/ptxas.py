@@ -1,7 +1,7 @@
 """What NVIDIA's compiler makes of the kernels, without a GPU: registers, spills, and the inner loops' instructions.
 
     deno run -A tools/gpu/kernel_sources.ts /tmp/kernels
-    python3 tools/gpu/ptxas.py /tmp/kernels [--arch sm_90] [--keep] [NAME ...]
+    python3 tools/gpu/ptxas.py /tmp/kernels [NAME ...] [--arch sm_90] [--keep]
 
 WGSL goes through naga (which Deno uses too), Slang and NVRTC. Needed, from PyPI and crates.io:
 
@@ -118,6 +118,10 @@ def compile_kernel(wgsl: pathlib.Path, arch: str) -> tuple[str, str]:
         *[slangc, hlsl, "-lang", "hlsl", "-target", "cuda", "-entry", "main", "-stage", "compute", "-o", cuda],
         env={"LD_LIBRARY_PATH": str(slang)},
     )
+    # Slang's prelude copies words byte by byte, since it knows of no alignment.
+    copied = "        memcpy(&data, ((const char*)this->data) + index, sizeof(T));"
+    loaded = "        data = *(const T*)((const char*)this->data + index);"
+    cuda.write_text(cuda.read_text().replace(copied, loaded))
     binaries = package("triton") / "backends/nvidia/bin"
     code = cubin(cuda, arch)
     return run(binaries / "cuobjdump", "-res-usage", code), run(binaries / "nvdisasm", "-c", code)
