@@ -29,7 +29,8 @@
  *
  * @module
  */
-export { LanguageModel, loadModel, type LoadOptions } from "./decode/language_model.ts";
+export { LanguageModel } from "./decode/language_model.ts";
+export { loadModel, type LoadOptions } from "./decode/load_model.ts";
 export {
   type GenerateOptions,
   Generation,

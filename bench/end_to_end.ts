@@ -7,7 +7,8 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { type LanguageModel, loadFrom, type LoadOptions } from "../decode/language_model.ts";
+import type { LanguageModel } from "../decode/language_model.ts";
+import { loadFrom, type LoadOptions } from "../decode/load_model.ts";
 import { listDevices } from "../kernels/device.ts";
 import { DittoError } from "../kernels/errors.ts";
 import type { MistralConfig } from "../model/config.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { loadFrom } from "../../decode/language_model.ts";
+import { loadFrom } from "../../decode/load_model.ts";
 import { UNMEASURED_ROW_COSTS } from "../../decode/row_costs.ts";
 import type { GenerateOptions, GenerationResult, LanguageModel, LoadOptions } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { shapeJson } from "../../bench/shapes.ts";
-import { loadFrom } from "../../decode/language_model.ts";
+import { loadFrom } from "../../decode/load_model.ts";
 import { generationBuffers } from "../../decode/state.ts";
 import type { DeviceInfo } from "../../kernels/device.ts";
 import { DittoError, listDevices, type LoadOptions } from "../../mod.ts";

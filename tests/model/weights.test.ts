@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { shapeConfig } from "../../bench/shapes.ts";
-import { loadFrom } from "../../decode/language_model.ts";
+import { loadFrom } from "../../decode/load_model.ts";
 import { type Gpu, openGpu } from "../../kernels/device.ts";
 import { FLOAT_BYTES, type FloatType, isQuantized } from "../../kernels/weight_types.ts";
 import { DittoError, loadModel, type LoadProgress } from "../../mod.ts";

@@ -1,0 +1,176 @@
+/**
+ * Loading a model: from a checkpoint to an engine on one device, with what was measured of them before.
+ *
+ * @module
+ */
+import { type DeviceInfo, openGpu, type OpenOptions } from "../kernels/device.ts";
+import { allSources, Compiler, isProfile, type Profile } from "../kernels/stages.ts";
+import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
+import { DittoError, show } from "../model/errors.ts";
+import { Forward } from "../model/forward.ts";
+import { layOutWeights } from "../model/layout.ts";
+import { checkMemory, dimensions, promptChunk, type PromptPrecision } from "../model/memory.ts";
+import { type Quantization, quantizedType } from "../model/quantization.ts";
+import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
+import { type LoadProgress, loadWeights, type WeightSource } from "../model/weights.ts";
+import { measureProfile } from "./device_profile.ts";
+import { Engine } from "./engine.ts";
+import { LanguageModel } from "./language_model.ts";
+import { checkPromptPrecision, checkQuantize, checkRowCosts, integer } from "./options.ts";
+import { Remembered } from "./remembered.ts";
+import { isRowTimes, rowCosts, type RowTimes, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
+import { generationBuffers } from "./state.ts";
+
+/** How to load a model. */
+export interface LoadOptions {
+  /**
+   * Tokens that prompt and answer may have together; the KV cache grows with it up to the sliding window.
+   * Default: the checkpoint's `max_position_embeddings`, but not more than 4096.
+   */
+  readonly context?: number;
+  /** Precision of the KV cache. Default "f16". */
+  readonly kvCache?: "f16" | "f32";
+  /**
+   * Keeps weights in fewer bits: "q8" in 8, "q4" most of them in 4 and the others in 8, with scales in half a
+   * bit more. Half or a third of the memory to hold and to read, at some loss of quality. Default: as the
+   * checkpoint has them.
+   */
+  readonly quantize?: Quantization;
+  /**
+   * What prompts are multiplied in. "f16" is faster where a GPU computes in f16 faster than in f32, and less exact
+   * (an error of 0.1% of a product's size, about what rounding its inputs to bf16 makes). Prompts only: the
+   * answer's own passes are in f32. Default: "f16" on a GPU that has `shader-f16`, else "f32".
+   */
+  readonly promptPrecision?: PromptPrecision;
+  /** Called as weights are loaded. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /**
+   * What passes of 1, 2, … 32 rows cost relative to one row: lookup drafts what is worth its cost. Default: what
+   * is measured on the device, once for each device and shape of model.
+   */
+  readonly rowCosts?: readonly number[];
+  /** How to open the GPU; for tests. */
+  readonly device?: OpenOptions;
+}
+
+const DEFAULT_CONTEXT = 4096;
+
+/**
+ * Loads a model from a Hugging Face checkpoint directory.
+ *
+ * @param directory A directory with `config.json` and `model.safetensors`, or shards with their index;
+ * `tokenizer.json` is needed for text.
+ * @throws {DittoError} If there is no WebGPU device, the checkpoint is damaged or not supported, or the
+ * device has not enough memory. Nothing stays on the GPU then.
+ */
+export async function loadModel(
+  directory: string | URL,
+  options: LoadOptions = {},
+): Promise<LanguageModel> {
+  const start = performance.now();
+  using checkpoint = await openCheckpoint(directory);
+  const tokenizer = await loadTokenizer(directory, checkpoint.config);
+  return await loadFrom(checkpoint, tokenizer, { ...options, start, directory });
+}
+
+/**
+ * Loads a model whose weights come from anywhere, such as made-up ones for a benchmark.
+ *
+ * @throws {DittoError} As {@linkcode loadModel} does.
+ */
+export async function loadFrom(
+  source: WeightSource,
+  tokenizer: Tokenizer | null,
+  { start = performance.now(), directory = "", ...options }: LoadOptions & {
+    readonly start?: number;
+    readonly directory?: string | URL;
+  } = {},
+): Promise<LanguageModel> {
+  const { config } = source;
+  const defaultContext = Math.min(config.maxPositionEmbeddings, DEFAULT_CONTEXT);
+  const context = integer(options, "context", defaultContext, 2, 2 ** 24);
+  const { kvCache = "f16" } = options;
+  if (kvCache !== "f16" && kvCache !== "f32") {
+    throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
+  }
+  const givenCosts = options.rowCosts && checkRowCosts(options.rowCosts);
+  const quantization = checkQuantize(options.quantize, config.quantization);
+  const gpu = await openGpu(options.device);
+  try {
+    const layout = layOutWeights(
+      config,
+      (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
+      Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
+    );
+    const promptPrecision = checkPromptPrecision(options.promptPrecision, gpu.info);
+    const chunk = promptChunk(gpu.info);
+    const d = dimensions(config, context, kvCache, promptPrecision, chunk);
+    const memory = checkMemory(
+      config,
+      layout,
+      d,
+      gpu.info,
+      generationBuffers(config.vocabSize, context),
+      availableBytes(gpu.info),
+    );
+    gpu.device.pushErrorScope("out-of-memory");
+    const weights = await loadWeights(gpu, source, layout, options.onProgress);
+    const cores = navigator.hardwareConcurrency; // which are the device where that is software
+    const remembered = givenCosts ? null : await Remembered.at(
+      JSON.stringify([gpu.info, cores, Deno.version.deno, config, d, layout, allSources()]),
+      (value): value is Measured => isMeasured(value, gpu.info),
+    );
+    const known = await remembered?.get() ?? null;
+    let compiler = new Compiler(gpu, known?.profile);
+    let profile = known?.profile ?? null;
+    // It takes longer than the costs of rows, so it is measured only where that is once for all.
+    if (remembered?.isWritable && !known) {
+      profile = await measureProfile(gpu, compiler, config, weights, d);
+      if (profile) compiler = compiler.withProfile(profile);
+    }
+    const forward = new Forward(gpu, compiler, config, weights, d);
+    const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
+    await engine.warmUp();
+    const rowTimes = remembered ? await engine.measureRowTimes(known?.rowTimes ?? null) : null;
+    if (profile && rowTimes) await remembered?.set({ profile, rowTimes });
+    const outOfMemory = await gpu.device.popErrorScope();
+    if (outOfMemory) {
+      throw new DittoError(
+        `${gpu.info.name} ran out of memory: the model needs ${memory.total} bytes at a context of ` +
+          `${context} tokens. Ask for a smaller context, or close what else uses the GPU.`,
+        { cause: outOfMemory },
+      );
+    }
+    return new LanguageModel({
+      config,
+      context,
+      memory,
+      rowCosts: givenCosts ?? (rowTimes ? rowCosts(rowTimes) : UNMEASURED_ROW_COSTS),
+      promptPrecision,
+      loadMs: performance.now() - start,
+      directory: directoryPath(directory),
+      gpu,
+      engine,
+      tokenizer,
+    });
+  } catch (error) {
+    gpu[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A software device's memory is the machine's; what a real GPU has, WebGPU does not tell. */
+function availableBytes(device: DeviceInfo): number {
+  return device.isSoftware ? Deno.systemMemoryInfo().available : Infinity;
+}
+
+/** What is measured of a model on a device. */
+interface Measured {
+  readonly profile: Profile;
+  readonly rowTimes: RowTimes;
+}
+
+function isMeasured(value: unknown, device: DeviceInfo): value is Measured {
+  const { profile, rowTimes } = Object(value);
+  return isProfile(profile, device) && isRowTimes(rowTimes);
+}
