@@ -10,6 +10,12 @@ const OUTPUTS = 128u;
 const DEPTH = 16u; // values of k a tile holds: two eights
 const QUADS = (OUTPUTS + ROWS) / 4u; // of a tile: those of the outputs, then those of the rows
 
+const THREADS = 128u; // of the workgroup, each with 8 × 8 of the tile's sums
+// Which quads are a thread's: of outputs number `across` and `FAR` further on, of rows number `down` and `LOWER` further.
+const FAR = OUTPUTS / 8u;
+const FIRST_ROWS = OUTPUTS / 4u;
+const LOWER = ROWS / 8u;
+
 // Eight values of k of a quad: column k of the two matrices holds the quad's four values.
 struct Block {
   lo: mat4x4f,
@@ -48,4 +54,17 @@ fn fetch_block(quad: u32, row0: u32, n0: u32, k8: u32) -> Block {
   }
   let row = row0 + 4u * quad - OUTPUTS;
   return block(row_eight(row, k8), row_eight(row + 1u, k8), row_eight(row + 2u, k8), row_eight(row + 3u, k8));
+}
+
+// Four outputs from n on, in range even where they are past the end.
+fn outputs_from(n: u32) -> vec4u {
+  return min(vec4u(n) + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
+}
+
+// A row's sums of four outputs from n on.
+fn store_four(row: u32, n: u32, sums: vec4f) {
+  store(row, n, sums.x);
+  store(row, n + 1u, sums.y);
+  store(row, n + 2u, sums.z);
+  store(row, n + 3u, sums.w);
 }

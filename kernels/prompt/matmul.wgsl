@@ -1,8 +1,9 @@
 // The product of a weight matrix with a chunk of the prompt, tile by tile (lib/prompt_tile.wgsl). A thread
-// keeps 4 × 8 sums in registers; while a tile is multiplied, the next one is fetched. A row's sum runs over
+// keeps 8 × 8 sums in registers; while a tile is multiplied, the next one is fetched. A row's sum runs over
 // rising k, whatever the chunk's length.
 //
-// Workgroup memory is what such a product waits for: three loads of 16 bytes serve 32 multiply-adds.
+// Workgroup memory is what such a product waits for: four loads of 16 bytes serve 64 multiply-adds. Eight values of k
+// are spelled out, because a loop's guard and index would cost as much as a third of these.
 
 // At each k, four outputs' weights or four rows' values together: those of the outputs, then of the rows.
 var<workgroup> tile: array<array<vec4f, QUADS>, DEPTH>;
@@ -21,45 +22,55 @@ fn put(quad: u32, k: u32, block: Block) {
   tile[k + 7u][quad] = block.hi[3];
 }
 
-// A thread's sums: of four rows, those of the first four outputs, and of the others.
+// Four rows' sums of four outputs.
+struct Square {
+  a: vec4f,
+  b: vec4f,
+  c: vec4f,
+  d: vec4f,
+}
+
+// A thread's sums: those of its first four rows and of the others, each of its first four outputs and of the others.
 struct Sums {
-  near0: vec4f,
-  near1: vec4f,
-  near2: vec4f,
-  near3: vec4f,
-  far0: vec4f,
-  far1: vec4f,
-  far2: vec4f,
-  far3: vec4f,
+  upper_near: Square,
+  upper_far: Square,
+  lower_near: Square,
+  lower_far: Square,
+}
+
+fn add_square(s: Square, rows: vec4f, outputs: vec4f) -> Square {
+  return Square(
+    fma(vec4f(rows.x), outputs, s.a),
+    fma(vec4f(rows.y), outputs, s.b),
+    fma(vec4f(rows.z), outputs, s.c),
+    fma(vec4f(rows.w), outputs, s.d),
+  );
 }
 
 fn add(s: Sums, k: u32, across: u32, down: u32) -> Sums {
   let near = tile[k][across];
-  let far = tile[k][16u + across];
-  let rows = tile[k][OUTPUTS / 4u + down];
+  let far = tile[k][FAR + across];
+  let upper = tile[k][FIRST_ROWS + down];
+  let lower = tile[k][FIRST_ROWS + LOWER + down];
   return Sums(
-    fma(vec4f(rows.x), near, s.near0),
-    fma(vec4f(rows.y), near, s.near1),
-    fma(vec4f(rows.z), near, s.near2),
-    fma(vec4f(rows.w), near, s.near3),
-    fma(vec4f(rows.x), far, s.far0),
-    fma(vec4f(rows.y), far, s.far1),
-    fma(vec4f(rows.z), far, s.far2),
-    fma(vec4f(rows.w), far, s.far3),
+    add_square(s.upper_near, upper, near),
+    add_square(s.upper_far, upper, far),
+    add_square(s.lower_near, lower, near),
+    add_square(s.lower_far, lower, far),
   );
 }
 
-fn add_four(sums: Sums, k: u32, across: u32, down: u32) -> Sums {
-  let two = add(add(sums, k, across, down), k + 1u, across, down);
+fn add_four(s: Sums, k: u32, across: u32, down: u32) -> Sums {
+  let two = add(add(s, k, across, down), k + 1u, across, down);
   return add(add(two, k + 2u, across, down), k + 3u, across, down);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row0 = workgroup.y * ROWS;
   let n0 = workgroup.x * OUTPUTS;
-  let across = thread % 16u; // this thread's outputs: four from 4 · across, and four 64 further on
-  let down = thread / 16u;   // this thread's rows: four from 4 · down
+  let across = thread % FAR;
+  let down = thread / FAR;
   var s = Sums();
   let quad = thread / 2u; // to be fetched
   let eight = thread % 2u;
@@ -74,18 +85,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       s = add_four(s, k + 4u, across, down);
     }
   }
-  let row = row0 + 4u * down;
-  store_four(row, n0 + 4u * across, s.near0, s.near1, s.near2, s.near3);
-  store_four(row, n0 + 64u + 4u * across, s.far0, s.far1, s.far2, s.far3);
+  let upper = row0 + 4u * down;
+  let near = n0 + 4u * across;
+  store_square(upper, near, s.upper_near);
+  store_square(upper, near + 4u * FAR, s.upper_far);
+  store_square(upper + 4u * LOWER, near, s.lower_near);
+  store_square(upper + 4u * LOWER, near + 4u * FAR, s.lower_far);
 }
 
-// The sums of four outputs from n on, of four rows from `row` on.
-fn store_four(row: u32, n: u32, a: vec4f, b: vec4f, c: vec4f, d: vec4f) {
-  for (var i = 0u; i < 4u; i++) {
-    let scale = row_scale(min(n + i, part.count - 1u));
-    store(row, n + i, scale * a[i]);
-    store(row + 1u, n + i, scale * b[i]);
-    store(row + 2u, n + i, scale * c[i]);
-    store(row + 3u, n + i, scale * d[i]);
-  }
+// Those of the rows from `row` on, of the outputs from n on.
+fn store_square(row: u32, n: u32, sums: Square) {
+  let outputs = outputs_from(n);
+  let scales = vec4f(row_scale(outputs.x), row_scale(outputs.y), row_scale(outputs.z), row_scale(outputs.w));
+  store_four(row, n, scales * sums.a);
+  store_four(row + 1u, n, scales * sums.b);
+  store_four(row + 2u, n, scales * sums.c);
+  store_four(row + 3u, n, scales * sums.d);
 }

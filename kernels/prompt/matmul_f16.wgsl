@@ -13,14 +13,8 @@ var<workgroup> tile: array<array<vec4h, QUADS>, DEPTH>;
 // The scales of a quad of the tile that begins at (row0, n0); past the last row or output anything.
 fn quad_scales(quad: u32, row0: u32, n0: u32) -> vec4f {
   if (quad < OUTPUTS / 4u) {
-    let last = part.count - 1u;
-    let n = n0 + 4u * quad;
-    return vec4f(
-      output_scales[min(n, last)],
-      output_scales[min(n + 1u, last)],
-      output_scales[min(n + 2u, last)],
-      output_scales[min(n + 3u, last)],
-    );
+    let o = outputs_from(n0 + 4u * quad);
+    return vec4f(output_scales[o.x], output_scales[o.y], output_scales[o.z], output_scales[o.w]);
   }
   let last = span.rows - 1u;
   let row = row0 + 4u * quad - OUTPUTS;
@@ -46,70 +40,83 @@ fn put(quad: u32, k: u32, block: Block, scales: vec4f) {
   tile[k + 7u][quad] = vec4h(block.hi[3] * scales);
 }
 
-// A thread's sums: of four rows, those of the first four outputs, and of the others.
-struct Sums {
-  near0: vec4f,
-  near1: vec4f,
-  near2: vec4f,
-  near3: vec4f,
-  far0: vec4f,
-  far1: vec4f,
-  far2: vec4f,
-  far3: vec4f,
+// Four rows' sums of four outputs.
+struct Square {
+  a: vec4f,
+  b: vec4f,
+  c: vec4f,
+  d: vec4f,
 }
 
-// The same of a tile.
+// A thread's sums: those of its first four rows and of the others, each of its first four outputs and of the others.
+struct Sums {
+  upper_near: Square,
+  upper_far: Square,
+  lower_near: Square,
+  lower_far: Square,
+}
+
+// The same of one tile.
+struct TileSquare {
+  a: vec4h,
+  b: vec4h,
+  c: vec4h,
+  d: vec4h,
+}
+
 struct TileSums {
-  near0: vec4h,
-  near1: vec4h,
-  near2: vec4h,
-  near3: vec4h,
-  far0: vec4h,
-  far1: vec4h,
-  far2: vec4h,
-  far3: vec4h,
+  upper_near: TileSquare,
+  upper_far: TileSquare,
+  lower_near: TileSquare,
+  lower_far: TileSquare,
+}
+
+fn add_square(s: TileSquare, rows: vec4h, outputs: vec4h) -> TileSquare {
+  return TileSquare(
+    fma(vec4h(rows.x), outputs, s.a),
+    fma(vec4h(rows.y), outputs, s.b),
+    fma(vec4h(rows.z), outputs, s.c),
+    fma(vec4h(rows.w), outputs, s.d),
+  );
 }
 
 fn add(s: TileSums, k: u32, across: u32, down: u32) -> TileSums {
   let near = tile[k][across];
-  let far = tile[k][16u + across];
-  let rows = tile[k][OUTPUTS / 4u + down];
+  let far = tile[k][FAR + across];
+  let upper = tile[k][FIRST_ROWS + down];
+  let lower = tile[k][FIRST_ROWS + LOWER + down];
   return TileSums(
-    fma(vec4h(rows.x), near, s.near0),
-    fma(vec4h(rows.y), near, s.near1),
-    fma(vec4h(rows.z), near, s.near2),
-    fma(vec4h(rows.w), near, s.near3),
-    fma(vec4h(rows.x), far, s.far0),
-    fma(vec4h(rows.y), far, s.far1),
-    fma(vec4h(rows.z), far, s.far2),
-    fma(vec4h(rows.w), far, s.far3),
+    add_square(s.upper_near, upper, near),
+    add_square(s.upper_far, upper, far),
+    add_square(s.lower_near, lower, near),
+    add_square(s.lower_far, lower, far),
   );
 }
 
-fn add_four(sums: TileSums, k: u32, across: u32, down: u32) -> TileSums {
-  let two = add(add(sums, k, across, down), k + 1u, across, down);
+fn add_four(s: TileSums, k: u32, across: u32, down: u32) -> TileSums {
+  let two = add(add(s, k, across, down), k + 1u, across, down);
   return add(add(two, k + 2u, across, down), k + 3u, across, down);
+}
+
+fn with_tile(s: Square, t: TileSquare) -> Square {
+  return Square(s.a + vec4f(t.a), s.b + vec4f(t.b), s.c + vec4f(t.c), s.d + vec4f(t.d));
 }
 
 fn add_tile(s: Sums, t: TileSums) -> Sums {
   return Sums(
-    s.near0 + vec4f(t.near0),
-    s.near1 + vec4f(t.near1),
-    s.near2 + vec4f(t.near2),
-    s.near3 + vec4f(t.near3),
-    s.far0 + vec4f(t.far0),
-    s.far1 + vec4f(t.far1),
-    s.far2 + vec4f(t.far2),
-    s.far3 + vec4f(t.far3),
+    with_tile(s.upper_near, t.upper_near),
+    with_tile(s.upper_far, t.upper_far),
+    with_tile(s.lower_near, t.lower_near),
+    with_tile(s.lower_far, t.lower_far),
   );
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row0 = workgroup.y * ROWS;
   let n0 = workgroup.x * OUTPUTS;
-  let across = thread % 16u; // this thread's outputs: four from 4 · across, and four 64 further on
-  let down = thread / 16u;   // this thread's rows: four from 4 · down
+  let across = thread % FAR;
+  let down = thread / FAR;
   var s = Sums();
   let quad = thread / 2u; // to be fetched
   let eight = thread % 2u;
@@ -127,15 +134,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     }
     s = add_tile(s, t);
   }
-  let row = row0 + 4u * down;
-  store_row(row, n0 + 4u * across, s.near0);
-  store_row(row + 1u, n0 + 4u * across, s.near1);
-  store_row(row + 2u, n0 + 4u * across, s.near2);
-  store_row(row + 3u, n0 + 4u * across, s.near3);
-  store_row(row, n0 + 64u + 4u * across, s.far0);
-  store_row(row + 1u, n0 + 64u + 4u * across, s.far1);
-  store_row(row + 2u, n0 + 64u + 4u * across, s.far2);
-  store_row(row + 3u, n0 + 64u + 4u * across, s.far3);
+  let upper = row0 + 4u * down;
+  let near = n0 + 4u * across;
+  store_square(upper, near, s.upper_near);
+  store_square(upper, near + 4u * FAR, s.upper_far);
+  store_square(upper + 4u * LOWER, near, s.lower_near);
+  store_square(upper + 4u * LOWER, near + 4u * FAR, s.lower_far);
 }
 
 // 1 / scale for a power of two.
@@ -143,11 +147,22 @@ fn inverse(scale: f32) -> f32 {
   return bitcast<f32>(0x7f000000u - bitcast<u32>(scale));
 }
 
-// A row's sums of four outputs from n on.
-fn store_row(row: u32, n: u32, sums: vec4f) {
-  let row_part = sums * inverse(row_scales[min(row, span.rows - 1u)]);
-  for (var i = 0u; i < 4u; i++) {
-    let output = min(n + i, part.count - 1u);
-    store(row, n + i, row_part[i] * inverse(output_scales[output]) * row_scale(output));
-  }
+// Those of the rows from `row` on, of the outputs from n on.
+fn store_square(row: u32, n: u32, sums: Square) {
+  let o = outputs_from(n);
+  let inverses = vec4f(
+    inverse(output_scales[o.x]),
+    inverse(output_scales[o.y]),
+    inverse(output_scales[o.z]),
+    inverse(output_scales[o.w]),
+  );
+  let scales = vec4f(row_scale(o.x), row_scale(o.y), row_scale(o.z), row_scale(o.w));
+  store_four(row, n, sums.a * row_inverse(row) * inverses * scales);
+  store_four(row + 1u, n, sums.b * row_inverse(row + 1u) * inverses * scales);
+  store_four(row + 2u, n, sums.c * row_inverse(row + 2u) * inverses * scales);
+  store_four(row + 3u, n, sums.d * row_inverse(row + 3u) * inverses * scales);
+}
+
+fn row_inverse(row: u32) -> f32 {
+  return inverse(row_scales[min(row, span.rows - 1u)]);
 }
