@@ -111,6 +111,7 @@ async function main(): Promise<void> {
     isWhole,
     dtype: flags.dtype,
     promptPrecision: model.promptPrecision,
+    profile: model.profile,
     copyBytesPerSecond: yardstick.copyBytesPerSecond,
     multiplyAddsPerSecond: yardstick.multiplyAddsPerSecond,
     bytesPerPass: yardstick.bytesPerPass,
@@ -129,6 +130,8 @@ async function main(): Promise<void> {
   if (!isWhole) say("These are a few layers only: no figure below is the whole model's.");
   say(`copies ${giga(yardstick.copyBytesPerSecond)} GB/s`);
   say(`does ${giga(yardstick.multiplyAddsPerSecond)} billion multiply-adds of f32 a second`);
+
+  say(`kernels: ${JSON.stringify(model.profile)}`);
 
   for (const length of sizes.prefill) {
     const prefill = await measurePrefill(model, length, sizes.runs, yardstick);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Profile } from "../kernels/stages.ts";
 
 /** What one engine did on one device. */
 export interface EndToEndResult {
@@ -31,6 +32,8 @@ export interface EndToEndResult {
   readonly dtype: string;
   /** What prompts were multiplied in. */
   readonly promptPrecision?: "f16" | "f32";
+  /** Ditto's choices among its kernels, measured when the model was loaded. */
+  readonly profile?: Profile;
   /** Bytes a second that a copy reads and writes together, in the same run. */
   readonly copyBytesPerSecond: number | null;
   /** Multiply-adds of f32 a second, in the same run. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { DeviceInfo, Gpu } from "../kernels/device.ts";
-import { MAX_ROWS } from "../kernels/stages.ts";
+import { MAX_ROWS, type Profile } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
 import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";
@@ -28,6 +28,8 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   readonly memory: MemoryNeed;
   /** What passes of 1, 2, … 32 rows cost relative to one row. */
   readonly rowCosts: readonly number[];
+  /** Which kernels were chosen for the device; they are equal to the bit. */
+  readonly profile: Profile;
   /** What prompts are multiplied in. */
   readonly promptPrecision: PromptPrecision;
   /** Milliseconds that loading took. */
@@ -43,7 +45,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     parts:
       & Pick<
         LanguageModel,
-        "config" | "context" | "memory" | "rowCosts" | "promptPrecision" | "loadMs"
+        "config" | "context" | "memory" | "rowCosts" | "profile" | "promptPrecision" | "loadMs"
       >
       & {
         directory: string;
@@ -57,6 +59,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     this.context = parts.context;
     this.memory = parts.memory;
     this.rowCosts = parts.rowCosts;
+    this.profile = parts.profile;
     this.promptPrecision = parts.promptPrecision;
     this.loadMs = parts.loadMs;
     this.#directory = parts.directory;

@@ -146,6 +146,7 @@ export async function loadFrom(
       context,
       memory,
       rowCosts: givenCosts ?? (rowTimes ? rowCosts(rowTimes) : UNMEASURED_ROW_COSTS),
+      profile: compiler.profile,
       promptPrecision,
       loadMs: performance.now() - start,
       directory: directoryPath(directory),

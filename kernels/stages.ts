@@ -210,7 +210,7 @@ export interface PromptProduct {
 export const PROMPT_PRODUCTS = {
   tiles: { stage: "promptMatmul", rows: 64, outputs: 128 },
   lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 32 },
-} as const satisfies Record<string, PromptProduct>;
+} as const satisfies Record<Profile["promptProduct"], PromptProduct>;
 
 /** The way with multiply-adds of f16. Its bits are others, so that speed alone must never choose it. */
 export const F16_PRODUCT: PromptProduct = { stage: "promptMatmulF16", rows: 64, outputs: 128 };
@@ -271,7 +271,7 @@ export interface Profile {
   /** Workgroups among which a stage that works row by row spreads its rows, at most. */
   readonly spread: number;
   /** How chunks of a prompt are multiplied, if in f32. */
-  readonly promptProduct: keyof typeof PROMPT_PRODUCTS;
+  readonly promptProduct: "tiles" | "lanes";
 }
 
 /**
