@@ -16,10 +16,10 @@ fn unpack(stored: Stored, k8: u32) -> Eight {
   let s = scale(stored.scales, k8);
   let w = stored.w;
   // Each four bits in the top 4 bits of a mantissa.
-  const MASK = vec4u(0x780000u);
+  const MASK = 0x780000u;
   return Eight(
-    spread(vec4u(w << 19u, w << 15u, w << 11u, w << 7u) & MASK, s),
-    spread(vec4u(w << 3u, w >> 1u, w >> 5u, w >> 9u) & MASK, s),
+    spread(vec4u(w << 19u, w << 15u, w << 11u, w << 7u), MASK, s, k8),
+    spread(vec4u(w << 3u, w >> 1u, w >> 5u, w >> 9u), MASK, s, k8),
   );
 }
 

@@ -15,7 +15,8 @@ fn fetch(row: u32, k8: u32) -> Stored {
 
 fn unpack(stored: Stored, k8: u32) -> Eight {
   let s = scale(stored.scales, k8);
-  return Eight(spread(eights(stored.w.x), s), spread(eights(stored.w.y), s));
+  const MASK = 0x7f8000u;
+  return Eight(spread(bytes(stored.w.x), MASK, s, k8), spread(bytes(stored.w.y), MASK, s, k8));
 }
 
 // The smallest scale of a row, which its sums are multiplied by.
@@ -23,7 +24,7 @@ fn row_scale(row: u32) -> f32 {
   return bitcast<f32>(weights[(row + 1u) * (row_words(8u) / 2u) - 1u].y);
 }
 
-// Four bytes, each in the top 8 bits of a mantissa.
-fn eights(w: u32) -> vec4u {
-  return vec4u(w << 15u, w << 7u, w >> 1u, w >> 9u) & vec4u(0x7f8000u);
+// Four bytes, each with its bits in the top 8 of a mantissa, among others.
+fn bytes(w: u32) -> vec4u {
+  return vec4u(w << 15u, w << 7u, w >> 1u, w >> 9u);
 }
