@@ -128,9 +128,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     workgroupBarrier();
     fetched = fetch_block(quad, row0, n0, k8 + 2u + eight);
     var t = TileSums();
-    for (var k = 0u; k < DEPTH; k += 8u) {
+    for (var k = 0u; k < DEPTH; k += 4u) {
       t = add_four(t, k, across, down);
-      t = add_four(t, k + 4u, across, down);
     }
     s = add_tile(s, t);
   }
