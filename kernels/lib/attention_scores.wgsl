@@ -9,6 +9,14 @@ struct Two {
   b: vec4f,
 }
 
+// Four neighbouring pairs of dimensions of a key.
+struct FourPairs {
+  a: vec2f,
+  b: vec2f,
+  c: vec2f,
+  d: vec2f,
+}
+
 // Four neighbouring pairs of a key from i on, a multiple of four. Past the last pair, where the query is zero, others.
 fn four_pairs(key: u32, i: u32) -> FourPairs {
   if (HALF % 4u == 0u) {

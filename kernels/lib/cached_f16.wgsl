@@ -2,13 +2,6 @@
 
 alias Cached = vec4u;
 
-struct FourPairs {
-  a: vec2f,
-  b: vec2f,
-  c: vec2f,
-  d: vec2f,
-}
-
 fn cached(at: u32) -> vec2f {
   return unpack2x16float(cache[at / 4u][at % 4u]);
 }

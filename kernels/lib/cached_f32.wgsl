@@ -2,13 +2,6 @@
 
 alias Cached = vec4f;
 
-struct FourPairs {
-  a: vec2f,
-  b: vec2f,
-  c: vec2f,
-  d: vec2f,
-}
-
 fn cached(at: u32) -> vec2f {
   let first = at % 2u * 2u;
   return vec2f(cache[at / 2u][first], cache[at / 2u][first + 1u]);

@@ -16,6 +16,22 @@ const FAR = OUTPUTS / 8u;
 const FIRST_ROWS = OUTPUTS / 4u;
 const LOWER = ROWS / 8u;
 
+// Four rows' sums of four outputs.
+struct Square {
+  a: vec4f,
+  b: vec4f,
+  c: vec4f,
+  d: vec4f,
+}
+
+// A thread's sums: those of its first four rows and of the others, each of its first four outputs and of the others.
+struct Sums {
+  upper_near: Square,
+  upper_far: Square,
+  lower_near: Square,
+  lower_far: Square,
+}
+
 // Eight values of k of a quad: column k of the two matrices holds the quad's four values.
 struct Block {
   lo: mat4x4f,

@@ -22,22 +22,6 @@ fn put(quad: u32, k: u32, block: Block) {
   tile[k + 7u][quad] = block.hi[3];
 }
 
-// Four rows' sums of four outputs.
-struct Square {
-  a: vec4f,
-  b: vec4f,
-  c: vec4f,
-  d: vec4f,
-}
-
-// A thread's sums: those of its first four rows and of the others, each of its first four outputs and of the others.
-struct Sums {
-  upper_near: Square,
-  upper_far: Square,
-  lower_near: Square,
-  lower_far: Square,
-}
-
 fn add_square(s: Square, rows: vec4f, outputs: vec4f) -> Square {
   return Square(
     fma(vec4f(rows.x), outputs, s.a),

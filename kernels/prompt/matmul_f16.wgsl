@@ -40,22 +40,6 @@ fn put(quad: u32, k: u32, block: Block, scales: vec4f) {
   tile[k + 7u][quad] = vec4h(block.hi[3] * scales);
 }
 
-// Four rows' sums of four outputs.
-struct Square {
-  a: vec4f,
-  b: vec4f,
-  c: vec4f,
-  d: vec4f,
-}
-
-// A thread's sums: those of its first four rows and of the others, each of its first four outputs and of the others.
-struct Sums {
-  upper_near: Square,
-  upper_far: Square,
-  lower_near: Square,
-  lower_far: Square,
-}
-
 // The same of one tile.
 struct TileSquare {
   a: vec4h,
