@@ -1,4 +1,5 @@
-// x[i] = embedding[token[i]], for the tokens whose embedding lies in this part of the matrix.
+// Row i becomes embedding[token[i]], for the tokens whose embedding lies in this part of the matrix. keep() puts it where
+// it belongs: lib/residual.wgsl for a pass, lib/prompt_residual.wgsl for a prompt.
 
 override K8: u32; // hidden size / 8, rounded up
 
@@ -13,8 +14,7 @@ struct Part {
 }
 
 @group(0) @binding(1) var<storage, read> ids: Ids;
-@group(0) @binding(2) var<storage, read_write> x: array<vec4f>; // [count][2 · K8]
-@group(0) @binding(3) var<uniform> part: Part;
+@group(0) @binding(2) var<uniform> part: Part;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let s = row_scale(row);
   for (var k = index; k < K8; k += 64u) {
     let v = widen(row, k);
-    x[(i * K8 + k) * 2u] = s * v.lo;
-    x[(i * K8 + k) * 2u + 1u] = s * v.hi;
+    keep(i, 2u * k, s * v.lo);
+    keep(i, 2u * k + 1u, s * v.hi);
   }
 }

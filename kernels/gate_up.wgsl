@@ -9,7 +9,7 @@ struct Part {
 
 override STRIDE: u32; // values between two rows of h
 
-@group(0) @binding(4) var<storage, read_write> h: array<f32>; // [MAX_ROWS][STRIDE]
+@group(0) @binding(4) var<storage, read_write> h: array<f32>; // [MAX_ROWS][STRIDE], in halves
 @group(0) @binding(5) var<uniform> part: Part;
 
 fn weight_rows(quad: u32) -> vec4u {
@@ -17,14 +17,14 @@ fn weight_rows(quad: u32) -> vec4u {
   return vec4u(j.x, j.x + part.count, j.y, j.y + part.count);
 }
 
-fn finish(row: u32, quad: u32, sums: Sums) {
-  let y = sums.y * inverse_rms(sums.squares);
-  let j = row * STRIDE + part.first + 2u * quad;
+fn finish(row: u32, quad: u32, sums: vec4f, scales: vec4f) {
+  let y = sums * scales;
+  let j = part.first + 2u * quad;
   if (2u * quad < part.count) {
-    h[j] = silu(y.x) * y.y;
+    h[row * STRIDE + halved(j, STRIDE)] = silu(y.x) * y.y;
   }
   if (2u * quad + 1u < part.count) {
-    h[j + 1u] = silu(y.z) * y.w;
+    h[row * STRIDE + halved(j + 1u, STRIDE)] = silu(y.z) * y.w;
   }
 }
 

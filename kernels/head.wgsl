@@ -14,8 +14,8 @@ fn weight_rows(quad: u32) -> vec4u {
   return min(4u * quad + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
 }
 
-fn finish(row: u32, quad: u32, sums: Sums) {
-  let y = sums.y * inverse_rms(sums.squares);
+fn finish(row: u32, quad: u32, sums: vec4f, scales: vec4f) {
+  let y = sums * scales;
   for (var i = 0u; i < 4u && 4u * quad + i < part.count; i++) {
     logits[row * VOCAB + part.first + 4u * quad + i] = y[i];
   }

@@ -1,29 +1,33 @@
-// x += W · input: the projection that ends attention or the feed-forward, with its residual.
+// residual += W · x: the projection that ends attention or the feed-forward.
 
 struct Part {
-  first: u32, // the part's first output
+  first: u32, // the part's first output, a multiple of four
   count: u32,
 }
 
-override STRIDE: u32; // values between two rows of the residual
+@group(0) @binding(7) var<uniform> part: Part;
 
-@group(0) @binding(3) var<storage, read_write> residual: array<f32>; // [MAX_ROWS][STRIDE]
-@group(0) @binding(4) var<uniform> part: Part;
+fn row_factor(row: u32, lane: u32, index: u32) -> f32 {
+  return 1.0;
+}
 
-const NEEDS_SQUARES = false;
-
-fn prepare(v: Eight, k8: u32) -> Eight {
-  return v;
+fn row_factors(row: u32, lane: u32, index: u32) -> vec4f {
+  return vec4f(1.0);
 }
 
 fn weight_rows(quad: u32) -> vec4u {
   return min(4u * quad + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
 }
 
-fn finish(row: u32, quad: u32, sums: Sums) {
-  for (var i = 0u; i < 4u && 4u * quad + i < part.count; i++) {
-    residual[row * STRIDE + part.first + 4u * quad + i] += sums.y[i];
+fn finish(row: u32, quad: u32, sums: vec4f, scales: vec4f) {
+  if (4u * quad >= part.count) {
+    return;
   }
+  // What pads the row stays zero.
+  let mine = select(vec4f(), scales, 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(part.count));
+  let at = part.first / 4u + quad;
+  // Multiplied and added explicitly in one, lest a compiler do so in some code paths only.
+  keep(row, at, fma(sums, mine, residual[row * (STRIDE / 4u) + at]));
 }
 
 @compute @workgroup_size(LANES * GROUPS)

@@ -25,8 +25,8 @@ fn weight_rows(quad: u32) -> vec4u {
   return vec4u(first.x, first.x + HALF, first.y, first.y + HALF);
 }
 
-fn finish(row: u32, quad: u32, sums: Sums) {
-  let y = sums.y * inverse_rms(sums.squares);
+fn finish(row: u32, quad: u32, sums: vec4f, scales: vec4f) {
+  let y = sums * scales;
   store(row, 2u * quad, y.xy);
   store(row, 2u * quad + 1u, y.zw);
 }

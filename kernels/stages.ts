@@ -38,6 +38,7 @@ import attentionVector from "./lib/attention_vector.wgsl" with { type: "text" };
 import cachedF16 from "./lib/cached_f16.wgsl" with { type: "text" };
 import cachedF32 from "./lib/cached_f32.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
+import halves from "./lib/halves.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
 import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
 import lanesShuffle from "./lib/lanes_shuffle.wgsl" with { type: "text" };
@@ -47,8 +48,10 @@ import norm from "./lib/norm.wgsl" with { type: "text" };
 import plan from "./lib/plan.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
 import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
+import promptResidual from "./lib/prompt_residual.wgsl" with { type: "text" };
 import promptTile from "./lib/prompt_tile.wgsl" with { type: "text" };
 import quantized from "./lib/quantized.wgsl" with { type: "text" };
+import residual from "./lib/residual.wgsl" with { type: "text" };
 import rowPeak from "./lib/row_peak.wgsl" with { type: "text" };
 import rows from "./lib/rows.wgsl" with { type: "text" };
 import silu from "./lib/silu.wgsl" with { type: "text" };
@@ -111,11 +114,14 @@ const attentionSources = {
 
 /** Parts of `lib/` that come in one form. */
 const libSources = {
+  halves,
   norm,
   plan,
   promptProduct,
+  promptResidual,
   promptTile,
   quantized,
+  residual,
   rowPeak,
   rows,
   silu,
@@ -131,17 +137,18 @@ const stages = {
   attend: [attend, "rows", "cache", "attention"],
   capture: [capture, "rows", "state"],
   choose: [choose, "rows"],
-  combine: [combine, "rows"],
+  combine: [combine, "rows", "halves"],
   draft: [draft, "rows", "source", "state", "plan"],
-  embed: [embed, "weights"],
-  gateUp: [gateUp, "rows", "weights", "product", "norm", "silu"],
+  embed: [embed, "weights", "halves", "residual"],
+  gateUp: [gateUp, "rows", "weights", "product", "norm", "halves", "silu"],
   head: [head, "rows", "weights", "product", "norm"],
-  project: [project, "rows", "weights", "product"],
+  project: [project, "rows", "weights", "product", "halves", "residual"],
   qkv: [qkv, "rows", "weights", "product", "norm", "cache"],
   quantize: [quantize, "weights", "quantized", "rowPeak"],
   replay: [replay, "rows"],
   sample: [sample, "rows"],
   promptAttend: [promptAttend, "rows", "cache", "attention"],
+  promptEmbed: [embed, "weights", "promptResidual"],
   promptGate: [promptGate, "silu"],
   promptMatmul: [promptMatmul, "weights", "promptProduct", "promptTile"],
   promptMatmulF16: [promptMatmulF16, "weights", "promptProduct", "promptTile"],

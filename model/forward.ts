@@ -188,6 +188,7 @@ class Stages {
   product(
     stage:
       | "embed"
+      | "promptEmbed"
       | "qkv"
       | "project"
       | "gateUp"
@@ -235,16 +236,23 @@ function decodeSteps(
     return () => [count] as const;
   };
 
+  // What a stage that changes the residual stream writes, and the gain of the norm that comes next.
+  const stream = (gain: GPUBuffer) => [b.residual, b.gained, b.squares, gain];
   for (const part of weights.embedding.parts) {
-    const kernel = stages.product("embed", weights.embedding);
-    add(kernel, [part.buffer, b.rows, b.x, part.decode], (rows) => [rows]);
+    const kernel = stages.product("embed", weights.embedding, { STRIDE: hiddenStride });
+    const next = stream(weights.layers[0]!.inputNorm);
+    add(kernel, [part.buffer, b.rows, part.decode, ...next], (rows) => [rows]);
   }
   weights.layers.forEach((layer, i) => {
     const cache = caches[i]!;
     for (const part of layer.qkv.parts) {
       const kernel = stages.product("qkv", layer.qkv);
       const { buffer, decode } = part;
-      add(kernel, [buffer, b.rows, b.x, layer.inputNorm, b.rope, b.q, cache, decode], quads(part));
+      add(
+        kernel,
+        [buffer, b.rows, b.gained, b.squares, b.rope, b.q, cache, decode],
+        quads(part),
+      );
     }
     add(
       stages.kernel("attend"),
@@ -262,20 +270,22 @@ function decodeSteps(
     );
     for (const part of layer.out.parts) {
       const kernel = stages.product("project", layer.out, { STRIDE: hiddenStride });
-      add(kernel, [part.buffer, b.rows, b.attention, b.x, part.decode], quads(part));
+      const next = stream(layer.postNorm);
+      add(kernel, [part.buffer, b.rows, b.attention, ...next, part.decode], quads(part));
     }
     for (const part of layer.gateUp.parts) {
       const kernel = stages.product("gateUp", layer.gateUp, { STRIDE: intermediateStride });
-      add(kernel, [part.buffer, b.rows, b.x, layer.postNorm, b.h, part.decode], quads(part));
+      add(kernel, [part.buffer, b.rows, b.gained, b.squares, b.h, part.decode], quads(part));
     }
     for (const part of layer.down.parts) {
       const kernel = stages.product("project", layer.down, { STRIDE: hiddenStride });
-      add(kernel, [part.buffer, b.rows, b.h, b.x, part.decode], quads(part));
+      const next = stream(weights.layers[i + 1]?.inputNorm ?? weights.norm);
+      add(kernel, [part.buffer, b.rows, b.h, ...next, part.decode], quads(part));
     }
   });
   for (const part of weights.head.parts) {
     const kernel = stages.product("head", weights.head);
-    add(kernel, [part.buffer, b.rows, b.x, weights.norm, b.logits, part.decode], quads(part));
+    add(kernel, [part.buffer, b.rows, b.gained, b.squares, b.logits, part.decode], quads(part));
   }
   return steps;
 }
@@ -320,8 +330,8 @@ function promptSteps(
   const threads = (count: number): Step["workgroups"] => (size) => [Math.ceil(count / 64), size];
 
   for (const part of weights.embedding.parts) {
-    const kernel = stages.product("embed", weights.embedding);
-    add(kernel, [part.buffer, b.promptIds, b.promptX, part.decode], (size) => [size]);
+    const kernel = stages.product("promptEmbed", weights.embedding);
+    add(kernel, [part.buffer, b.promptIds, part.decode, b.promptX], (size) => [size]);
   }
   weights.layers.forEach((layer, i) => {
     const cache = caches[i]!;

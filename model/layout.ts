@@ -91,8 +91,8 @@ export interface WeightLayout {
  * @param config The model's shape.
  * @param typeOf How a tensor is to be stored. Those of one matrix that differ, which only floating-point
  * numbers may, are widened to F32.
- * @param maxPartBytes Size of a part at most. A unit that is larger makes a part of its own, which the
- * comparison with the device's limits then reports.
+ * @param maxPartBytes Size of a part at most. A unit (of single rows: four) that is larger makes a part of its own,
+ * which the comparison with the device's limits then reports.
  */
 export function layOutWeights(
   config: MistralConfig,
@@ -117,7 +117,11 @@ export function layOutWeights(
     const rowsPerUnit = { row: 1, head: headDim, interleaved: sources.length }[unit];
     const countPerUnit = unit === "head" ? headDim / 2 : 1;
     const units = rows / rowsPerUnit;
-    const unitsPerPart = Math.max(1, Math.floor(maxPartBytes / (bytes * rowsPerUnit)));
+    // A decoding product makes four outputs at once, and lib/residual.wgsl counts in whole fours: no part but the last
+    // may end within one.
+    const step = unit === "row" ? 4 : 1;
+    const steps = Math.floor(maxPartBytes / (bytes * rowsPerUnit * step));
+    const unitsPerPart = step * Math.max(1, steps);
     const parts: PartLayout[] = [];
     for (let first = 0; first < units; first += unitsPerPart) {
       const count = Math.min(unitsPerPart, units - first);

@@ -89,7 +89,9 @@ export function workspaces(config: MistralConfig, d: Dimensions): Record<Workspa
   return {
     rows: 4 * (5 + 4 * MAX_ROWS),
     rope: d.context * half * 2 * f32,
-    x: MAX_ROWS * d.hiddenStride * f32,
+    residual: MAX_ROWS * d.hiddenStride * f32,
+    gained: MAX_ROWS * d.hiddenStride * f32,
+    squares: MAX_ROWS * Math.ceil(d.hiddenStride / 16) * 4 * f32,
     q: MAX_ROWS * queries * f32,
     sums: MAX_ROWS * numAttentionHeads * d.slots * headDim * f32,
     peaks: MAX_ROWS * numAttentionHeads * d.slots * 2 * f32,
@@ -112,7 +114,9 @@ export function workspaces(config: MistralConfig, d: Dimensions): Record<Workspa
 export type Workspace =
   | "rows"
   | "rope"
-  | "x"
+  | "residual"
+  | "gained"
+  | "squares"
   | "q"
   | "sums"
   | "peaks"

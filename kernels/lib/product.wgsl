@@ -1,6 +1,6 @@
 // The product of a weight matrix with the few rows of a decoding pass, the core of every decode stage:
 //
-//   y[row][n] = Σ_k weights[n][k] · prepare(x[row])[k]      and Σ_k x[row][k]² beside it
+//   y[row][n] = Σ_k weights[n][k] · x[row][k]
 //
 // LANES lanes split k among them, eight values at a time, and share four outputs (a quad). A lane holds
 // its weights in registers and meets them with ROWS_TOGETHER rows at most, or with one when only one is left;
@@ -14,11 +14,14 @@
 // The order of a row's sum is: its lane's eights in rising k, then the lanes. It knows nothing of how
 // many rows there are, which is what makes lookup lossless to the bit.
 //
+// A row of x comes in halves (halves.wgsl), in which neighbouring lanes read neighbouring 16 bytes. Were an eight in one
+// place, a load would touch twice the lines of L1 that it needs, and x is most of what a pass of many rows takes from there.
+//
 // A stage supplies
-//   prepare(x, k8) -> Eight          what becomes of x before it meets the weights (a norm's gain, or nothing)
-//   NEEDS_SQUARES: bool              whether it looks at the squares
-//   weight_rows(quad) -> vec4u       the weight rows of a quad, in range even where the quad is past the end
-//   finish(row, quad, sums)          what becomes of the sums; called by one lane a row
+//   weight_rows(quad) -> vec4u            the weight rows of a quad, in range even where the quad is past the end
+//   row_factor(row, lane, index) -> f32   what a row's sums are multiplied by, such as a norm; called by all lanes
+//   row_factors(row, lane, index) -> vec4f    the same for four rows, to the bit
+//   finish(row, quad, sums, scales)       what becomes of the sums, which scales are still to multiply; called by one lane a row
 
 override K8: u32;      // summed dimension / 8, rounded up; padding is zero on both sides
 override LANES: u32;   // lanes that share a quad: a subgroup, or the smallest there may be, or 8 without subgroups
@@ -27,19 +30,14 @@ override ROWS_TOGETHER: u32;   // 4, 8 or 16: rows that meet the weights in regi
 override EIGHTS_TOGETHER: u32; // 1, 2 or 4: eights that a lane asks for before it needs the first
 
 @group(0) @binding(1) var<storage, read> rows: Rows;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>; // [MAX_ROWS][2 · K8]
+@group(0) @binding(2) var<storage, read> x: array<vec4f>; // [MAX_ROWS][lower, upper halves of eights][K8]
 
-struct Sums {
-  y: vec4f,     // the quad's four outputs
-  squares: f32, // Σ x², if the stage needs it
-}
-
-// Of four neighbouring rows.
+// A quad's sums, of four neighbouring rows.
 struct Four {
-  a: Sums,
-  b: Sums,
-  c: Sums,
-  d: Sums,
+  a: vec4f,
+  b: vec4f,
+  c: vec4f,
+  d: vec4f,
 }
 
 // A quad's weights at an eight of k.
@@ -65,18 +63,10 @@ fn unpack_quad(w: Fetched, k8: u32) -> Weights {
   return Weights(unpack(w.a, k8), unpack(w.b, k8), unpack(w.c, k8), unpack(w.d, k8));
 }
 
-fn add(sums: Sums, row: u32, k8: u32, w: Weights) -> Sums {
-  let i = (row * K8 + k8) * 2u;
-  let raw = Eight(x[i], x[i + 1u]);
-  let v = prepare(raw, k8);
-  var squares = 0.0;
-  if (NEEDS_SQUARES) {
-    squares = dot8(raw, raw, sums.squares);
-  }
-  return Sums(
-    vec4f(dot8(w.a, v, sums.y.x), dot8(w.b, v, sums.y.y), dot8(w.c, v, sums.y.z), dot8(w.d, v, sums.y.w)),
-    squares,
-  );
+fn add(sums: vec4f, row: u32, k8: u32, w: Weights) -> vec4f {
+  let i = row * 2u * K8 + k8;
+  let v = Eight(x[i], x[i + K8]);
+  return vec4f(dot8(w.a, v, sums.x), dot8(w.b, v, sums.y), dot8(w.c, v, sums.z), dot8(w.d, v, sums.w));
 }
 
 fn add_four(sums: Four, row: u32, k8: u32, w: Weights) -> Four {
@@ -88,26 +78,20 @@ fn add_four(sums: Four, row: u32, k8: u32, w: Weights) -> Four {
   );
 }
 
-fn total(sums: Sums, scales: vec4f, index: u32) -> Sums {
-  var squares = 0.0;
-  if (NEEDS_SQUARES) {
-    squares = sum_lanes_one(sums.squares, index);
-  }
-  return Sums(scales * sum_lanes(sums.y, index), squares);
-}
-
 // One lane a row finishes it, so that the tails of four rows run side by side.
 fn finish_four(row: u32, quad: u32, sums: Four, scales: vec4f, lane: u32, index: u32) {
-  let a = total(sums.a, scales, index);
-  let b = total(sums.b, scales, index);
-  let c = total(sums.c, scales, index);
-  let d = total(sums.d, scales, index);
+  let a = sum_lanes(sums.a, index);
+  let b = sum_lanes(sums.b, index);
+  let c = sum_lanes(sums.c, index);
+  let d = sum_lanes(sums.d, index);
+  let factors = row_factors(row, lane, index);
   if (lane < 4u && row + lane < rows.count) {
     var mine = a;
-    if (lane == 1u) { mine = b; }
-    if (lane == 2u) { mine = c; }
-    if (lane == 3u) { mine = d; }
-    finish(row + lane, quad, mine);
+    var factor = factors.x;
+    if (lane == 1u) { mine = b; factor = factors.y; }
+    if (lane == 2u) { mine = c; factor = factors.z; }
+    if (lane == 3u) { mine = d; factor = factors.w; }
+    finish(row + lane, quad, mine, factor * scales);
   }
 }
 
@@ -136,7 +120,7 @@ fn multiply(workgroup: u32, index: u32) {
 }
 
 fn one(row: u32, quad: u32, n: vec4u, scales: vec4f, lane: u32, index: u32) {
-  var sums = Sums();
+  var sums = vec4f();
   var k = lane;
   if (EIGHTS_TOGETHER == 4u) {
     for (; k + 3u * LANES < K8; k += 4u * LANES) {
@@ -161,9 +145,10 @@ fn one(row: u32, quad: u32, n: vec4u, scales: vec4f, lane: u32, index: u32) {
   for (; k < K8; k += LANES) {
     sums = add(sums, row, k, unpack_quad(fetch_quad(n, k), k));
   }
-  sums = total(sums, scales, index);
+  sums = sum_lanes(sums, index);
+  let factor = row_factor(row, lane, index);
   if (lane == 0u) {
-    finish(row, quad, sums);
+    finish(row, quad, sums, factor * scales);
   }
 }
 

@@ -17,7 +17,7 @@ import {
   poisoned,
   poisonedFloats,
 } from "./harness.ts";
-import { decodeCache, encodeCache, expError, pairWords, U } from "./numbers.ts";
+import { decodeCache, encodeCache, expError, halved, pairWords, U } from "./numbers.ts";
 import { encodeRows, pathTo } from "./rows.ts";
 
 /** The sizes of an attention. */
@@ -158,12 +158,13 @@ export class Attention {
         { kernel: combine, bindings: [words, sums, peaks, out], workgroups: [heads, spread] },
       ],
       outputs: [out],
-      row: (row) => out.subarray(row * this.#stride, row * this.#stride + this.#width),
+      row: (row) => out.subarray(row * this.#stride, (row + 1) * this.#stride),
       check: () => {
         const expected = new Expected(out.length);
         rows.forEach((_, row) => {
           const path = pathTo(rows, row).map((ancestor) => queries[ancestor]!.memory);
-          this.#expect(expected, row, queries[row]!, [...past, ...path]);
+          const memories = [...past, ...path];
+          this.#expect(expected, row, queries[row]!, memories, (i) => halved(i, this.#stride));
         });
         expected.check(`${rows.length} rows after ${past.length}`, out, this.#stride);
       },
@@ -189,15 +190,25 @@ export class Attention {
       check: () => {
         const expected = new Expected(out.length);
         queries.forEach((query, row) => {
-          this.#expect(expected, row, query, all.slice(0, position + row + 1));
+          this.#expect(expected, row, query, all.slice(0, position + row + 1), (i) => i);
         });
         expected.check(`${queries.length} rows from ${position}`, out, this.#stride);
       },
     };
   }
 
-  /** Plain softmax attention of one query over the memories of positions 0, 1, …, its own the last. */
-  #expect(expected: Expected, row: number, { q }: Query, memories: readonly Memory[]): void {
+  /**
+   * Plain softmax attention of one query over the memories of positions 0, 1, …, its own the last.
+   *
+   * @param place Where a row of the output has a value.
+   */
+  #expect(
+    expected: Expected,
+    row: number,
+    { q }: Query,
+    memories: readonly Memory[],
+    place: (i: number) => number,
+  ): void {
     const { heads, kvHeads, half, window } = this.#shape;
     const seen = memories.slice(Math.max(0, memories.length - window));
     const size = 2 * half;
@@ -245,7 +256,7 @@ export class Attention {
           Math.max(mass - massError, mass / 2);
         // The pair (i, i + half) stands side by side in q and in memory, apart in the output.
         const at = head * size + (i >> 1) + (i & 1) * half;
-        expected.set(row * this.#stride + at, value, bound);
+        expected.set(row * this.#stride + place(at), value, bound);
       }
     }
   }

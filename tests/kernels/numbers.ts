@@ -86,6 +86,11 @@ export function padded(values: Float32Array, k: number): Float32Array<ArrayBuffe
   return result;
 }
 
+/** Where a row of `stride` values that a product is to read has value `i`: see kernels/lib/halves.wgsl. */
+export function halved(i: number, stride: number): number {
+  return (i % 8 < 4 ? 0 : stride / 2) + 4 * Math.floor(i / 8) + i % 4;
+}
+
 /** The words of a cache that holds `values`, pair by pair. */
 export function encodeCache(type: CacheType, values: Float32Array): Uint32Array<ArrayBuffer> {
   return new Uint32Array((type === "f16" ? Float16Array : Float32Array).from(values).buffer);

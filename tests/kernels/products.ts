@@ -8,7 +8,7 @@
 import { type CacheType, MAX_ROWS, type WeightType } from "../../kernels/stages.ts";
 import type { Random } from "../random.ts";
 import { type Data, Expected, type Harness, type Job, poisonedFloats } from "./harness.ts";
-import { Matrix, padded, silu, siluError, sumError, U } from "./numbers.ts";
+import { halved, Matrix, padded, silu, siluError, sumError, U } from "./numbers.ts";
 import { encodeRows } from "./rows.ts";
 
 /** The sizes of a product. */
@@ -45,18 +45,34 @@ export function cut(random: Random, n: number, parts: number): [first: number, c
   return edges.slice(1).map((edge, i) => [edges[i]!, edge - edges[i]!]);
 }
 
+/** Floats between the squares of two rows of `stride` values: one for every four values, and whole fours. */
+function squaresStride(stride: number): number {
+  return Math.ceil(stride / 16) * 4;
+}
+
+/** The same, where no part ends within four. */
+export function cutInFours(random: Random, n: number, parts: number): [number, number][] {
+  return cut(random, Math.ceil(n / 4), parts).map(([first, count]) => [
+    4 * first,
+    Math.min(4 * count, n - 4 * first),
+  ]);
+}
+
 /** The vectors of a product, its weights, and the sums they make in f64. */
 export class Operands {
   readonly epsilon = 1e-5;
   readonly matrix: Matrix;
-  readonly gain: Float32Array<ArrayBuffer>;
   readonly #x: Float32Array<ArrayBuffer>;
+  readonly #squares: Float32Array<ArrayBuffer>;
   readonly #normed: boolean;
   readonly #roundings: number;
   readonly #sums = new Map<string, { value: number; error: number }>();
   readonly #scales = new Map<number, number>();
 
-  /** `normed`: whether RMSNorm comes before the product. */
+  /**
+   * `normed`: whether RMSNorm comes before the product, that is, whether sums are divided by a root mean square: that of
+   * the vectors before a gain made them `x`.
+   */
   constructor(
     random: Random,
     harness: Harness,
@@ -66,29 +82,47 @@ export class Operands {
   ) {
     const { k } = shape;
     this.matrix = new Matrix(random, shape.weights, rows, k);
-    this.gain = padded(random.floats(k, 2), k);
     this.#x = padded(random.floats(MAX_ROWS * k), k);
     const stride = 8 * this.matrix.k8;
+    this.#squares = new Float32Array(MAX_ROWS * squaresStride(stride));
     for (let member = 0; member < MAX_ROWS; member++) {
       const scale = random.pick([1e-3, 1, 4]); // at the first, epsilon counts
-      for (let i = 0; i < stride; i++) this.#x[member * stride + i]! *= scale;
+      for (let i = 0; i < stride; i++) {
+        const at = member * stride + i;
+        this.#x[at]! *= scale;
+        const before = this.#x[at]! * random.pick([0.5, 1, 2]);
+        this.#squares[member * squaresStride(stride) + (i >> 2)]! += before * before;
+      }
     }
     this.#normed = normed;
-    // A sum: its products, a lane's chain, then the lanes. The norm: the gain, half of what its own sum
-    // is off (the root), and 10 for the division, the root and the scaling.
+    // A sum: its products, a lane's chain, then the lanes. The norm: half of what its own sum is off (the root), and 10
+    // for the division, the root and the scaling.
     const { lanes } = harness.compiler;
     const chain = 8 * Math.ceil(this.matrix.k8 / lanes) + lanes;
-    this.#roundings = 1 + chain + (normed ? chain / 2 + 11 : 0);
+    const squaresChain = Math.ceil(squaresStride(stride) / 4 / lanes) + 3 + lanes;
+    this.#roundings = 1 + chain + (normed ? squaresChain / 2 + 10 : 0);
   }
 
-  /** Bindings 0 to 3 or 0 to 2 of a pass but for the rows. */
+  /** Binding 2 of a pass. */
   x(members: readonly number[]): Float32Array<ArrayBuffer> {
     const stride = 8 * this.matrix.k8;
     const x = poisonedFloats(MAX_ROWS * stride);
-    members.forEach((m, row) =>
-      x.set(this.#x.subarray(m * stride, (m + 1) * stride), row * stride)
-    );
+    members.forEach((m, row) => {
+      for (let i = 0; i < stride; i++) {
+        x[row * stride + halved(i, stride)] = this.#x[m * stride + i]!;
+      }
+    });
     return x;
+  }
+
+  /** Binding 3 of a pass with a norm. */
+  squares(members: readonly number[]): Float32Array<ArrayBuffer> {
+    const stride = squaresStride(8 * this.matrix.k8);
+    const squares = poisonedFloats(MAX_ROWS * stride);
+    members.forEach((m, row) =>
+      squares.set(this.#squares.subarray(m * stride, (m + 1) * stride), row * stride)
+    );
+    return squares;
   }
 
   /** Output `n` of a member, before the residual, and how far it may be off. */
@@ -100,8 +134,7 @@ export class Operands {
     let value = 0;
     let magnitude = 0;
     for (let i = 0; i < stride; i++) {
-      const gain = this.#normed ? this.gain[i]! : 1;
-      const term = this.matrix.values[n * stride + i]! * this.#x[member * stride + i]! * gain;
+      const term = this.matrix.values[n * stride + i]! * this.#x[member * stride + i]!;
       value += term;
       magnitude += Math.abs(term);
     }
@@ -114,10 +147,10 @@ export class Operands {
   #inverseRms(member: number): number {
     let scale = this.#scales.get(member);
     if (scale === undefined) {
-      const stride = 8 * this.matrix.k8;
-      const x = this.#x.subarray(member * stride, (member + 1) * stride);
-      const squares = x.reduce((sum, v) => sum + v * v, 0);
-      scale = 1 / Math.sqrt(squares / this.shape.k + this.epsilon);
+      const stride = squaresStride(8 * this.matrix.k8);
+      const squares = this.#squares.subarray(member * stride, (member + 1) * stride);
+      const sum = squares.reduce((a, b) => a + b, 0);
+      scale = 1 / Math.sqrt(sum / this.shape.k + this.epsilon);
       this.#scales.set(member, scale);
     }
     return scale;
@@ -140,7 +173,7 @@ export function head(random: Random, harness: Harness, shape: ProductShape): Pro
     EPSILON: epsilon,
     VOCAB: vocab,
   });
-  const parts = cut(random, vocab, shape.parts).map(([first, count]) => ({
+  const parts = cutInFours(random, vocab, shape.parts).map(([first, count]) => ({
     words: matrix.rows(first, count),
     part: Uint32Array.of(first, count),
     count,
@@ -149,11 +182,12 @@ export function head(random: Random, harness: Harness, shape: ProductShape): Pro
     pass(members) {
       const rows = plainRows(members);
       const x = operands.x(members);
+      const squares = operands.squares(members);
       const logits = poisonedFloats(MAX_ROWS * vocab);
       return {
         jobs: parts.map(({ words, part, count }) => ({
           kernel,
-          bindings: [words, rows, x, operands.gain, logits, part],
+          bindings: [words, rows, x, squares, logits, part],
           workgroups: [harness.workgroups(Math.ceil(count / 4))],
         })),
         outputs: [logits],
@@ -173,15 +207,75 @@ export function head(random: Random, harness: Harness, shape: ProductShape): Pro
   };
 }
 
-/** x += W · input */
+/** The residual stream of a pass: what lib/residual.wgsl keeps. */
+export class Stream {
+  readonly residual: Float32Array<ArrayBuffer>;
+  readonly gained: Float32Array<ArrayBuffer>;
+  readonly squares: Float32Array<ArrayBuffer>;
+  readonly #stride: number;
+
+  /** Of rows of `k` values and a gain, padded. */
+  constructor(readonly k: number, readonly gain: Float32Array<ArrayBuffer>) {
+    this.#stride = gain.length;
+    this.residual = poisonedFloats(MAX_ROWS * this.#stride);
+    this.gained = poisonedFloats(MAX_ROWS * this.#stride);
+    this.squares = poisonedFloats(MAX_ROWS * squaresStride(this.#stride));
+  }
+
+  /** Bindings 3 to 6. */
+  get bindings(): Float32Array<ArrayBuffer>[] {
+    return [...this.outputs, this.gain];
+  }
+
+  /** What a run changes. */
+  get outputs(): Float32Array<ArrayBuffer>[] {
+    return [this.residual, this.gained, this.squares];
+  }
+
+  /** All that is kept of a row. */
+  row(row: number): Float32Array<ArrayBuffer> {
+    return Float32Array.from(this.outputs.flatMap((values) => {
+      const stride = values.length / MAX_ROWS;
+      return [...values.subarray(row * stride, (row + 1) * stride)];
+    }));
+  }
+
+  /**
+   * After a run that changed the first rows: fails unless these hold what follows from their residual, and the rest is
+   * as it was.
+   *
+   * @param quads Quads of a row that the run kept.
+   */
+  check(what: string, rows: number, quads: number): void {
+    const gained = new Expected(this.gained.length);
+    const squares = new Expected(this.squares.length);
+    for (let row = 0; row < rows; row++) {
+      for (let quad = 0; quad < quads; quad++) {
+        let sum = 0;
+        for (let i = 4 * quad; i < 4 * quad + 4; i++) {
+          const value = this.residual[row * this.#stride + i]!;
+          const at = row * this.#stride + halved(i, this.#stride);
+          gained.set(at, Math.fround(value * this.gain[i]!));
+          sum += value * value;
+        }
+        squares.set(row * squaresStride(this.#stride) + quad, sum, sumError(4, sum) + 1e-44);
+      }
+    }
+    gained.check(`gained values of ${what}`, this.gained, this.#stride);
+    squares.check(`squares of ${what}`, this.squares, squaresStride(this.#stride));
+  }
+}
+
+/** residual += W · x */
 export function project(random: Random, harness: Harness, shape: ProductShape): Product {
   const { outputs, weights } = shape;
-  const stride = Math.ceil(outputs / 8) * 8 + 8;
   const operands = new Operands(random, harness, shape, outputs, false);
   const { matrix } = operands;
-  const before = random.floats(MAX_ROWS * outputs, 4);
+  const before = padded(random.floats(MAX_ROWS * outputs, 4), outputs);
+  const gain = padded(random.floats(outputs, 2), outputs);
+  const stride = gain.length;
   const kernel = harness.kernel("project", { weights }, { K8: matrix.k8, STRIDE: stride });
-  const parts = cut(random, outputs, shape.parts).map(([first, count]) => ({
+  const parts = cutInFours(random, outputs, shape.parts).map(([first, count]) => ({
     words: matrix.rows(first, count),
     part: Uint32Array.of(first, count),
     count,
@@ -190,28 +284,32 @@ export function project(random: Random, harness: Harness, shape: ProductShape): 
     pass(members) {
       const rows = plainRows(members);
       const x = operands.x(members);
-      const residual = poisonedFloats(MAX_ROWS * stride);
+      const stream = new Stream(outputs, gain);
+      const { residual } = stream;
       members.forEach((member, row) =>
-        residual.set(before.subarray(member * outputs, (member + 1) * outputs), row * stride)
+        residual.set(before.subarray(member * stride, (member + 1) * stride), row * stride)
       );
       return {
         jobs: parts.map(({ words, part, count }) => ({
           kernel,
-          bindings: [words, rows, x, residual, part],
+          bindings: [words, rows, x, ...stream.bindings, part],
           workgroups: [harness.workgroups(Math.ceil(count / 4))],
         })),
-        outputs: [residual],
-        row: (row) => residual.subarray(row * stride, row * stride + outputs),
+        outputs: stream.outputs,
+        row: (row) => stream.row(row),
         check() {
           const expected = new Expected(residual.length);
           members.forEach((member, row) => {
-            for (let n = 0; n < outputs; n++) {
-              const { value, error } = operands.sum(member, n);
-              const sum = before[member * outputs + n]! + value;
+            for (let n = 0; n < stride; n++) {
+              const { value, error } = n < outputs
+                ? operands.sum(member, n)
+                : { value: 0, error: 0 };
+              const sum = before[member * stride + n]! + value;
               expected.set(row * stride + n, sum, error + U * (Math.abs(sum) + error));
             }
           });
           expected.check(`residual of ${members.length} rows`, residual, stride);
+          stream.check(`${members.length} rows`, members.length, Math.ceil(outputs / 4));
         },
       };
     },
@@ -242,15 +340,16 @@ export function gateUp(random: Random, harness: Harness, shape: ProductShape): P
     pass(members) {
       const rows = plainRows(members);
       const x = operands.x(members);
+      const squares = operands.squares(members);
       const h = poisonedFloats(MAX_ROWS * stride);
       return {
         jobs: parts.map(({ words, part, count }) => ({
           kernel,
-          bindings: [words, rows, x, operands.gain, h, part],
+          bindings: [words, rows, x, squares, h, part],
           workgroups: [harness.workgroups(Math.ceil(count / 2))],
         })),
         outputs: [h],
-        row: (row) => h.subarray(row * stride, row * stride + outputs),
+        row: (row) => h.subarray(row * stride, (row + 1) * stride),
         check() {
           const expected = new Expected(h.length);
           members.forEach((member, row) => {
@@ -260,7 +359,7 @@ export function gateUp(random: Random, harness: Harness, shape: ProductShape): P
               const value = silu(gate.value) * up.value;
               const error = siluError(gate.value, gate.error) * (Math.abs(up.value) + up.error) +
                 Math.abs(silu(gate.value)) * up.error + 2 * U * Math.abs(value);
-              expected.set(row * stride + j, value, error);
+              expected.set(row * stride + halved(j, stride), value, error);
             }
           });
           expected.check(`h of ${members.length} rows`, h, stride);

@@ -101,6 +101,7 @@ export function qkv(
         { base, half: fresh, commitBase, commitRows },
       );
       const x = operands.x(members);
+      const squares = operands.squares(members);
       const q = poisonedFloats(MAX_ROWS * heads * half * 2);
       const cache = poisoned((capacity + 2 * MAX_ROWS) * slotWords);
       const old = encodeCache(shape.cache, random.floats(MAX_ROWS * slotPairs * 2));
@@ -110,7 +111,7 @@ export function qkv(
       return {
         jobs: parts.map(({ words, part, pairs }) => ({
           kernel,
-          bindings: [words, rows, x, operands.gain, rope, q, cache, part],
+          bindings: [words, rows, x, squares, rope, q, cache, part],
           workgroups: [harness.workgroups(Math.ceil(pairs / 2))],
         })),
         outputs: [q, cache],

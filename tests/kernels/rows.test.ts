@@ -5,8 +5,8 @@ import { MAX_ROWS } from "../../kernels/stages.ts";
 import { isQuantized, type WeightType } from "../../kernels/weight_types.ts";
 import { seeded } from "../random.ts";
 import { assertSameBits, bits, Harness, type Job, poisoned, poisonedFloats } from "./harness.ts";
-import { Matrix } from "./numbers.ts";
-import { cut } from "./products.ts";
+import { Matrix, padded } from "./numbers.ts";
+import { cut, Stream } from "./products.ts";
 import { encodeRows, randomTree } from "./rows.ts";
 
 const harness = await Harness.open();
@@ -19,12 +19,15 @@ function dropSigns(values: Float32Array<ArrayBuffer>): void {
 
 for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[]) {
   Deno.test(
-    `embed: every token's row, in passes of 1 to 32 rows and in prompts (${weights})`,
+    `embed, promptEmbed: every token's row, in passes of 1 to 32 rows and in prompts (${weights})`,
     seeded(async (random) => {
       for (const [vocab, hidden] of [[259, 36], [96, 520], [1, 8], [70, 299]] as const) {
         const matrix = new Matrix(random, weights, vocab, hidden);
         const stride = 8 * matrix.k8;
-        const kernel = harness.kernel("embed", { weights }, { K8: matrix.k8 });
+        const constants = { K8: matrix.k8, STRIDE: stride };
+        const ofPass = harness.kernel("embed", { weights }, constants);
+        const ofPrompt = harness.kernel("promptEmbed", { weights }, constants);
+        const gain = padded(random.floats(hidden, 2), hidden);
         const parts = cut(random, vocab, random.between(1, Math.min(3, vocab)));
         const bound = parts.map(([first, count]) => ({
           words: matrix.rows(first, count),
@@ -34,26 +37,32 @@ for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[])
         const counts = [...Array.from({ length: MAX_ROWS }, (_, i) => i + 1), 200];
         const runs = counts.map((count) => {
           const tokens = Array.from({ length: count }, () => random.below(vocab));
-          const ids = count > MAX_ROWS
+          const isPrompt = count > MAX_ROWS;
+          const ids = isPrompt
             ? Uint32Array.from([count, ...tokens, 0, 0])
             : encodeRows(chain(tokens[0]!, tokens.slice(1)));
-          const workgroups = Math.max(MAX_ROWS, count);
-          const x = poisonedFloats(workgroups * stride);
+          const stream = new Stream(hidden, gain);
+          const x = isPrompt ? poisonedFloats(count * stride) : stream.residual;
           const expected = poisonedFloats(x.length);
           tokens.forEach((token, i) =>
             expected.set(matrix.values.subarray(token * stride, (token + 1) * stride), i * stride)
           );
           const jobs: Job[] = bound.map(({ words, part }) => ({
-            kernel,
-            bindings: [words, ids, x, part],
-            workgroups: [workgroups],
+            kernel: isPrompt ? ofPrompt : ofPass,
+            bindings: [words, ids, part, ...isPrompt ? [x] : stream.bindings],
+            workgroups: [Math.max(MAX_ROWS, count)],
           }));
-          return { count, x, expected, jobs };
+          const outputs = isPrompt ? [x] : stream.outputs;
+          return { count, x, expected, jobs, outputs, stream };
         });
-        await harness.run(runs.flatMap(({ jobs }) => jobs), runs.map(({ x }) => x));
-        for (const { count, x, expected } of runs) {
-          if (isQuantized(weights)) [x, expected].forEach(dropSigns);
+        await harness.run(
+          runs.flatMap(({ jobs }) => jobs),
+          runs.flatMap(({ outputs }) => outputs),
+        );
+        for (const { count, x, expected, stream } of runs) {
           const what = `${count} embeddings of ${hidden}, vocabulary ${vocab} in [${parts}]`;
+          if (count <= MAX_ROWS) stream.check(what, count, stride / 4);
+          if (isQuantized(weights)) [x, expected].forEach(dropSigns);
           assertSameBits(what, x, expected, stride);
         }
       }

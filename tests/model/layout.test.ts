@@ -77,9 +77,10 @@ Deno.test(
   }),
 );
 
-/** Parts follow one another, hold whole units, and are as large as the limit allows. */
+/** Parts follow one another, hold whole units (of single rows: whole fours), and are as large as the limit allows. */
 function checkParts(matrix: MatrixLayout, limit: number): void {
   const { parts, rowsPerUnit, inputs, k8, type } = matrix;
+  const step = rowsPerUnit === 1 ? 4 : 1;
   assertEquals(k8, Math.ceil(inputs / 8));
   const unitBytes = rowsPerUnit * rowBytes(type, inputs);
   let next = 0;
@@ -90,9 +91,10 @@ function checkParts(matrix: MatrixLayout, limit: number): void {
     assertEquals(rowsOf(part).length, part.units * rowsPerUnit);
     assertEquals(part.bytes, part.units * unitBytes);
     assertEquals(part.bytes % 16, 0);
-    assert(part.bytes <= limit || part.units === 1, "a part that could be cut is too large");
+    assert(part.bytes <= limit || part.units <= step, "a part that could be cut is too large");
     const isLast = i === parts.length - 1;
-    assert(isLast || part.bytes + unitBytes > limit, "a part is smaller than it could be");
+    assert(isLast || part.units % step === 0, "a part ends within four rows");
+    assert(isLast || part.bytes + step * unitBytes > limit, "a part is smaller than it could be");
   }
 }
 
