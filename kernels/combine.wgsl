@@ -12,7 +12,7 @@ const CHUNK = 128u;
 @group(0) @binding(0) var<storage, read> rows: Rows;
 @group(0) @binding(1) var<storage, read> sums: array<vec2f>; // [MAX_ROWS][HEADS][SLOTS][HALF]
 @group(0) @binding(2) var<storage, read> peaks: array<vec2f>; // [MAX_ROWS][HEADS][SLOTS]: peak, mass
-@group(0) @binding(3) var<storage, read_write> attention: array<f32>; // [MAX_ROWS][STRIDE], in halves
+@group(0) @binding(3) var<storage, read_write> attention: array<f32>; // [MAX_ROWS][STRIDE], in planes
 
 @compute @workgroup_size(64)
 fn main(
@@ -43,7 +43,7 @@ fn combine(row: u32, head: u32, thread: u32) {
       mass = fma(scale, peaks[at + c].y, mass);
     }
     let out = head * 2u * HALF + i;
-    attention[row * STRIDE + halved(out, STRIDE)] = sum.x / mass;
-    attention[row * STRIDE + halved(out + HALF, STRIDE)] = sum.y / mass;
+    attention[row * STRIDE + in_planes(out, STRIDE)] = sum.x / mass;
+    attention[row * STRIDE + in_planes(out + HALF, STRIDE)] = sum.y / mass;
   }
 }

@@ -9,7 +9,7 @@ struct Part {
 
 override STRIDE: u32; // values between two rows of h
 
-@group(0) @binding(4) var<storage, read_write> h: array<f32>; // [MAX_ROWS][STRIDE], in halves
+@group(0) @binding(4) var<storage, read_write> h: array<f32>; // [MAX_ROWS][STRIDE], in planes
 @group(0) @binding(5) var<uniform> part: Part;
 
 fn weight_rows(quad: u32) -> vec4u {
@@ -21,10 +21,10 @@ fn finish(row: u32, quad: u32, sums: vec4f, scales: vec4f) {
   let y = sums * scales;
   let j = part.first + 2u * quad;
   if (2u * quad < part.count) {
-    h[row * STRIDE + halved(j, STRIDE)] = silu(y.x) * y.y;
+    h[row * STRIDE + in_planes(j, STRIDE)] = silu(y.x) * y.y;
   }
   if (2u * quad + 1u < part.count) {
-    h[row * STRIDE + halved(j + 1u, STRIDE)] = silu(y.z) * y.w;
+    h[row * STRIDE + in_planes(j + 1u, STRIDE)] = silu(y.z) * y.w;
   }
 }
 

@@ -98,10 +98,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var i = 0u; i < 4u && k8 / 2u + i < groups(); i++) {
       scales |= pack(row, k8 / 2u + i, start, smallest) << (8u * i);
     }
-    packed[start + scale_word(BITS, k8)] = scales;
+    packed[start + scale_word(BITS, k8 / 2u)] = scales;
   }
   let end = start + row_words(BITS) - 1u;
-  let unused = start + scale_word(BITS, 2u * groups() + 6u) + thread;
+  let unused = start + scale_word(BITS, groups() + 3u) + thread;
   if (unused < end) {
     packed[unused] = 0u;
   }

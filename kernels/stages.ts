@@ -38,7 +38,6 @@ import attentionVector from "./lib/attention_vector.wgsl" with { type: "text" };
 import cachedF16 from "./lib/cached_f16.wgsl" with { type: "text" };
 import cachedF32 from "./lib/cached_f32.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
-import halves from "./lib/halves.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
 import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
 import lanesShuffle from "./lib/lanes_shuffle.wgsl" with { type: "text" };
@@ -46,6 +45,7 @@ import lanesSubgroup from "./lib/lanes_subgroup.wgsl" with { type: "text" };
 import lanesWorkgroup from "./lib/lanes_workgroup.wgsl" with { type: "text" };
 import norm from "./lib/norm.wgsl" with { type: "text" };
 import plan from "./lib/plan.wgsl" with { type: "text" };
+import planes from "./lib/planes.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
 import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
 import promptResidual from "./lib/prompt_residual.wgsl" with { type: "text" };
@@ -114,9 +114,9 @@ const attentionSources = {
 
 /** Parts of `lib/` that come in one form. */
 const libSources = {
-  halves,
   norm,
   plan,
+  planes,
   promptProduct,
   promptResidual,
   promptTile,
@@ -137,12 +137,12 @@ const stages = {
   attend: [attend, "rows", "cache", "attention"],
   capture: [capture, "rows", "state"],
   choose: [choose, "rows"],
-  combine: [combine, "rows", "halves"],
+  combine: [combine, "rows", "planes"],
   draft: [draft, "rows", "source", "state", "plan"],
-  embed: [embed, "weights", "halves", "residual"],
-  gateUp: [gateUp, "rows", "weights", "product", "norm", "halves", "silu"],
+  embed: [embed, "weights", "planes", "residual"],
+  gateUp: [gateUp, "rows", "weights", "product", "norm", "planes", "silu"],
   head: [head, "rows", "weights", "product", "norm"],
-  project: [project, "rows", "weights", "product", "halves", "residual"],
+  project: [project, "rows", "weights", "product", "planes", "residual"],
   qkv: [qkv, "rows", "weights", "product", "norm", "cache"],
   quantize: [quantize, "weights", "quantized", "rowPeak"],
   replay: [replay, "rows"],
@@ -269,8 +269,8 @@ export interface Kernel {
 export interface Profile {
   /** Rows of a decoding pass that meet a lane's weights in registers. */
   readonly rowsTogether: 4 | 8 | 16;
-  /** Eights of weights that a lane of a decoding product asks for before it needs the first. */
-  readonly eightsTogether: 1 | 2 | 4;
+  /** Pieces of weights that a lane of a decoding product asks for before it needs the first. */
+  readonly piecesTogether: 1 | 2 | 4;
   /** Threads of a workgroup of a decoding product, a multiple of the lanes. */
   readonly threads: number;
   /** Quads of queries of a decoding pass that a workgroup's keys and values serve, if there are as many. */
@@ -296,7 +296,7 @@ export function profileChoices(
   return {
     // Sixteen sums a lane are what software drivers keep in registers.
     rowsTogether: isSoftware ? [4] : [4, 8, 16],
-    eightsTogether: isSoftware ? [1] : [2, 4, 1],
+    piecesTogether: isSoftware ? [1] : [2, 4, 1],
     threads: threads as [number, ...number[]],
     // Two read keys and values half as often; on a CPU one quad alone then costs as much as two (model in the box, one
     // row: 1.6 times on llvmpipe and 1.7 times on SwiftShader).
@@ -319,10 +319,10 @@ function isVector({ isSoftware, subgroupSize, subgroupVaries }: DeviceInfo): boo
 /** The profile of a device on which nothing was measured. */
 export function defaultProfile(info: DeviceInfo): Profile {
   const choices = profileChoices(info);
-  const { rowsTogether, eightsTogether, threads, quadsTogether, spread, promptProduct } = choices;
+  const { rowsTogether, piecesTogether, threads, quadsTogether, spread, promptProduct } = choices;
   return {
     rowsTogether: rowsTogether[0],
-    eightsTogether: eightsTogether[0],
+    piecesTogether: piecesTogether[0],
     threads: threads[0],
     quadsTogether: quadsTogether[0],
     spread: spread[0],
@@ -419,7 +419,7 @@ export class Compiler {
       LANES: this.lanes,
       GROUPS: this.groups,
       ROWS_TOGETHER: this.profile.rowsTogether,
-      EIGHTS_TOGETHER: this.profile.eightsTogether,
+      PIECES_TOGETHER: this.profile.piecesTogether,
       ...constants,
     };
     const used: Record<string, number> = {};

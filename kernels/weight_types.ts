@@ -22,6 +22,13 @@ export function isQuantized(type: WeightType): type is QuantizedType {
 }
 
 /**
+ * Planes in which a product with such weights reads its rows: see lib/planes.wgsl. Twice `EIGHTS` of lib/weights_*.wgsl.
+ */
+export function planes(type: WeightType): 2 | 4 {
+  return isQuantized(type) ? 4 : 2;
+}
+
+/**
  * Bytes of a row of weights: padded to whole eights, or, in few bits, to sixteens, with their scales. Kept in
  * step with row_words() in lib/quantized.wgsl.
  *

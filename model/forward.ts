@@ -17,9 +17,10 @@ import {
   MAX_WORKGROUPS,
   type PromptProduct,
 } from "../kernels/stages.ts";
+import { planes } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "./config.ts";
 import { matricesOf } from "./layout.ts";
-import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memory.ts";
+import { cacheBytes, type Dimensions, passStride, type Workspace, workspaces } from "./memory.ts";
 import { ropeTable } from "./rope.ts";
 import type { Matrix, MatrixPart, Weights } from "./weights.ts";
 
@@ -223,6 +224,10 @@ function decodeSteps(
   caches: readonly GPUBuffer[],
 ): Step[] {
   const { hiddenStride, attentionStride, intermediateStride } = stages.dimensions;
+  // How a stage lays out rows that a product with `matrix` reads.
+  const rowsFor = ({ type }: Matrix, stride: number) => {
+    return { STRIDE: passStride(stride), PLANES: planes(type) };
+  };
   const { groups, profile: { spread } } = stages.compiler;
   const steps: Step[] = [];
   const add = (
@@ -238,9 +243,11 @@ function decodeSteps(
 
   // What a stage that changes the residual stream writes, and the gain of the norm that comes next.
   const stream = (gain: GPUBuffer) => [b.residual, b.gained, b.squares, gain];
+  const first = weights.layers[0]!;
   for (const part of weights.embedding.parts) {
-    const kernel = stages.product("embed", weights.embedding, { STRIDE: hiddenStride });
-    const next = stream(weights.layers[0]!.inputNorm);
+    const layout = rowsFor(first.qkv, hiddenStride);
+    const kernel = stages.product("embed", weights.embedding, layout);
+    const next = stream(first.inputNorm);
     add(kernel, [part.buffer, b.rows, part.decode, ...next], (rows) => [rows]);
   }
   weights.layers.forEach((layer, i) => {
@@ -264,22 +271,28 @@ function decodeSteps(
       ],
     );
     add(
-      stages.kernel("combine", { STRIDE: attentionStride }),
+      stages.kernel("combine", rowsFor(layer.out, attentionStride)),
       [b.rows, b.sums, b.peaks, b.attention],
       (rows) => [stages.config.numAttentionHeads, Math.min(rows, spread)],
     );
     for (const part of layer.out.parts) {
-      const kernel = stages.product("project", layer.out, { STRIDE: hiddenStride });
+      const kernel = stages.product("project", layer.out, rowsFor(layer.gateUp, hiddenStride));
       const next = stream(layer.postNorm);
       add(kernel, [part.buffer, b.rows, b.attention, ...next, part.decode], quads(part));
     }
     for (const part of layer.gateUp.parts) {
-      const kernel = stages.product("gateUp", layer.gateUp, { STRIDE: intermediateStride });
+      const kernel = stages.product(
+        "gateUp",
+        layer.gateUp,
+        rowsFor(layer.down, intermediateStride),
+      );
       add(kernel, [part.buffer, b.rows, b.gained, b.squares, b.h, part.decode], quads(part));
     }
+    const after = weights.layers[i + 1];
     for (const part of layer.down.parts) {
-      const kernel = stages.product("project", layer.down, { STRIDE: hiddenStride });
-      const next = stream(weights.layers[i + 1]?.inputNorm ?? weights.norm);
+      const layout = rowsFor(after?.qkv ?? weights.head, hiddenStride);
+      const kernel = stages.product("project", layer.down, layout);
+      const next = stream(after?.inputNorm ?? weights.norm);
       add(kernel, [part.buffer, b.rows, b.h, ...next, part.decode], quads(part));
     }
   });

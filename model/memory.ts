@@ -40,11 +40,11 @@ export interface Dimensions {
   readonly promptRows: number;
   /** What prompts are multiplied in. */
   readonly promptPrecision: PromptPrecision;
-  /** Values between two rows of the residual stream. */
+  /** Values between two of a prompt's rows of the residual stream. */
   readonly hiddenStride: number;
-  /** Values between two rows of the attention's output. */
+  /** Values between two of a prompt's rows of the attention's output. */
   readonly attentionStride: number;
-  /** Values between two rows of the feed-forward. */
+  /** Values between two of a prompt's rows of the feed-forward. */
   readonly intermediateStride: number;
   /** Outputs of the query, key and value product. */
   readonly qkvSize: number;
@@ -80,23 +80,29 @@ function padded(size: number): number {
   return Math.ceil(size / 8) * 8;
 }
 
+/** Values between two rows of a decoding pass, by those between a prompt's: see kernels/lib/planes.wgsl. */
+export function passStride(stride: number): number {
+  return Math.ceil(stride / 16) * 16;
+}
+
 /** The buffers of a forward pass besides the weights, in bytes. The shapes are those in the kernels. */
 export function workspaces(config: MistralConfig, d: Dimensions): Record<Workspace, number> {
   const { numAttentionHeads, headDim, vocabSize } = config;
   const half = headDim / 2;
   const queries = numAttentionHeads * headDim;
+  const hidden = passStride(d.hiddenStride);
   const f32 = 4;
   return {
     rows: 4 * (5 + 4 * MAX_ROWS),
     rope: d.context * half * 2 * f32,
-    residual: MAX_ROWS * d.hiddenStride * f32,
-    gained: MAX_ROWS * d.hiddenStride * f32,
-    squares: MAX_ROWS * Math.ceil(d.hiddenStride / 16) * 4 * f32,
+    residual: MAX_ROWS * hidden * f32,
+    gained: MAX_ROWS * hidden * f32,
+    squares: MAX_ROWS * hidden / 4 * f32,
     q: MAX_ROWS * queries * f32,
     sums: MAX_ROWS * numAttentionHeads * d.slots * headDim * f32,
     peaks: MAX_ROWS * numAttentionHeads * d.slots * 2 * f32,
-    attention: MAX_ROWS * d.attentionStride * f32,
-    h: MAX_ROWS * d.intermediateStride * f32,
+    attention: MAX_ROWS * passStride(d.attentionStride) * f32,
+    h: MAX_ROWS * passStride(d.intermediateStride) * f32,
     logits: MAX_ROWS * vocabSize * f32,
     promptIds: (1 + d.promptRows) * 4,
     promptX: d.promptRows * d.hiddenStride * f32,

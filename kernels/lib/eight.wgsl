@@ -5,10 +5,12 @@ struct Eight {
   hi: vec4f,
 }
 
-// Eight weights of a row. What holds the weights supplies Stored, their bits, fetch() and unpack().
-fn widen(row: u32, k8: u32) -> Eight {
-  return unpack(fetch(row, k8), k8);
-}
+// What holds the weights supplies
+//   widen(row, k8) -> Eight                eight weights of a row
+//   EIGHTS: u32                            eights of a piece, which a decoding product fetches at once: 1 or 2
+//   fetch(row, piece) -> Stored            their bits
+//   unpack(stored, piece, part) -> Eight   one of the piece's eights
+//   row_scale(row) -> f32                  what a row is multiplied by after it has been summed
 
 // sum + w · x, in an explicit chain of fused multiply-adds: a compiler that is free to contract
 // a * b + c need not choose alike in two code paths, and then a row's bits would depend on its company.

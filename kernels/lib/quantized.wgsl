@@ -23,22 +23,23 @@ fn row_words(bits: u32) -> u32 {
   return (groups() * (2u * bits + 1u) + 4u + 15u) / 16u * 4u;
 }
 
-// The word of a row in which the scale of an eight lies.
-fn scale_word(bits: u32, k8: u32) -> u32 {
-  return groups() * bits / 2u + k8 / 8u;
+// The word of a row in which a group's scale lies.
+fn scale_word(bits: u32, group: u32) -> u32 {
+  return groups() * bits / 2u + group / 4u;
 }
 
-// The scale of an eight relative to the row's smallest, from its word.
-fn scale(word: u32, k8: u32) -> f32 {
-  let byte = word >> (k8 / 2u % 4u * 8u);
+// The scale of a group relative to the row's smallest, from its word.
+fn scale(word: u32, group: u32) -> f32 {
+  let byte = word >> (group % 4u * 8u);
   return bitcast<f32>(((byte & 0x80u) << 24u) | (0x3f800000u + ((byte & 0x7fu) << 20u)));
 }
 
-// Four weights of an eight from their integers: of each word the bits under the mask, which lie where the mantissa of
-// 1 + u / 2^BITS has them.
-fn spread(words: vec4u, mask: u32, s: f32, k8: u32) -> vec4f {
+// Four weights from their integers, each at some place in the lower 16 bits of a word of its own. There it is the end of
+// a mantissa: (1 + u · 2^(place - 23)) · step · s, less (step + 1/2) · s, where a step is 2^(23 - BITS - place). All of
+// it is exact. A shift moves all integers of half a word into place, not one.
+fn weights_of(integers: vec4u, steps: vec4f, s: f32, group: u32) -> vec4f {
   // The bits of 1, in a form that is no constant to a compiler: NVIDIA's has an instruction for (a & b) | c, in which
   // only one of b and c may be constant (ptxas for an H100, a row of q4: 208 instructions instead of 239).
-  let one = 0x3f800000u | (k8 >> 31u);
-  return fma(bitcast<vec4f>((words & vec4u(mask)) | vec4u(one)), vec4f(s), vec4f(-1.5 * s));
+  let one = 0x3f800000u | (group >> 31u);
+  return fma(bitcast<vec4f>(integers | vec4u(one)), s * steps, s * (-0.5 - steps));
 }

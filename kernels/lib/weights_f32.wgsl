@@ -4,16 +4,21 @@
 
 alias Stored = Eight;
 
+const EIGHTS = 1u;
+
 fn fetch(row: u32, k8: u32) -> Stored {
   let i = row * K8 + k8;
   return Eight(weights[2u * i], weights[2u * i + 1u]);
 }
 
-fn unpack(w: Stored, k8: u32) -> Eight {
+fn unpack(w: Stored, k8: u32, part: u32) -> Eight {
   return w;
 }
 
-// What a row is multiplied by after it has been summed.
+fn widen(row: u32, k8: u32) -> Eight {
+  return unpack(fetch(row, k8), k8, 0u);
+}
+
 fn row_scale(row: u32) -> f32 {
   return 1.0;
 }

@@ -1,29 +1,49 @@
 // Weights in 4 bits, eight a word: see quantized.wgsl.
 
-@group(0) @binding(0) var<storage, read> weights: array<u32>; // [rows of this part][row_words(4)]
+@group(0) @binding(0) var<storage, read> weights: array<vec2u>; // [rows of this part][row_words(4) / 2]
 
+const EIGHTS = 2u;
+
+// A group.
 struct Stored {
-  w: u32,
+  w: vec2u,
   scales: u32, // a word of four groups' scales
 }
 
-fn fetch(row: u32, k8: u32) -> Stored {
-  let start = row * row_words(4u);
-  return Stored(weights[start + k8], weights[start + scale_word(4u, k8)]);
+fn row_start(row: u32) -> u32 {
+  return row * (row_words(4u) / 2u);
 }
 
-fn unpack(stored: Stored, k8: u32) -> Eight {
-  let s = scale(stored.scales, k8);
-  let w = stored.w;
-  // Each four bits in the top 4 bits of a mantissa.
-  const MASK = 0x780000u;
-  return Eight(
-    spread(vec4u(w << 19u, w << 15u, w << 11u, w << 7u), MASK, s, k8),
-    spread(vec4u(w << 3u, w >> 1u, w >> 5u, w >> 9u), MASK, s, k8),
-  );
+fn scales_of(row: u32, group: u32) -> u32 {
+  let at = scale_word(4u, group);
+  return weights[row_start(row) + at / 2u][at % 2u];
 }
 
-// The smallest scale of a row, which its sums are multiplied by.
+fn fetch(row: u32, group: u32) -> Stored {
+  return Stored(weights[row_start(row) + group], scales_of(row, group));
+}
+
+fn unpack(stored: Stored, group: u32, part: u32) -> Eight {
+  return unpack_word(stored.w[part], stored.scales, group);
+}
+
+fn widen(row: u32, k8: u32) -> Eight {
+  let group = k8 / 2u;
+  return unpack_word(weights[row_start(row) + group][k8 % 2u], scales_of(row, group), group);
+}
+
+fn unpack_word(w: u32, scales: u32, group: u32) -> Eight {
+  let s = scale(scales, group);
+  return Eight(nibbles(w, s, group), nibbles(w >> 16u, s, group));
+}
+
+// The four in the lower half of a word.
+fn nibbles(w: u32, s: f32, group: u32) -> vec4f {
+  const STEPS = vec4f(0x1p19, 0x1p15, 0x1p11, 0x1p7);
+  return weights_of(vec4u(w) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u), STEPS, s, group);
+}
+
+// The smallest scale of a row.
 fn row_scale(row: u32) -> f32 {
-  return bitcast<f32>(weights[(row + 1u) * row_words(4u) - 1u]);
+  return bitcast<f32>(weights[row_start(row + 1u) - 1u].y);
 }

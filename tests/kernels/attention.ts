@@ -17,7 +17,15 @@ import {
   poisoned,
   poisonedFloats,
 } from "./harness.ts";
-import { decodeCache, encodeCache, expError, halved, pairWords, U } from "./numbers.ts";
+import {
+  decodeCache,
+  encodeCache,
+  expError,
+  inPlanes,
+  inSixteens,
+  pairWords,
+  U,
+} from "./numbers.ts";
 import { encodeRows, pathTo } from "./rows.ts";
 
 /** The sizes of an attention. */
@@ -63,14 +71,17 @@ export class Attention {
   readonly #stride: number;
   readonly #slots: number;
   readonly #threads: 32 | 64;
+  /** Of the product that reads a pass's output. */
+  readonly #planes: 2 | 4;
 
   /** `longest`: the last position that a row can have. */
   constructor(random: Random, harness: Harness, shape: AttentionShape, longest: number) {
     this.#random = random;
     this.#harness = harness;
     this.#shape = shape;
+    this.#planes = random.pick([2, 4]);
     this.#width = shape.heads * shape.half * 2;
-    this.#stride = Math.ceil(this.#width / 8) * 8 + 8;
+    this.#stride = inSixteens(this.#width) + 16;
     const chunks = Math.floor(longest / CHUNK) + 1;
     this.#threads = random.pick([32, 64]);
     this.#slots = Math.min(chunks, Math.ceil(shape.window / CHUNK) + 1);
@@ -146,7 +157,7 @@ export class Attention {
         ...this.#constants,
         ...attentionTile(half, this.#threads, quadsTogether).constants,
       }),
-      this.#harness.kernel("combine", {}, this.#constants),
+      this.#harness.kernel("combine", {}, { ...this.#constants, PLANES: this.#planes }),
     ];
     return {
       jobs: [
@@ -164,7 +175,13 @@ export class Attention {
         rows.forEach((_, row) => {
           const path = pathTo(rows, row).map((ancestor) => queries[ancestor]!.memory);
           const memories = [...past, ...path];
-          this.#expect(expected, row, queries[row]!, memories, (i) => halved(i, this.#stride));
+          this.#expect(
+            expected,
+            row,
+            queries[row]!,
+            memories,
+            (i) => inPlanes(i, this.#stride, this.#planes),
+          );
         });
         expected.check(`${rows.length} rows after ${past.length}`, out, this.#stride);
       },

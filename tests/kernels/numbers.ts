@@ -77,18 +77,25 @@ export class Matrix {
   }
 }
 
-/** Rows of `k` values, each padded with zeros to a multiple of eight. */
-export function padded(values: Float32Array, k: number): Float32Array<ArrayBuffer> {
-  const stride = Math.ceil(k / 8) * 8;
+/** Rows of `k` values, each padded with zeros to a multiple of `size`. */
+export function padded(values: Float32Array, k: number, size = 8): Float32Array<ArrayBuffer> {
+  const stride = Math.ceil(k / size) * size;
   const rows = values.length / k;
   const result = new Float32Array(rows * stride);
   for (let r = 0; r < rows; r++) result.set(values.subarray(r * k, (r + 1) * k), r * stride);
   return result;
 }
 
-/** Where a row of `stride` values that a product is to read has value `i`: see kernels/lib/halves.wgsl. */
-export function halved(i: number, stride: number): number {
-  return (i % 8 < 4 ? 0 : stride / 2) + 4 * Math.floor(i / 8) + i % 4;
+/** `size`, or the next multiple of sixteen. */
+export function inSixteens(size: number): number {
+  return Math.ceil(size / 16) * 16;
+}
+
+/** Where a row of `stride` values has value `i` if it lies in planes: see kernels/lib/planes.wgsl. */
+export function inPlanes(i: number, stride: number, planes: 2 | 4): number {
+  const piece = 4 * planes;
+  const plane = Math.floor(i % piece / 4);
+  return plane * (stride / planes) + Math.floor(i / piece) * 4 + i % 4;
 }
 
 /** The words of a cache that holds `values`, pair by pair. */

@@ -13,8 +13,8 @@ const harnesses = [
 ];
 /** What a GPU may choose; no software device does. */
 const others = [
-  await Harness.open({}, { rowsTogether: 16, eightsTogether: 2, threads: 256 }),
-  await Harness.open({}, { rowsTogether: 4, eightsTogether: 4 }),
+  await Harness.open({}, { rowsTogether: 16, piecesTogether: 2, threads: 256 }),
+  await Harness.open({}, { rowsTogether: 4, piecesTogether: 4 }),
 ];
 Deno.test.afterAll(() => [...harnesses, ...others].forEach((harness) => harness[Symbol.dispose]()));
 

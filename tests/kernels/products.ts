@@ -6,9 +6,10 @@
  * @module
  */
 import { type CacheType, MAX_ROWS, type WeightType } from "../../kernels/stages.ts";
-import type { Random } from "../random.ts";
+import { planes } from "../../kernels/weight_types.ts";
+import { Random } from "../random.ts";
 import { type Data, Expected, type Harness, type Job, poisonedFloats } from "./harness.ts";
-import { halved, Matrix, padded, silu, siluError, sumError, U } from "./numbers.ts";
+import { inPlanes, inSixteens, Matrix, padded, silu, siluError, sumError, U } from "./numbers.ts";
 import { encodeRows } from "./rows.ts";
 
 /** The sizes of a product. */
@@ -45,12 +46,7 @@ export function cut(random: Random, n: number, parts: number): [first: number, c
   return edges.slice(1).map((edge, i) => [edges[i]!, edge - edges[i]!]);
 }
 
-/** Floats between the squares of two rows of `stride` values: one for every four values, and whole fours. */
-function squaresStride(stride: number): number {
-  return Math.ceil(stride / 16) * 4;
-}
-
-/** The same, where no part ends within four. */
+/** The same, but no part ends within four. */
 export function cutInFours(random: Random, n: number, parts: number): [number, number][] {
   return cut(random, Math.ceil(n / 4), parts).map(([first, count]) => [
     4 * first,
@@ -62,6 +58,7 @@ export function cutInFours(random: Random, n: number, parts: number): [number, n
 export class Operands {
   readonly epsilon = 1e-5;
   readonly matrix: Matrix;
+  readonly #stride: number;
   readonly #x: Float32Array<ArrayBuffer>;
   readonly #squares: Float32Array<ArrayBuffer>;
   readonly #normed: boolean;
@@ -82,34 +79,35 @@ export class Operands {
   ) {
     const { k } = shape;
     this.matrix = new Matrix(random, shape.weights, rows, k);
-    this.#x = padded(random.floats(MAX_ROWS * k), k);
-    const stride = 8 * this.matrix.k8;
-    this.#squares = new Float32Array(MAX_ROWS * squaresStride(stride));
+    this.#stride = inSixteens(k);
+    this.#x = padded(random.floats(MAX_ROWS * k), k, 16);
+    this.#squares = new Float32Array(MAX_ROWS * this.#stride / 4);
     for (let member = 0; member < MAX_ROWS; member++) {
       const scale = random.pick([1e-3, 1, 4]); // at the first, epsilon counts
-      for (let i = 0; i < stride; i++) {
-        const at = member * stride + i;
+      for (let at = member * this.#stride; at < (member + 1) * this.#stride; at++) {
         this.#x[at]! *= scale;
         const before = this.#x[at]! * random.pick([0.5, 1, 2]);
-        this.#squares[member * squaresStride(stride) + (i >> 2)]! += before * before;
+        this.#squares[at >> 2]! += before * before;
       }
     }
     this.#normed = normed;
     // A sum: its products, a lane's chain, then the lanes. The norm: half of what its own sum is off (the root), and 10
     // for the division, the root and the scaling.
     const { lanes } = harness.compiler;
-    const chain = 8 * Math.ceil(this.matrix.k8 / lanes) + lanes;
-    const squaresChain = Math.ceil(squaresStride(stride) / 4 / lanes) + 3 + lanes;
+    const piece = 4 * planes(shape.weights);
+    const chain = piece * Math.ceil(k / piece / lanes) + lanes;
+    const squaresChain = Math.ceil(this.#stride / 16 / lanes) + 3 + lanes;
     this.#roundings = 1 + chain + (normed ? squaresChain / 2 + 10 : 0);
   }
 
   /** Binding 2 of a pass. */
   x(members: readonly number[]): Float32Array<ArrayBuffer> {
-    const stride = 8 * this.matrix.k8;
+    const stride = this.#stride;
     const x = poisonedFloats(MAX_ROWS * stride);
     members.forEach((m, row) => {
       for (let i = 0; i < stride; i++) {
-        x[row * stride + halved(i, stride)] = this.#x[m * stride + i]!;
+        const at = inPlanes(i, stride, planes(this.shape.weights));
+        x[row * stride + at] = this.#x[m * stride + i]!;
       }
     });
     return x;
@@ -117,7 +115,7 @@ export class Operands {
 
   /** Binding 3 of a pass with a norm. */
   squares(members: readonly number[]): Float32Array<ArrayBuffer> {
-    const stride = squaresStride(8 * this.matrix.k8);
+    const stride = this.#stride / 4;
     const squares = poisonedFloats(MAX_ROWS * stride);
     members.forEach((m, row) =>
       squares.set(this.#squares.subarray(m * stride, (m + 1) * stride), row * stride)
@@ -130,11 +128,11 @@ export class Operands {
     const key = `${member} ${n}`;
     const known = this.#sums.get(key);
     if (known) return known;
-    const stride = 8 * this.matrix.k8;
+    const inputs = 8 * this.matrix.k8;
     let value = 0;
     let magnitude = 0;
-    for (let i = 0; i < stride; i++) {
-      const term = this.matrix.values[n * stride + i]! * this.#x[member * stride + i]!;
+    for (let i = 0; i < inputs; i++) {
+      const term = this.matrix.values[n * inputs + i]! * this.#x[member * this.#stride + i]!;
       value += term;
       magnitude += Math.abs(term);
     }
@@ -147,7 +145,7 @@ export class Operands {
   #inverseRms(member: number): number {
     let scale = this.#scales.get(member);
     if (scale === undefined) {
-      const stride = squaresStride(8 * this.matrix.k8);
+      const stride = this.#stride / 4;
       const squares = this.#squares.subarray(member * stride, (member + 1) * stride);
       const sum = squares.reduce((a, b) => a + b, 0);
       scale = 1 / Math.sqrt(sum / this.shape.k + this.epsilon);
@@ -212,14 +210,18 @@ export class Stream {
   readonly residual: Float32Array<ArrayBuffer>;
   readonly gained: Float32Array<ArrayBuffer>;
   readonly squares: Float32Array<ArrayBuffer>;
-  readonly #stride: number;
+  readonly gain: Float32Array<ArrayBuffer>;
+  /** Constants of the stages that keep it. */
+  readonly constants: { readonly STRIDE: number; readonly PLANES: 2 | 4 };
 
-  /** Of rows of `k` values and a gain, padded. */
-  constructor(readonly k: number, readonly gain: Float32Array<ArrayBuffer>) {
-    this.#stride = gain.length;
-    this.residual = poisonedFloats(MAX_ROWS * this.#stride);
-    this.gained = poisonedFloats(MAX_ROWS * this.#stride);
-    this.squares = poisonedFloats(MAX_ROWS * squaresStride(this.#stride));
+  /** Of rows of `k` values. */
+  constructor(random: Random, k: number, planes: 2 | 4) {
+    const stride = inSixteens(k);
+    this.constants = { STRIDE: stride, PLANES: planes };
+    this.gain = padded(random.floats(k, 2), k);
+    this.residual = poisonedFloats(MAX_ROWS * stride);
+    this.gained = poisonedFloats(MAX_ROWS * stride);
+    this.squares = poisonedFloats(MAX_ROWS * stride / 4);
   }
 
   /** Bindings 3 to 6. */
@@ -247,22 +249,23 @@ export class Stream {
    * @param quads Quads of a row that the run kept.
    */
   check(what: string, rows: number, quads: number): void {
+    const { STRIDE: stride, PLANES: planes } = this.constants;
     const gained = new Expected(this.gained.length);
     const squares = new Expected(this.squares.length);
     for (let row = 0; row < rows; row++) {
       for (let quad = 0; quad < quads; quad++) {
         let sum = 0;
         for (let i = 4 * quad; i < 4 * quad + 4; i++) {
-          const value = this.residual[row * this.#stride + i]!;
-          const at = row * this.#stride + halved(i, this.#stride);
+          const value = this.residual[row * stride + i]!;
+          const at = row * stride + inPlanes(i, stride, planes);
           gained.set(at, Math.fround(value * this.gain[i]!));
           sum += value * value;
         }
-        squares.set(row * squaresStride(this.#stride) + quad, sum, sumError(4, sum) + 1e-44);
+        squares.set(row * stride / 4 + quad, sum, sumError(4, sum) + 1e-44);
       }
     }
-    gained.check(`gained values of ${what}`, this.gained, this.#stride);
-    squares.check(`squares of ${what}`, this.squares, squaresStride(this.#stride));
+    gained.check(`gained values of ${what}`, this.gained, stride);
+    squares.check(`squares of ${what}`, this.squares, stride / 4);
   }
 }
 
@@ -271,10 +274,9 @@ export function project(random: Random, harness: Harness, shape: ProductShape): 
   const { outputs, weights } = shape;
   const operands = new Operands(random, harness, shape, outputs, false);
   const { matrix } = operands;
-  const before = padded(random.floats(MAX_ROWS * outputs, 4), outputs);
-  const gain = padded(random.floats(outputs, 2), outputs);
-  const stride = gain.length;
-  const kernel = harness.kernel("project", { weights }, { K8: matrix.k8, STRIDE: stride });
+  const before = padded(random.floats(MAX_ROWS * outputs, 4), outputs, 16);
+  const seed = random.below(2 ** 32);
+  const reader = random.pick([2, 4] as const); // planes of the product that comes next
   const parts = cutInFours(random, outputs, shape.parts).map(([first, count]) => ({
     words: matrix.rows(first, count),
     part: Uint32Array.of(first, count),
@@ -284,8 +286,10 @@ export function project(random: Random, harness: Harness, shape: ProductShape): 
     pass(members) {
       const rows = plainRows(members);
       const x = operands.x(members);
-      const stream = new Stream(outputs, gain);
-      const { residual } = stream;
+      const stream = new Stream(new Random(seed), outputs, reader);
+      const { residual, constants } = stream;
+      const stride = constants.STRIDE;
+      const kernel = harness.kernel("project", { weights }, { K8: matrix.k8, ...constants });
       members.forEach((member, row) =>
         residual.set(before.subarray(member * stride, (member + 1) * stride), row * stride)
       );
@@ -319,7 +323,8 @@ export function project(random: Random, harness: Harness, shape: ProductShape): 
 /** norm · gate · up · silu */
 export function gateUp(random: Random, harness: Harness, shape: ProductShape): Product {
   const { outputs, weights } = shape;
-  const stride = Math.ceil(outputs / 8) * 8 + 8;
+  const stride = inSixteens(outputs) + 16;
+  const reader = random.pick([2, 4] as const); // planes of the product that comes next
   const operands = new Operands(random, harness, shape, 2 * outputs, true);
   const { matrix, epsilon } = operands;
   const kernel = harness.kernel("gateUp", { weights }, {
@@ -327,6 +332,7 @@ export function gateUp(random: Random, harness: Harness, shape: ProductShape): P
     HIDDEN: shape.k,
     EPSILON: epsilon,
     STRIDE: stride,
+    PLANES: reader,
   });
   const parts = cut(random, outputs, shape.parts).map(([first, count]) => ({
     words: Uint32Array.from([
@@ -359,7 +365,7 @@ export function gateUp(random: Random, harness: Harness, shape: ProductShape): P
               const value = silu(gate.value) * up.value;
               const error = siluError(gate.value, gate.error) * (Math.abs(up.value) + up.error) +
                 Math.abs(silu(gate.value)) * up.error + 2 * U * Math.abs(value);
-              expected.set(row * stride + halved(j, stride), value, error);
+              expected.set(row * stride + inPlanes(j, stride, reader), value, error);
             }
           });
           expected.check(`h of ${members.length} rows`, h, stride);

@@ -3,13 +3,15 @@ import { assert } from "@std/assert";
 import {
   type FloatType,
   isQuantized,
+  planes,
   QUANTIZED_BITS,
   rowBytes,
   type WeightType,
 } from "../../kernels/weight_types.ts";
 import { type Random, seeded } from "../random.ts";
 import { assertSameBits, Harness, poisoned } from "./harness.ts";
-import { Matrix } from "./numbers.ts";
+import { inPlanes, Matrix } from "./numbers.ts";
+import { Stream } from "./products.ts";
 import { dequantize, quantize } from "./quantization.ts";
 import { encodeRows } from "./rows.ts";
 
@@ -132,24 +134,28 @@ Deno.test(
 
     /** W · input, with W quantized before on the GPU or not. */
     const multiply = async (type: WeightType): Promise<Float32Array> => {
-      const sums = new Float32Array(outputs);
+      const stream = new Stream(random, outputs, 2);
+      const sums = stream.residual.fill(0);
       const packed = isQuantized(type)
         ? new Uint32Array(outputs * rowBytes(type, k) / 4)
         : matrix.rows(0, outputs);
-      const kernel = harness.kernel("project", { weights: type }, { K8: k / 8, STRIDE: outputs });
-      const product = { kernel, bindings: [packed, rows, input, sums, part], workgroups };
+      const constants = { K8: k / 8, ...stream.constants };
+      const kernel = harness.kernel("project", { weights: type }, constants);
+      const x = new Float32Array(k);
+      input.forEach((value, i) => x[inPlanes(i, k, planes(type))] = value);
+      const product = { kernel, bindings: [packed, rows, x, ...stream.bindings, part], workgroups };
       if (!isQuantized(type)) {
         await harness.run([product], [sums]);
-        return sums;
+        return sums.subarray(0, outputs);
       }
-      const constants = { K8: k / 8, BITS: QUANTIZED_BITS[type] };
+      const shape = { K8: k / 8, BITS: QUANTIZED_BITS[type] };
       const quantize = {
-        kernel: harness.kernel("quantize", { weights: "BF16" }, constants),
+        kernel: harness.kernel("quantize", { weights: "BF16" }, shape),
         bindings: [matrix.rows(0, outputs), packed, Uint32Array.of(0), Uint32Array.of(0, 1)],
         workgroups: [outputs] as const,
       };
       await harness.run([quantize, product], [sums]);
-      return sums;
+      return sums.subarray(0, outputs);
     };
 
     const exact = await multiply("BF16");

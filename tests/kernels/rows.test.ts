@@ -5,7 +5,7 @@ import { MAX_ROWS } from "../../kernels/stages.ts";
 import { isQuantized, type WeightType } from "../../kernels/weight_types.ts";
 import { seeded } from "../random.ts";
 import { assertSameBits, bits, Harness, type Job, poisoned, poisonedFloats } from "./harness.ts";
-import { Matrix, padded } from "./numbers.ts";
+import { Matrix } from "./numbers.ts";
 import { cut, Stream } from "./products.ts";
 import { encodeRows, randomTree } from "./rows.ts";
 
@@ -24,10 +24,8 @@ for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[])
       for (const [vocab, hidden] of [[259, 36], [96, 520], [1, 8], [70, 299]] as const) {
         const matrix = new Matrix(random, weights, vocab, hidden);
         const stride = 8 * matrix.k8;
-        const constants = { K8: matrix.k8, STRIDE: stride };
-        const ofPass = harness.kernel("embed", { weights }, constants);
-        const ofPrompt = harness.kernel("promptEmbed", { weights }, constants);
-        const gain = padded(random.floats(hidden, 2), hidden);
+        const planes = random.pick([2, 4] as const);
+        const ofPrompt = harness.kernel("promptEmbed", { weights }, { K8: matrix.k8 });
         const parts = cut(random, vocab, random.between(1, Math.min(3, vocab)));
         const bound = parts.map(([first, count]) => ({
           words: matrix.rows(first, count),
@@ -41,29 +39,32 @@ for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[])
           const ids = isPrompt
             ? Uint32Array.from([count, ...tokens, 0, 0])
             : encodeRows(chain(tokens[0]!, tokens.slice(1)));
-          const stream = new Stream(hidden, gain);
+          const stream = new Stream(random, hidden, planes);
           const x = isPrompt ? poisonedFloats(count * stride) : stream.residual;
+          const between = isPrompt ? stride : stream.constants.STRIDE;
           const expected = poisonedFloats(x.length);
           tokens.forEach((token, i) =>
-            expected.set(matrix.values.subarray(token * stride, (token + 1) * stride), i * stride)
+            expected.set(matrix.values.subarray(token * stride, (token + 1) * stride), i * between)
           );
+          const constants = { K8: matrix.k8, ...stream.constants };
+          const ofPass = harness.kernel("embed", { weights }, constants);
           const jobs: Job[] = bound.map(({ words, part }) => ({
             kernel: isPrompt ? ofPrompt : ofPass,
             bindings: [words, ids, part, ...isPrompt ? [x] : stream.bindings],
             workgroups: [Math.max(MAX_ROWS, count)],
           }));
           const outputs = isPrompt ? [x] : stream.outputs;
-          return { count, x, expected, jobs, outputs, stream };
+          return { count, x, expected, between, jobs, outputs, stream };
         });
         await harness.run(
           runs.flatMap(({ jobs }) => jobs),
           runs.flatMap(({ outputs }) => outputs),
         );
-        for (const { count, x, expected, stream } of runs) {
+        for (const { count, x, expected, between, stream } of runs) {
           const what = `${count} embeddings of ${hidden}, vocabulary ${vocab} in [${parts}]`;
           if (count <= MAX_ROWS) stream.check(what, count, stride / 4);
           if (isQuantized(weights)) [x, expected].forEach(dropSigns);
-          assertSameBits(what, x, expected, stride);
+          assertSameBits(what, x, expected, between);
         }
       }
     }),
