@@ -40,7 +40,7 @@ export {
 } from "./decode/generation.ts";
 export type { SamplingOptions } from "./decode/sampling.ts";
 export { type DeviceInfo, listDevices, type OpenOptions } from "./kernels/device.ts";
-export type { Profile } from "./kernels/stages.ts";
+export type { Profile } from "./kernels/profile.ts";
 export type { MistralConfig } from "./model/config.ts";
 export { DittoError } from "./model/errors.ts";
 export type { Quantization } from "./model/quantization.ts";

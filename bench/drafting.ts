@@ -11,7 +11,8 @@
 import { Drafters } from "../decode/drafters.ts";
 import { type GenerationBuffer, generationBuffers, initialState } from "../decode/state.ts";
 import { openGpu } from "../kernels/device.ts";
-import { Compiler, encode, MAX_ROWS } from "../kernels/stages.ts";
+import { Compiler, encode } from "../kernels/compiler.ts";
+import { MAX_ROWS } from "../kernels/stages.ts";
 import { dimensions, workspaces } from "../model/memory.ts";
 import { copyBandwidth } from "./copy_bandwidth.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";

@@ -11,7 +11,7 @@ import { Engine } from "../decode/engine.ts";
 import { generationBuffers } from "../decode/state.ts";
 import { listDevices, openGpu } from "../kernels/device.ts";
 import { DittoError } from "../kernels/errors.ts";
-import { Compiler } from "../kernels/stages.ts";
+import { Compiler } from "../kernels/compiler.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Profile } from "../kernels/stages.ts";
+import type { Profile } from "../kernels/profile.ts";
 
 /** What one engine did on one device. */
 export interface EndToEndResult {

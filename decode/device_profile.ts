@@ -6,7 +6,9 @@
  */
 import { fastestOfEach } from "../kernels/clock.ts";
 import type { Gpu } from "../kernels/device.ts";
-import { type Compiler, MAX_ROWS, type Profile, profileChoices } from "../kernels/stages.ts";
+import type { Compiler } from "../kernels/compiler.ts";
+import { type Profile, profileChoices } from "../kernels/profile.ts";
+import { MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { Forward } from "../model/forward.ts";
 import { type Dimensions, dimensions } from "../model/memory.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import type { Compiler, Dispatch, Stage } from "../kernels/stages.ts";
+import type { Compiler, Dispatch } from "../kernels/compiler.ts";
+import type { Stage } from "../kernels/stages.ts";
 import type { GenerationBuffer } from "./state.ts";
 import { initialMemory, treeOptions } from "./tree_buffers.ts";
 

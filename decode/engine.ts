@@ -5,7 +5,8 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { Compiler, type Dispatch, encode, MAX_ROWS, SLICE, type Stage } from "../kernels/stages.ts";
+import { Compiler, type Dispatch, encode } from "../kernels/compiler.ts";
+import { MAX_ROWS, SLICE, type Stage } from "../kernels/stages.ts";
 import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
 import { Drafters, type DraftOptions } from "./drafters.ts";

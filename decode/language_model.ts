@@ -4,7 +4,8 @@
  * @module
  */
 import type { DeviceInfo, Gpu } from "../kernels/device.ts";
-import { MAX_ROWS, type Profile } from "../kernels/stages.ts";
+import type { Profile } from "../kernels/profile.ts";
+import { MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
 import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";

@@ -4,7 +4,9 @@
  * @module
  */
 import { type DeviceInfo, openGpu, type OpenOptions } from "../kernels/device.ts";
-import { allSources, Compiler, isProfile, type Profile } from "../kernels/stages.ts";
+import { Compiler } from "../kernels/compiler.ts";
+import { isProfile, type Profile } from "../kernels/profile.ts";
+import { allSources } from "../kernels/stages.ts";
 import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
 import { DittoError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";

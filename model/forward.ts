@@ -5,18 +5,10 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import {
-  type AttentionTile,
-  attentionTile,
-  CHUNK,
-  Compiler,
-  type Dispatch,
-  encode,
-  F16_PRODUCT,
-  type Kernel,
-  MAX_WORKGROUPS,
-  type PromptProduct,
-} from "../kernels/stages.ts";
+import { type AttentionTile, attentionTile } from "../kernels/attention_tile.ts";
+import { Compiler, type Dispatch, encode, type Kernel } from "../kernels/compiler.ts";
+import { F16_PRODUCT, type PromptProduct } from "../kernels/profile.ts";
+import { CHUNK, MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { planes } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "./config.ts";
 import { matricesOf } from "./layout.ts";

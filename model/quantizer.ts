@@ -4,7 +4,8 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { Compiler, encode, MAX_WORKGROUPS } from "../kernels/stages.ts";
+import { Compiler, encode } from "../kernels/compiler.ts";
+import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { type FloatType, QUANTIZED_BITS, type QuantizedType } from "../kernels/weight_types.ts";
 import { DittoError, show } from "./errors.ts";
 

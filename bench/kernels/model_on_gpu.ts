@@ -5,7 +5,8 @@
  */
 import { chain, rowWords } from "../../decode/rows.ts";
 import type { Gpu } from "../../kernels/device.ts";
-import { Compiler, MAX_ROWS } from "../../kernels/stages.ts";
+import { Compiler } from "../../kernels/compiler.ts";
+import { MAX_ROWS } from "../../kernels/stages.ts";
 import type { MistralConfig } from "../../model/config.ts";
 import { Forward } from "../../model/forward.ts";
 import { layOutWeights } from "../../model/layout.ts";

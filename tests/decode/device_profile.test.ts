@@ -1,13 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { measureProfile } from "../../decode/device_profile.ts";
 import { type DeviceInfo, Gpu, openGpu } from "../../kernels/device.ts";
-import {
-  Compiler,
-  defaultProfile,
-  isProfile,
-  type Profile,
-  profileChoices,
-} from "../../kernels/stages.ts";
+import { Compiler } from "../../kernels/compiler.ts";
+import { defaultProfile, isProfile, type Profile, profileChoices } from "../../kernels/profile.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { dimensions } from "../../model/memory.ts";

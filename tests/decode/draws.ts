@@ -4,7 +4,8 @@
  * @module
  */
 import type { Gpu } from "../../kernels/device.ts";
-import { Compiler, encode, MAX_ROWS, SLICE } from "../../kernels/stages.ts";
+import { Compiler, encode } from "../../kernels/compiler.ts";
+import { MAX_ROWS, SLICE } from "../../kernels/stages.ts";
 import { type SamplingOptions, samplingUniform, seenTokens } from "../../decode/sampling.ts";
 
 /**

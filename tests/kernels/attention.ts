@@ -7,7 +7,8 @@
  * @module
  */
 import type { Row } from "../../decode/rows.ts";
-import { attentionTile, type CacheType, CHUNK, MAX_ROWS } from "../../kernels/stages.ts";
+import { attentionTile } from "../../kernels/attention_tile.ts";
+import { type CacheType, CHUNK, MAX_ROWS } from "../../kernels/stages.ts";
 import type { Random } from "../random.ts";
 import {
   type Data,

@@ -8,15 +8,9 @@
  */
 import { AssertionError } from "@std/assert";
 import { Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
-import {
-  Compiler,
-  defaultProfile,
-  encode,
-  type Kernel,
-  type Profile,
-  type Stage,
-  type Variant,
-} from "../../kernels/stages.ts";
+import { Compiler, encode, type Kernel } from "../../kernels/compiler.ts";
+import { defaultProfile, type Profile } from "../../kernels/profile.ts";
+import type { Stage, Variant } from "../../kernels/stages.ts";
 
 /** What a buffer holds. */
 export type Data = Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;

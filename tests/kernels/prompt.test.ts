@@ -1,7 +1,7 @@
 /** The prompt's own stages against float64; a row's bits do not depend on the chunk it is in. */
 import { assert } from "@std/assert";
 import type { WeightType } from "../../kernels/stages.ts";
-import { F16_PRODUCT, PROMPT_PRODUCTS, type PromptProduct } from "../../kernels/stages.ts";
+import { F16_PRODUCT, PROMPT_PRODUCTS, type PromptProduct } from "../../kernels/profile.ts";
 import { type Random, seeded } from "../random.ts";
 import {
   assertSameBits,

@@ -6,7 +6,8 @@
 import { Engine, type EngineOptions, type Pass } from "../../decode/engine.ts";
 import { generationBuffers } from "../../decode/state.ts";
 import { type Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
-import { type CacheType, Compiler } from "../../kernels/stages.ts";
+import { Compiler } from "../../kernels/compiler.ts";
+import type { CacheType } from "../../kernels/stages.ts";
 import { Forward } from "../../model/forward.ts";
 import { layOutWeights, type WeightLayout } from "../../model/layout.ts";
 import {

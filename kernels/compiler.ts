@@ -1,0 +1,136 @@
+/**
+ * Compiles stages for a device, binds their buffers and encodes their dispatches.
+ *
+ * @module
+ */
+import type { Gpu } from "./device.ts";
+import {
+  defaultProfile,
+  isVector,
+  type Profile,
+  PROMPT_PRODUCTS,
+  type PromptProduct,
+} from "./profile.ts";
+import { type Stage, stageSource, type Variant } from "./stages.ts";
+
+/** A compiled stage. */
+export interface Kernel {
+  /** The pipeline. */
+  readonly pipeline: GPUComputePipeline;
+  /** Binds the stage's buffers, in the order of their binding numbers. */
+  bind(...buffers: GPUBuffer[]): GPUBindGroup;
+}
+
+/** Compiles stages for one device; the same stage, variant and constants are compiled once. */
+export class Compiler {
+  /** What kernels it chooses. */
+  readonly profile: Profile;
+  /** Threads that share the outputs of a product: the smallest subgroup, or 8 without subgroups. */
+  readonly lanes: number;
+  /** Quads of outputs that a workgroup of a product makes. */
+  readonly groups: number;
+  /** How chunks of a prompt are multiplied here, if in f32. */
+  readonly promptProduct: PromptProduct;
+  /** Whether subgroups are a CPU's vector registers of eight. */
+  readonly isVector: boolean;
+  /**
+   * Threads of a workgroup of attention. Two keys a thread; on a CPU four, since each thread takes part in every
+   * barrier. By rule and not by timing: the order of sums depends on it.
+   */
+  readonly attentionThreads: 32 | 64;
+  #gpu: Gpu;
+  #kernels = new Map<string, Kernel>();
+
+  /** A compiler for `gpu`. */
+  constructor(gpu: Gpu, profile: Profile = defaultProfile(gpu.info)) {
+    this.#gpu = gpu;
+    this.profile = profile;
+    this.lanes = gpu.info.subgroupSize ?? 8;
+    this.groups = Math.max(1, profile.threads / this.lanes);
+    this.attentionThreads = gpu.info.isSoftware ? 32 : 64;
+    this.isVector = isVector(gpu.info);
+    this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
+  }
+
+  /** One of another profile, which shares what this one has compiled and will compile. */
+  withProfile(profile: Profile): Compiler {
+    const compiler = new Compiler(this.#gpu, profile);
+    compiler.#kernels = this.#kernels;
+    return compiler;
+  }
+
+  /**
+   * Compiles a stage.
+   *
+   * @param constants Values of the stage's `override`s; those it does not declare are ignored.
+   */
+  kernel(stage: Stage, variant: Variant, constants: Record<string, number>): Kernel {
+    const { source, used } = this.source(stage, variant, constants);
+    const key = JSON.stringify([stage, variant, used]);
+    const known = this.#kernels.get(key);
+    if (known) return known;
+    const { device } = this.#gpu;
+    const module = device.createShaderModule({ label: stage, code: source });
+    const pipeline = device.createComputePipeline({
+      label: stage,
+      layout: "auto",
+      compute: { module, entryPoint: "main", constants: used },
+    });
+    const layout = pipeline.getBindGroupLayout(0);
+    const kernel = {
+      pipeline,
+      bind: (...buffers: GPUBuffer[]) =>
+        device.createBindGroup({
+          label: stage,
+          layout,
+          entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+        }),
+    };
+    this.#kernels.set(key, kernel);
+    return kernel;
+  }
+
+  /** A stage's text for this device, and the values of the `override`s in it. */
+  source(
+    stage: Stage,
+    variant: Variant,
+    constants: Record<string, number>,
+  ): { source: string; used: Record<string, number> } {
+    const { subgroupSize, subgroupVaries } = this.#gpu.info;
+    const lanes = subgroupSize === null ? "workgroup" : subgroupVaries ? "shuffle" : "subgroup";
+    const source = stageSource(stage, variant, lanes, this.isVector);
+    const all: Record<string, number> = {
+      LANES: this.lanes,
+      GROUPS: this.groups,
+      ROWS_TOGETHER: this.profile.rowsTogether,
+      PIECES_TOGETHER: this.profile.piecesTogether,
+      ...constants,
+    };
+    const used: Record<string, number> = {};
+    for (const [, name] of source.matchAll(/^override (\w+)/gm)) {
+      const value = all[name!];
+      if (value === undefined) throw new TypeError(`Stage ${stage} needs the constant ${name}`);
+      used[name!] = value;
+    }
+    return { source, used };
+  }
+}
+
+/** One dispatch of a compiled and bound stage. */
+export interface Dispatch {
+  /** The stage. */
+  readonly kernel: Kernel;
+  /** Its buffers. */
+  readonly bindings: GPUBindGroup;
+  /** Workgroups in x, y and z. */
+  readonly workgroups: readonly [number, number?, number?];
+}
+
+/** Encodes dispatches, in order. */
+export function encode(pass: GPUComputePassEncoder, dispatches: Iterable<Dispatch>): void {
+  for (const { kernel, bindings, workgroups } of dispatches) {
+    pass.setPipeline(kernel.pipeline);
+    pass.setBindGroup(0, bindings);
+    pass.dispatchWorkgroups(...workgroups);
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What is chosen for a device among kernels that differ in speed: by rule, or by a measurement that decode/ makes.
+ *
+ * @module
+ */
+import type { DeviceInfo } from "./device.ts";
+import { MAX_ROWS } from "./stages.ts";
+
+/** Choices among kernels that are equal to the bit and differ in speed, each from device to device. */
+export interface Profile {
+  /** Rows of a decoding pass that meet a lane's weights in registers. */
+  readonly rowsTogether: 4 | 8 | 16;
+  /** Pieces of weights that a lane of a decoding product asks for before it needs the first. */
+  readonly piecesTogether: 1 | 2 | 4;
+  /** Threads of a workgroup of a decoding product, a multiple of the lanes. */
+  readonly threads: number;
+  /** Quads of queries of a decoding pass that a workgroup's keys and values serve, if there are as many. */
+  readonly quadsTogether: 1 | 2;
+  /** Workgroups among which a stage that works row by row spreads its rows, at most. */
+  readonly spread: number;
+  /** How chunks of a prompt are multiplied, if in f32. */
+  readonly promptProduct: "tiles" | "lanes";
+}
+
+/**
+ * What may be chosen on a device: the first of each is what is taken unless another was measured to be faster.
+ * Where the CPU plays the device there is nothing to choose: measuring takes 3 to 15 s there, and ends now with one
+ * profile and now with another, about as fast as what is taken (llvmpipe, SwiftShader, two idle cores).
+ */
+export function profileChoices(
+  info: DeviceInfo,
+): { readonly [Name in keyof Profile]: readonly [Profile[Name], ...Profile[Name][]] } {
+  const { isSoftware, subgroupSize, subgroupVaries } = info;
+  const lanes = subgroupSize ?? 8;
+  const threads = [64, 32, 128, 256].filter((threads) => threads >= lanes);
+  if (isSoftware || subgroupSize === null) threads.length = 1;
+  return {
+    // Sixteen sums a lane are what software drivers keep in registers.
+    rowsTogether: isSoftware ? [4] : [4, 8, 16],
+    piecesTogether: isSoftware ? [1] : [2, 4, 1],
+    threads: threads as [number, ...number[]],
+    // Two read keys and values half as often; on a CPU one quad alone then costs as much as two (model in the box, one
+    // row: 1.6 times on llvmpipe and 1.7 times on SwiftShader).
+    quadsTogether: isSoftware ? [1] : [2, 1],
+    // On a CPU an idle workgroup costs as much as a small busy one, and a pass without drafts would pay for the
+    // drafts it does not have (attention of one row after 300, model in the box, llvmpipe: 2.6 ms with 2, 1.7 with 1).
+    spread: isSoftware ? [1] : [MAX_ROWS, 8, 2],
+    promptProduct: isVector(info)
+      ? ["lanes"]
+      : subgroupSize === 8 && !subgroupVaries
+      ? ["tiles", "lanes"]
+      : ["tiles"],
+  };
+}
+
+/** Whether subgroups are a CPU's vector registers of eight. */
+export function isVector({ isSoftware, subgroupSize, subgroupVaries }: DeviceInfo): boolean {
+  return isSoftware && subgroupSize === 8 && !subgroupVaries;
+}
+
+/** The profile of a device on which nothing was measured. */
+export function defaultProfile(info: DeviceInfo): Profile {
+  const choices = profileChoices(info);
+  const { rowsTogether, piecesTogether, threads, quadsTogether, spread, promptProduct } = choices;
+  return {
+    rowsTogether: rowsTogether[0],
+    piecesTogether: piecesTogether[0],
+    threads: threads[0],
+    quadsTogether: quadsTogether[0],
+    spread: spread[0],
+    promptProduct: promptProduct[0],
+  };
+}
+
+/** Whether a value is a profile for a device. */
+export function isProfile(value: unknown, info: DeviceInfo): value is Profile {
+  return Object.entries(profileChoices(info)).every(([name, choices]) =>
+    (choices as readonly unknown[]).includes(Object(value)[name])
+  );
+}
+
+/** A way to multiply a chunk of a prompt. */
+export interface PromptProduct {
+  readonly stage: "promptMatmul" | "promptMatmulF16" | "promptMatmulLanes";
+  /** Rows and outputs that a workgroup makes. */
+  readonly rows: number;
+  readonly outputs: number;
+}
+
+/** The ways there are in f32: in tiles, for GPUs; lane by lane, for vector registers of 8 on a CPU. */
+export const PROMPT_PRODUCTS = {
+  tiles: { stage: "promptMatmul", rows: 64, outputs: 128 },
+  lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 32 },
+} as const satisfies Record<Profile["promptProduct"], PromptProduct>;
+
+/** The way with multiply-adds of f16. Its bits are others, so that speed alone must never choose it. */
+export const F16_PRODUCT: PromptProduct = { stage: "promptMatmulF16", rows: 64, outputs: 128 };
