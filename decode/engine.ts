@@ -9,6 +9,7 @@ import { Compiler, type Dispatch, encode } from "../kernels/compiler.ts";
 import { MAX_ROWS, SLICE, type Stage } from "../kernels/stages.ts";
 import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
+import { Capture } from "./capture.ts";
 import { Drafters, type DraftOptions } from "./drafters.ts";
 import { measureRowTimes, type RowTimes } from "./row_costs.ts";
 import { chain, rowWords } from "./rows.ts";
@@ -37,8 +38,6 @@ const MAX_BATCH = 16;
 const MAX_BATCH_MS = 100;
 /** Steps submitted for each that the answer is likely to need: waiting for one more costs more than an idle one. */
 const SURPLUS = 1.25;
-/** Bytes of logits kept for a digest at most. */
-const MAX_CAPTURE_BYTES = 64 << 20;
 /** Tokens of the text in which the cost of a pass is measured. */
 const MEASURED_LENGTH = 512;
 
@@ -150,7 +149,11 @@ export class Engine implements Disposable {
     const staging: GPUBuffer[] = [];
     let capture: Capture | null = null;
     try {
-      if (options.logits) capture = this.#makeCapture();
+      if (options.logits) {
+        const { rows, logits } = this.#forward;
+        const buffers = { state: this.#buffers.state, rows, logits };
+        capture = new Capture(this.#gpu, this.#compiler, buffers, this.#vocabSize, MAX_BATCH);
+      }
       const draft = await this.#begin(prompt, options);
       const { maxNewTokens, numDraft, signal } = options;
       const choose = options.replay
@@ -205,7 +208,7 @@ export class Engine implements Disposable {
     } finally {
       await Promise.allSettled(batches);
       for (const buffer of staging) this.#gpu.free(buffer);
-      if (capture) this.#gpu.free(capture.buffer);
+      capture?.[Symbol.dispose]();
       this.#isBusy = false;
     }
   }
@@ -293,9 +296,13 @@ export class Engine implements Disposable {
   ): Promise<Pass[]> {
     const { device } = this.#gpu;
     const resultBytes = MAX_BATCH * RESULT_BYTES;
-    const bytes = resultBytes + (capture?.buffer.size ?? 0);
+    const captureBytes = capture ? capture.steps * capture.stepBytes : 0;
     const target = staging.pop() ??
-      this.#gpu.buffer("staging", bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+      this.#gpu.buffer(
+        "staging",
+        resultBytes + captureBytes,
+        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      );
     const encoder = device.createCommandEncoder();
     for (let i = 0; i < batch.steps; i++) {
       const pass = encoder.beginComputePass();
@@ -316,45 +323,19 @@ export class Engine implements Disposable {
         RESULT_BYTES,
       );
     }
-    const rowBytes = this.#vocabSize * 4;
-    const stepBytes = MAX_ROWS * rowBytes;
-    for (let i = 0; capture && i < batch.steps; i++) {
-      const slot = (batch.first + i) % capture.steps;
-      const to = resultBytes + i * stepBytes;
-      encoder.copyBufferToBuffer(capture.buffer, slot * stepBytes, target, to, stepBytes);
-    }
+    capture?.copy(encoder, batch.first, batch.steps, target, resultBytes);
     device.queue.submit([encoder.finish()]);
-    const used = resultBytes + (capture ? batch.steps * stepBytes : 0);
+    const used = resultBytes + (capture ? batch.steps * capture.stepBytes : 0);
     const passes = await this.#guard(this.#gpu.map(target, used, (mapped): Pass[] => {
       const words = new Uint32Array(mapped, 0, batch.steps * RESULT_BYTES / 4);
       const passes = parseResults(words, batch.first);
       if (!capture) return passes;
       return passes.map((pass, i) => {
-        const from = resultBytes + i * stepBytes;
-        const row = (k: number) => new Uint8Array(mapped, from + k * rowBytes, rowBytes).slice();
-        return { ...pass, logits: pass.tokens.map((_, k) => row(k)) };
+        return { ...pass, logits: capture.logits(mapped, resultBytes, i, pass.tokens.length) };
       });
     }));
     staging.push(target);
     return passes;
-  }
-
-  /** Room for the logits that chose the tokens of a few steps. */
-  #makeCapture(): Capture {
-    const stepBytes = MAX_ROWS * this.#vocabSize * 4;
-    const limit = Math.min(MAX_CAPTURE_BYTES, this.#gpu.info.maxBindingBytes);
-    const steps = Math.max(1, Math.min(MAX_BATCH, Math.floor(limit / stepBytes)));
-    const buffer = this.#gpu.buffer("captured logits", steps * stepBytes);
-    const constants = { VOCAB: this.#vocabSize, RING: steps };
-    const kernel = this.#compiler.kernel("capture", {}, constants);
-    const { rows, logits } = this.#forward;
-    const bindings = kernel.bind(this.#buffers.state, rows, logits, buffer);
-    const columns = Math.ceil(this.#vocabSize / 64);
-    return {
-      steps,
-      buffer,
-      dispatch: (maxRows) => ({ kernel, bindings, workgroups: [columns, maxRows] }),
-    };
   }
 
   #checkDisposed(): void {
@@ -388,10 +369,3 @@ export class Engine implements Disposable {
 
 /** The dispatch that chooses a token for each of up to so many rows. */
 type Choice = (maxRows: number) => Dispatch;
-
-/** Where the logits of a few steps are kept until they are read. */
-interface Capture {
-  readonly steps: number;
-  readonly buffer: GPUBuffer;
-  readonly dispatch: (maxRows: number) => Dispatch;
-}

@@ -1,0 +1,114 @@
+/**
+ * The steps of a prompt's chunk.
+ *
+ * @module
+ */
+import { encode, type Kernel } from "../kernels/compiler.ts";
+import type { Gpu } from "../kernels/device.ts";
+import { F16_PRODUCT } from "../kernels/profile.ts";
+import { MAX_WORKGROUPS } from "../kernels/stages.ts";
+import { matricesOf } from "./layout.ts";
+import type { Workspace } from "./memory.ts";
+import type { Stages, Step } from "./model_stages.ts";
+import type { Matrix, MatrixPart, Weights } from "./weights.ts";
+
+/** The same for a chunk of a prompt, without the head: only keys and values are wanted. */
+export function promptSteps(
+  stages: Stages,
+  weights: Weights,
+  b: Record<Workspace, GPUBuffer>,
+  caches: readonly GPUBuffer[],
+  span: GPUBuffer,
+  scales: ReadonlyMap<MatrixPart, GPUBuffer> | null,
+): Step[] {
+  const { config } = stages;
+  const { hiddenStride, attentionStride, intermediateStride, qkvSize } = stages.dimensions;
+  const steps: Step[] = [];
+  const add = (
+    kernel: Kernel,
+    buffers: GPUBuffer[],
+    workgroups: Step["workgroups"],
+  ) => steps.push({ kernel, bindings: kernel.bind(...buffers), workgroups });
+  const matmul = (
+    matrix: Matrix,
+    input: GPUBuffer,
+    output: GPUBuffer,
+    constants: { STRIDE: number; ADD: number },
+  ) => {
+    const { stage, ...tile } = scales ? F16_PRODUCT : stages.compiler.promptProduct;
+    if (scales) {
+      const kernel = stages.product("promptScales", { type: "F32", k8: matrix.k8 });
+      add(kernel, [input, b.promptScales, span], (size) => [size]);
+    }
+    const kernel = stages.product(stage, matrix, constants);
+    for (const part of matrix.parts) {
+      const across = Math.ceil(part.rows / tile.outputs);
+      const buffers = [part.buffer, input, output, part.prompt, span];
+      if (scales) buffers.push(b.promptScales, scales.get(part)!);
+      add(kernel, buffers, (size) => [across, Math.ceil(size / tile.rows)]);
+    }
+  };
+  const normalize = stages.kernel("promptNormalize", { STRIDE: hiddenStride });
+  const threads = (count: number): Step["workgroups"] => (size) => [Math.ceil(count / 64), size];
+
+  for (const part of weights.embedding.parts) {
+    const kernel = stages.product("promptEmbed", weights.embedding);
+    add(kernel, [part.buffer, b.promptIds, part.decode, b.promptX], (size) => [size]);
+  }
+  weights.layers.forEach((layer, i) => {
+    const cache = caches[i]!;
+    add(normalize, [b.promptX, layer.inputNorm, b.promptNormed], (size) => [size]);
+    matmul(layer.qkv, b.promptNormed, b.promptQkv, { STRIDE: qkvSize, ADD: 0 });
+    add(
+      stages.kernel("promptRope", { STRIDE: qkvSize }),
+      [b.promptQkv, b.rope, b.promptQ, cache, span],
+      threads(qkvSize / 2),
+    );
+    // The last layer ends with its keys and values: the prompt's own logits are not wanted.
+    if (i === weights.layers.length - 1) return;
+    add(
+      stages.kernel("promptAttend", { STRIDE: attentionStride }),
+      [b.promptQ, cache, b.promptAttention, span],
+      (size) => [config.numKeyValueHeads, stages.attentionTiles("promptAttend", size)],
+    );
+    matmul(layer.out, b.promptAttention, b.promptX, { STRIDE: hiddenStride, ADD: 1 });
+    add(normalize, [b.promptX, layer.postNorm, b.promptNormed], (size) => [size]);
+    const width = 2 * config.intermediateSize;
+    matmul(layer.gateUp, b.promptNormed, b.promptGateUp, { STRIDE: width, ADD: 0 });
+    for (const part of layer.gateUp.parts) {
+      const kernel = stages.kernel("promptGate", { STRIDE: intermediateStride, WIDTH: width });
+      add(kernel, [b.promptGateUp, b.promptH, part.decode], threads(part.count));
+    }
+    matmul(layer.down, b.promptH, b.promptX, { STRIDE: hiddenStride, ADD: 1 });
+  });
+  return steps;
+}
+
+/** The scales of the layers' weight rows, [rows] f32 for each part: prompt/scales.wgsl. */
+export function weightScales(
+  gpu: Gpu,
+  stages: Stages,
+  weights: Weights,
+): Map<MatrixPart, GPUBuffer> {
+  const scales = new Map<MatrixPart, GPUBuffer>();
+  const spans: GPUBuffer[] = [];
+  const encoder = gpu.device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (const matrix of matricesOf(weights.layers)) {
+    const kernel = stages.product("promptScales", matrix);
+    for (const part of matrix.parts) {
+      const { buffer, rows } = part;
+      const target = gpu.buffer("scales of weight rows", rows * 4);
+      const span = gpu.uniform("weight rows", [rows]);
+      const across = Math.min(rows, MAX_WORKGROUPS);
+      const bindings = kernel.bind(buffer, target, span);
+      encode(pass, [{ kernel, bindings, workgroups: [across, Math.ceil(rows / across)] }]);
+      scales.set(part, target);
+      spans.push(span);
+    }
+  }
+  pass.end();
+  gpu.device.queue.submit([encoder.finish()]);
+  for (const span of spans) gpu.free(span); // WebGPU keeps it until the work is done
+  return scales;
+}
