@@ -34,13 +34,13 @@ fn widen(row: u32, k8: u32) -> Eight {
 
 fn unpack_word(w: u32, scales: u32, group: u32) -> Eight {
   let s = scale(scales, group);
-  return Eight(nibbles(w, s, group), nibbles(w >> 16u, s, group));
+  return Eight(nibbles(w << 4u, s, group), nibbles(w >> 12u, s, group));
 }
 
-// The four in the lower half of a word.
+// The four in bits 4 to 19 of a word.
 fn nibbles(w: u32, s: f32, group: u32) -> vec4f {
-  const STEPS = vec4f(0x1p19, 0x1p15, 0x1p11, 0x1p7);
-  return weights_of(vec4u(w) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u), STEPS, s, group);
+  const STEPS = vec4f(0x1p15, 0x1p11, 0x1p7, 0x1p3);
+  return weights_of(vec4u(w) & vec4u(0xf0u, 0xf00u, 0xf000u, 0xf0000u), STEPS, s, group);
 }
 
 // The smallest scale of a row.

@@ -40,9 +40,9 @@ fn unpack_words(w: vec2u, scales: u32, group: u32) -> Eight {
 }
 
 fn bytes(w: u32, s: f32, group: u32) -> vec4f {
-  const STEPS = vec4f(0x1p15, 0x1p7, 0x1p15, 0x1p7);
-  let pairs = vec2u(w, w >> 16u);
-  return weights_of(pairs.xxyy & vec4u(0xffu, 0xff00u, 0xffu, 0xff00u), STEPS, s, group);
+  const STEPS = vec4f(0x1p11, 0x1p3, 0x1p11, 0x1p3);
+  let pairs = vec2u(w << 4u, w >> 12u);
+  return weights_of(pairs.xxyy & vec4u(0xff0u, 0xff000u, 0xff0u, 0xff000u), STEPS, s, group);
 }
 
 // The smallest scale of a row.
