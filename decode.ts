@@ -45,6 +45,10 @@ async function main(args: readonly string[]): Promise<number> {
       await tell(`${error.message}\n`);
       return 1;
     }
+    if (error instanceof Deno.errors.NotCapable) {
+      await tell(`Ditto may not do what it has to: ${error.message}. Start it with deno run -A.\n`);
+      return 1;
+    }
     await tell(`This is a bug in Ditto:\n${error instanceof Error ? error.stack : error}\n`);
     return 1;
   }

@@ -25,7 +25,7 @@ import {
   replayAnswer,
   type Yardstick,
 } from "./end_to_end/measure.ts";
-import { commit, driverVersion, resultPath } from "./machine.ts";
+import { commit, driverVersion, prepareOut, resultPath } from "./machine.ts";
 import { multiplyAddRate } from "./multiply_add_rate.ts";
 import { randomWeights } from "./random_weights.ts";
 import { readAnswers, type RecordedAnswer } from "./replay/answers.ts";
@@ -80,6 +80,7 @@ async function main(): Promise<void> {
     },
   });
   if (flags.help) return console.log(HELP);
+  if (flags.out !== undefined) await prepareOut(flags.out);
   const say = (text: string) => console.error(text);
   const isSoftware = (await listDevices())[0]?.isSoftware ?? true;
   const layers = count("layers", flags.layers) ?? (isSoftware ? SOFTWARE_LAYERS : undefined);

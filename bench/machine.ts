@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DittoError } from "../kernels/errors.ts";
 
 /**
  * The graphics driver's version, where this system tells one.
@@ -33,6 +34,21 @@ export async function commit(): Promise<string | null> {
   const hash = await output("git", "rev-parse", "--short=10", "HEAD");
   if (!hash) return null;
   return await output("git", "status", "--porcelain", "--untracked-files=no") ? `${hash}+` : hash;
+}
+
+/**
+ * Sees to it, before anything is measured, that a result can be written.
+ *
+ * @param path What was given as `--out`: a file, or a directory; one that ends with "/" is made.
+ * @throws {DittoError} If it is empty, or the directory in which the file would lie is not there.
+ */
+export async function prepareOut(path: string): Promise<void> {
+  if (path === "") throw new DittoError("--out needs a path.");
+  if (path.endsWith("/")) return await Deno.mkdir(path, { recursive: true });
+  const parent = path.replace(/[^/]*$/, "") || ".";
+  if (!(await exists(parent))?.isDirectory) {
+    throw new DittoError(`--out is ${path}, but there is no directory ${parent}: make it first.`);
+  }
 }
 
 /**

@@ -10,6 +10,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { DittoError } from "../kernels/errors.ts";
 import { runMain } from "./arguments.ts";
+import { prepareOut } from "./machine.ts";
 import { page } from "./report/page.ts";
 import { readResults, type ResultFile } from "./report/read.ts";
 import { sections } from "./report/sections.ts";
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
     },
   });
   if (flags.help) return console.log(HELP);
+  if (flags.out !== undefined) await prepareOut(flags.out);
   const paths = flags._.length > 0 ? flags._.map(String) : [`${import.meta.dirname}/results`];
   const html = report(await readResults(paths));
   if (flags.out) await Deno.writeTextFile(flags.out, html);

@@ -40,6 +40,7 @@ export async function answer(options: Options): Promise<void> {
   using interrupt = new Interrupt();
   using model = await interrupt.orNull(load(directory, options));
   if (model === null) return await reportNothing(options);
+  await note(longContextNote(model));
   const ids = Array.isArray(prompt)
     ? prompt
     : model.tokenize(options.chat ? [{ role: "user", content: prompt }] : prompt);
@@ -63,6 +64,13 @@ export async function answer(options: Options): Promise<void> {
   const texts = model.hasTokenizer ? model.tokenTexts(tokens) : idsText(tokens);
   page.write(pageHtml({ texts, tokens, pieces, result, model: name, device: model.device.name }));
   await note(`The page is in ${options.html}.`);
+}
+
+/** What to know of a context beyond the positions that a model was trained for. */
+function longContextNote({ context, config: { maxPositionEmbeddings } }: LanguageModel) {
+  if (context <= maxPositionEmbeddings) return null;
+  return `A context of ${context} tokens is more than the model was made for ` +
+    `(max_position_embeddings is ${maxPositionEmbeddings}): answers may get worse beyond that.`;
 }
 
 /** Token ids as they are shown where there is no tokenizer. */

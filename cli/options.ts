@@ -105,7 +105,7 @@ function parse(args: readonly string[]): Given {
       if (name === undefined && arg !== "") throw strayArgument(arg);
       // parseArgs takes `--prompt=` for an option of that name, and `--prompt ""` for two arguments.
       if (name?.endsWith("=") && name.slice(0, -1) in OPTIONS) throw noValue(name.slice(0, -1));
-      if (name !== undefined) throw unknownOption(arg);
+      if (name !== undefined) throw unknownOption(arg, args);
     },
   });
   const given = new Map<string, readonly string[]>();
@@ -140,7 +140,9 @@ function noValue(name: string): UsageError {
   );
 }
 
-function unknownOption(arg: string): UsageError {
+function unknownOption(arg: string, args: readonly string[]): UsageError {
+  const before = args[args.findIndex((each) => each.startsWith(arg)) - 1]?.replace(/^--/, "");
+  if (before !== undefined && WITH_VALUE.includes(before)) throw noValue(before);
   const name = arg.replace(/=.*$/s, "");
   const bare = name.replace(/^-+/, "");
   const near = Object.keys(OPTIONS).filter((option) => distance(option, bare) <= 2);

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { DittoError } from "../mod.ts";
+import { describeFileError } from "./file_error.ts";
+
 /** Colours that are legible on dark and light backgrounds, neighbours easy to tell apart. */
 const PALETTE = [36, 33, 35, 32, 34, 31];
 
@@ -31,9 +34,18 @@ export class OutputClosed extends Error {}
  * Writes all of a text to standard output.
  *
  * @throws {OutputClosed} If nobody reads it any more, as after `| head -1`.
+ * @throws {DittoError} If it cannot be written for another reason, such as a full disk.
  */
 export async function print(text: string): Promise<void> {
-  await write(Deno.stdout, text);
+  try {
+    await write(Deno.stdout, text);
+  } catch (cause) {
+    if (cause instanceof OutputClosed) throw cause;
+    throw new DittoError(
+      `Standard output cannot be written: ${describeFileError(cause)}.`,
+      { cause },
+    );
+  }
 }
 
 /** Writes a text to standard error; if nobody reads it, it is lost. */

@@ -112,7 +112,8 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Generates an answer.
+   * Generates an answer: it begins when it is read. A model answers one prompt at a time; a generation that is read while
+   * another is under way fails.
    *
    * @param prompt Text, the turns of a chat, or token ids, which are taken as they are.
    * @throws {DittoError} If the prompt is empty or does not fit the context, a token id or an option is
@@ -185,7 +186,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     if (ids.length >= this.context) {
       throw new DittoError(
         `The prompt has ${ids.length} tokens, and the context holds ${this.context}, answer included: ` +
-          `load the model with a larger context, or shorten the prompt.`,
+          `load the model with a larger context (--context on the command line), or shorten the prompt.`,
       );
     }
   }

@@ -19,7 +19,7 @@ import { measureProfile } from "./device_profile.ts";
 import { Engine } from "./engine.ts";
 import { LanguageModel } from "./language_model.ts";
 import { checkPromptPrecision, checkQuantize, checkRowCosts, integer } from "./options.ts";
-import { Remembered } from "./remembered.ts";
+import { isGranted, Remembered } from "./remembered.ts";
 import { isRowTimes, rowCosts, type RowTimes, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
 import { generationBuffers } from "./state.ts";
 
@@ -27,7 +27,8 @@ import { generationBuffers } from "./state.ts";
 export interface LoadOptions {
   /**
    * Tokens that prompt and answer may have together; the KV cache grows with it up to the sliding window.
-   * Default: the checkpoint's `max_position_embeddings`, but not more than 4096.
+   * 2 to 2²⁴. Default: the checkpoint's `max_position_embeddings`, but not more than 4096; beyond these positions a model
+   * was not trained.
    */
   readonly context?: number;
   /** Precision of the KV cache. Default "f16". */
@@ -164,7 +165,8 @@ export async function loadFrom(
 
 /** A software device's memory is the machine's; what a real GPU has, WebGPU does not tell. */
 function availableBytes(device: DeviceInfo): number {
-  return device.isSoftware ? Deno.systemMemoryInfo().available : Infinity;
+  const isKnown = device.isSoftware && isGranted({ name: "sys", kind: "systemMemoryInfo" });
+  return isKnown ? Deno.systemMemoryInfo().available : Infinity;
 }
 
 /** What is measured of a model on a device. */

@@ -18,12 +18,13 @@ function cacheDirectory(): string | null {
   return base ? `${base}/ditto` : null;
 }
 
-/** An environment variable, if it may be read; a library does not make Deno ask the user. */
+/** An environment variable, if it may be read. */
 function variable(name: string): string | undefined {
   return isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
 }
 
-function isGranted(permission: Deno.PermissionDescriptor): boolean {
+/** Whether the program may do something; a library does not make Deno ask the user. */
+export function isGranted(permission: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(permission).state === "granted";
 }
 

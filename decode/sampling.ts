@@ -6,7 +6,7 @@
 
 /** Options of the choice. Names and order of application follow Hugging Face transformers. */
 export interface SamplingOptions {
-  /** Divides the logits before a token is drawn; 0 takes the likeliest token instead. Default 0. */
+  /** Divides the logits before a token is drawn; 0 takes the likeliest token instead. 0 to 100; default 0. */
   readonly temperature: number;
   /** Draw from this many likeliest tokens only; 0 is all of them. Default 0. */
   readonly topK: number;
@@ -16,7 +16,7 @@ export interface SamplingOptions {
   readonly minP: number;
   /**
    * Divides the positive logits of tokens that stand in prompt or answer already, and multiplies the
-   * negative ones (Keskar et al. 2019, CTRL). Above 0; default 1, no penalty.
+   * negative ones (Keskar et al. 2019, CTRL). 0.01 to 100; default 1, no penalty.
    */
   readonly repetitionPenalty: number;
   /** Makes the draws: the same seed gives the same answer. An integer from 0 to 2³² − 1. Default 0. */

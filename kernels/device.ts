@@ -162,7 +162,7 @@ export class Gpu implements Disposable {
   }
 }
 
-/** The names of the WebGPU devices that Deno offers, the one that is used first. */
+/** The WebGPU devices that Deno offers, the one that is used first. */
 export async function listDevices(): Promise<DeviceInfo[]> {
   const found = new Map<string, DeviceInfo>();
   for (

@@ -17,13 +17,21 @@ export interface Message {
  * named "default" counts), or nothing.
  * @param messages The turns, in order.
  * @param variables What else the template may ask for, such as `bos_token`.
- * @throws {DittoError} If there is no template, it is not valid Jinja, or it refuses the messages.
+ * @throws {DittoError} If a message's role or content is not a string, there is no template, it is not valid Jinja, or it
+ * refuses the messages.
  */
 export function renderChat(
   template: unknown,
   messages: readonly Message[],
   variables: Readonly<Record<string, unknown>>,
 ): string {
+  for (const [i, message] of messages.entries()) {
+    const { role, content } = Object(message);
+    if (typeof role === "string" && typeof content === "string") continue;
+    throw new DittoError(
+      `Message ${i} is ${show(message)}: its role and its content must be strings.`,
+    );
+  }
   const source = selectTemplate(template);
   let compiled: Template;
   try {

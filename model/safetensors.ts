@@ -84,6 +84,12 @@ export async function readHeader(file: PositionedFile): Promise<Map<string, Safe
   }
   const prefix = new Uint8Array(8);
   await file.read(0, prefix);
+  if (new TextDecoder().decode(prefix) === "version ") {
+    throw new DittoError(
+      `${file.path} is no safetensors file but, it seems, a pointer of Git LFS to one: fetch the file itself ` +
+        `with git lfs pull.`,
+    );
+  }
   const headerBytes = new DataView(prefix.buffer).getBigUint64(0, true);
   if (headerBytes > BigInt(MAX_HEADER_BYTES)) {
     throw new DittoError(

@@ -13,7 +13,7 @@ import {
   type WeightType,
 } from "../kernels/weight_types.ts";
 import { type Checkpoint, directoryPath, openCheckpoint } from "./checkpoint.ts";
-import { DittoError } from "./errors.ts";
+import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
 import { type Quantization, quantizationConfig, quantizedType } from "./quantization.ts";
 import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
@@ -53,8 +53,8 @@ interface Stored {
  * @param directory The checkpoint, in bf16, f16 or f32.
  * @param target The directory to write; it is made unless it exists and is empty.
  * @returns Bytes of weights written.
- * @throws {DittoError} If the checkpoint is damaged, not supported or quantized already, the target is not
- * empty, or a file cannot be written. What was written by then is removed.
+ * @throws {DittoError} If `quantization` is neither "q8" nor "q4", the checkpoint is damaged, not supported or quantized
+ * already, the target is not empty, or a file cannot be written. What was written by then is removed.
  */
 export async function saveQuantized(
   directory: string | URL,
@@ -62,6 +62,14 @@ export async function saveQuantized(
   quantization: Quantization,
   { onProgress = () => {}, maxShardBytes = 4e9, device }: SaveQuantizedOptions = {},
 ): Promise<number> {
+  if (quantization !== "q8" && quantization !== "q4") {
+    throw new DittoError(
+      `The checkpoint is to be saved in ${show(quantization)}: it must be "q8" or "q4".`,
+    );
+  }
+  if (!(maxShardBytes > 0)) {
+    throw new DittoError(`The option maxShardBytes is ${show(maxShardBytes)}: it must be above 0.`);
+  }
   using checkpoint = await openCheckpoint(directory);
   if (checkpoint.config.quantization) {
     throw new DittoError(

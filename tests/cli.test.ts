@@ -166,6 +166,23 @@ Deno.test("decode.ts ends with 1 and a sentence when it fails", async () => {
   }
 });
 
+Deno.test("decode.ts says in a sentence that it may not, and that its output has no room", async () => {
+  const failing = async (command: string) => {
+    const env = { DENO: Deno.execPath() };
+    const shell = new Deno.Command("sh", { args: ["-c", command], cwd: ROOT, env, stdin: "null" });
+    const { code, stderr } = await shell.output();
+    assertEquals(code, 1);
+    return new TextDecoder().decode(stderr);
+  };
+  const denied = await failing('"$DENO" run --no-prompt decode.ts --version');
+  assertStringIncludes(denied, "Start it with deno run -A.");
+  assertSentence(denied);
+  if (Deno.build.os !== "linux") return;
+  const full = await failing('"$DENO" run -A decode.ts --version > /dev/full');
+  assertStringIncludes(full, "Standard output cannot be written");
+  assertSentence(full);
+});
+
 /** One line that a person can act on: no stack trace, no type's name. */
 function assertSentence(stderr: string): void {
   assertMatch(stderr, /^\S.*[.)]\n$/);
@@ -188,10 +205,12 @@ Deno.test(
       if (json) await new Promise((resolve) => setTimeout(resolve, 3000));
       else await forWaiting.getReader().read();
       child.kill("SIGINT");
-      const stderr = await new Response(child.stderr).text();
+      const told = await new Response(child.stderr).text();
+      const stderr = told.replace(/^A context of 200000 tokens .* is 2048\).*\n/, "");
       const { code } = await child.status;
       const stdout = await output;
       assertEquals(code, 0, stderr);
+      if (!json) assert(told !== stderr, told);
       const count = Number(/^(\d+) tokens? in \1 pass.*\n.*; interrupted\n$/.exec(stderr)?.[1]);
       if (!json) {
         assert(count > 0 && count < LENGTH, stderr);

@@ -12,7 +12,7 @@ import { DittoError } from "../../kernels/errors.ts";
 import { count, runMain } from "../arguments.ts";
 import { chosenAnswers } from "../chosen_answers.ts";
 import { copyBandwidth } from "../copy_bandwidth.ts";
-import { driverVersion, resultPath } from "../machine.ts";
+import { driverVersion, prepareOut, resultPath } from "../machine.ts";
 import { readAnswers } from "../replay/answers.ts";
 import { type EndToEndResult, type ReplayedAnswer, taskFigures } from "../result.ts";
 import { passBytes, SHAPE_NAMES, shapeConfig } from "../shapes.ts";
@@ -48,6 +48,7 @@ async function main(): Promise<void> {
   if (flags.help) return console.log(HELP);
   const { modules, replay, out } = flags;
   if (!modules || !out) throw new DittoError(`Give --modules and --out.\n\n${HELP}`);
+  await prepareOut(out);
   const config = shapeConfig(flags.shape, count("layers", flags.layers));
   const all = replay ? await readAnswers(replay) : [];
   const answers = replay

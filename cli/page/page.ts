@@ -103,8 +103,12 @@ ${chart(passes)}
 <section>
 <h2>Answer, ${countText(result.tokens.length, "token")}</h2>
 <div id="answer" class="text">${answer.join("")}</div>
-<p class="legend">A change of colour is a new pass. The underlined token of a pass is the model’s own; \
-those before it were copied, and the pass confirmed them.</p>
+<p class="legend">${
+    result.accepted > 0
+      ? "A change of colour is a new pass. The underlined token of a pass is the model’s own; " +
+        "those before it were copied, and the pass confirmed them."
+      : "A change of colour is a new pass, which made one token: nothing was copied."
+  }</p>
 </section>
 </main>
 <aside id="detail" aria-live="polite"><p>Point at a token of the answer to see where its pass copied from; \

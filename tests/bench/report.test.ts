@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { prepareOut } from "../../bench/machine.ts";
 import { report } from "../../bench/report.ts";
 import { readResults, type Simulation } from "../../bench/report/read.ts";
 import { linearScale, quantile, ratioScale } from "../../bench/report/scale.ts";
@@ -163,6 +164,17 @@ Deno.test("axes hold what is drawn, and ticks stand where their values do", () =
   assertEquals(place(0.25), 100);
   assertAlmostEquals(place(9), 0, 1e-9);
   assertEquals([0, 0.25, 0.5, 1].map((share) => quantile([1, 2, 3, 5], share)), [1, 1.75, 2.5, 5]);
+});
+
+Deno.test("where a result will be written is seen to before anything is measured", async () => {
+  await using dir = new TempDir();
+  await prepareOut(`${dir.path}/a.json`);
+  await prepareOut(dir.path);
+  await prepareOut(`${dir.path}/new/er/`);
+  assert(Deno.statSync(`${dir.path}/new/er`).isDirectory);
+  await prepareOut("a.json");
+  await assertRejects(() => prepareOut(`${dir.path}/none/a.json`), DittoError, "no directory");
+  await assertRejects(() => prepareOut(""), DittoError, "needs a path");
 });
 
 Deno.test("results are read from files and directories, and other files are told apart", async () => {

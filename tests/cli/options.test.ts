@@ -122,6 +122,7 @@ Deno.test("parseOptions() refuses options without their values, and values that 
       assertRefused(`--${name} ${text}`, `--${name} is "${text}"`);
     }
     if (!isReal) assertRefused(`--${name} 2.5`, "a whole number");
+    assertRefused(`--${name} -1`, `--${name}=`, "begins with a hyphen");
     assertRefused(`--${name}=-1`, `--${name} is "-1"`);
     assertRefused(`--${name} 9${"0".repeat(20)}`, `${range[1]}`);
   }

@@ -128,6 +128,8 @@ Deno.test("readHeader() refuses files that are too short for what they announce"
   assertStringIncludes(await outcome(dir, announce(93n)) ?? "", "93 bytes, but the file ends at");
   assertStringIncludes(await outcome(dir, announce(100_000_001n)) ?? "", "not allowed");
   assertStringIncludes(await outcome(dir, announce(2n ** 64n - 1n)) ?? "", "not allowed");
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+  assertStringIncludes(await outcome(dir, new TextEncoder().encode(pointer)) ?? "", "git lfs pull");
   const whole = safetensorsFile(tinyTensors());
   assertEquals(await outcome(dir, whole), null);
   assertStringIncludes(await outcome(dir, whole.subarray(0, -1)) ?? "", "truncated");

@@ -72,6 +72,11 @@ Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind"
   await refused(() => saveQuantized(source.path, path, "q4"), path, "notes.txt", "empty");
   await refused(() => saveQuantized(source.path, `${path}/notes.txt/x`, "q4"), "Cannot write");
   assertEquals(Deno.readTextFileSync(`${path}/notes.txt`), "mine");
+  const [q5, never] = ["q5" as "q4", undefined as unknown as "q4"];
+  await refused(() => saveQuantized(source.path, `${path}/q5`, q5), '"q5"', '"q8" or "q4"');
+  await refused(() => saveQuantized(source.path, `${path}/q5`, never), '"q8" or "q4"');
+  const maxShardBytes = -1;
+  await refused(() => saveQuantized(source.path, `${path}/q5`, "q4", { maxShardBytes }), "is -1");
 
   await saveQuantized(source.path, `${path}/q8`, "q8");
   await refused(() => saveQuantized(`${path}/q8`, `${path}/q4`, "q4"), "in q8 already");

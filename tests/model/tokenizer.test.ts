@@ -175,4 +175,17 @@ Deno.test("Tokenizer.applyChatTemplate() says why it cannot", async () => {
   assertStringIncludes(await message({ default: "x" }), "no template named");
   assertStringIncludes(await message("{% for %}"), "is not valid Jinja");
   assertStringIncludes(await message(CHAT), "Only users speak.");
+
+  const config = { chat_template: CHAT };
+  const tokenizer = await load({
+    "tokenizer.json": SENTENCEPIECE,
+    "tokenizer_config.json": config,
+  });
+  const parts = { role: "user", content: [{ type: "text", text: "a" }] };
+  for (const bad of [parts, { role: "user" }, { role: 1, content: "a" }, "a", null]) {
+    const messages = [...MESSAGES, bad] as unknown as typeof MESSAGES;
+    const { message } = assertThrows(() => tokenizer.applyChatTemplate(messages), DittoError);
+    assertStringIncludes(message, `Message ${MESSAGES.length} is `);
+    assertStringIncludes(message, "must be strings");
+  }
 });
