@@ -11,10 +11,6 @@ fn row_factor(row: u32, lane: u32, index: u32) -> f32 {
   return 1.0;
 }
 
-fn row_factors(row: u32, lane: u32, index: u32) -> vec4f {
-  return vec4f(1.0);
-}
-
 fn weight_rows(quad: u32) -> vec4u {
   return min(4u * quad + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
 }
@@ -26,7 +22,6 @@ fn finish(row: u32, quad: u32, sums: vec4f, scales: vec4f) {
   // What pads the row stays zero.
   let mine = select(vec4f(), scales, 4u * quad + vec4u(0u, 1u, 2u, 3u) < vec4u(part.count));
   let at = part.first / 4u + quad;
-  // Multiplied and added explicitly in one, lest a compiler do so in some code paths only.
   keep(row, at, fma(sums, mine, residual[row * (STRIDE / 4u) + at]));
 }
 

@@ -13,7 +13,8 @@ struct Eight {
 //   row_scale(row) -> f32                  what a row is multiplied by after it has been summed
 
 // sum + w · x, in an explicit chain of fused multiply-adds: a compiler that is free to contract
-// a * b + c need not choose alike in two code paths, and then a row's bits would depend on its company.
+// a * b + c need not choose alike in two code paths, and then a row's bits would depend on its company. (Mesa 26's
+// driver for AMD takes even an fma apart, and puts these together again in this order, for one row and for many.)
 fn dot8(w: Eight, x: Eight, sum: f32) -> f32 {
   var s = fma(w.lo.x, x.lo.x, sum);
   s = fma(w.lo.y, x.lo.y, s);

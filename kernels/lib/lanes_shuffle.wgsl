@@ -12,7 +12,3 @@ fn sum_lanes(v: vec4f, index: u32) -> vec4f {
   sum += subgroupShuffleXor(sum, 2u);
   return sum + subgroupShuffleXor(sum, 1u);
 }
-
-fn sum_lanes_one(v: f32, index: u32) -> f32 {
-  return sum_lanes(vec4f(v), index).x;
-}

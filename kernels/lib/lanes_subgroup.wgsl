@@ -3,7 +3,3 @@
 fn sum_lanes(v: vec4f, index: u32) -> vec4f {
   return subgroupAdd(v);
 }
-
-fn sum_lanes_one(v: f32, index: u32) -> f32 {
-  return subgroupAdd(v);
-}

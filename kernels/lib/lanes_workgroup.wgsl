@@ -15,7 +15,3 @@ fn sum_lanes(v: vec4f, index: u32) -> vec4f {
   workgroupBarrier();
   return sum;
 }
-
-fn sum_lanes_one(v: f32, index: u32) -> f32 {
-  return sum_lanes(vec4f(v), index).x;
-}

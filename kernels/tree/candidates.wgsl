@@ -96,6 +96,7 @@ fn agreeing(place: u32, skip: u32, most: u32) -> u32 {
 // The largest keys, in order.
 fn select_best(thread: u32) {
   storageBarrier();
+  workgroupBarrier();
   if (thread == 0u) {
     count = atomicLoad(&found);
     atomicStore(&found, 0u);
