@@ -225,18 +225,34 @@ function nameOf(adapter: GPUAdapter): string {
   return adapter.info.description || adapter.info.device || adapter.info.vendor || "unnamed device";
 }
 
+/**
+ * What is known of a device's subgroups.
+ *
+ * @param name The device's name.
+ * @param least The smallest size that its driver tells; 0 if none.
+ * @param most The largest.
+ */
+export function subgroupsOf(
+  name: string,
+  least: number,
+  most: number,
+): Pick<DeviceInfo, "subgroupSize" | "subgroupVaries"> {
+  if (least < 4 || least > most || most > 128) return { subgroupSize: null, subgroupVaries: false };
+  // wgpu tells 4 to 64 on Metal, whatever the GPU. Apple's own have SIMD groups of 32.
+  if (/^Apple /.test(name) && least <= 32 && most >= 32) least = 32;
+  return { subgroupSize: least, subgroupVaries: least < most };
+}
+
 function infoOf(adapter: GPUAdapter): DeviceInfo {
   const info = adapter.info as GPUAdapterInfo & {
     subgroupMinSize?: number;
     subgroupMaxSize?: number;
   };
-  const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = info;
-  const hasSubgroups = least >= 4 && least <= most && most <= 128;
+  const name = nameOf(adapter);
   return {
-    name: nameOf(adapter),
-    isSoftware: /llvmpipe|swiftshader/i.test(nameOf(adapter)),
-    subgroupSize: hasSubgroups ? least : null,
-    subgroupVaries: hasSubgroups && least < most,
+    name,
+    isSoftware: /llvmpipe|swiftshader/i.test(name),
+    ...subgroupsOf(name, info.subgroupMinSize ?? 0, info.subgroupMaxSize ?? 0),
     hasF16: adapter.features.has("shader-f16"),
     maxBindingBytes: adapter.limits.maxStorageBufferBindingSize,
     maxBufferBytes: adapter.limits.maxBufferSize,
