@@ -59,7 +59,8 @@ fn sample(row: u32, thread: u32) {
   }
   workgroupBarrier();
 
-  let top = largest(row, 0u, false, thread).logit;
+  let likeliest = largest(row, 0u, false, VOCAB - 1u, thread);
+  let top = likeliest.logit;
   var threshold = 0u;
   if (options.temperature > 0.0) {
     if (options.top_k > 0u && options.top_k < VOCAB) {
@@ -73,7 +74,8 @@ fn sample(row: u32, thread: u32) {
       threshold = max(threshold, key(top + log(options.min_p)));
     }
   }
-  let drawn = largest(row, threshold, options.temperature > 0.0, thread);
+  // Were a score a bit less here than where the threshold was found, none might reach it: then the likeliest is taken.
+  let drawn = largest(row, threshold, options.temperature > 0.0, likeliest.token, thread);
   for (var slice = thread; slice < SLICES; slice += THREADS) {
     best[row * SLICES + slice] = drawn;
   }
@@ -144,8 +146,8 @@ fn mass(row: u32, thresholds: vec3u, weigh: bool, top: f32, thread: u32) -> vec3
 }
 
 // The token with the largest score at or above a threshold, noise added if asked for; of equals the lowest.
-fn largest(row: u32, threshold: u32, noisy: bool, thread: u32) -> Best {
-  var mine = Best(LOWEST, VOCAB - 1u);
+fn largest(row: u32, threshold: u32, noisy: bool, otherwise: u32, thread: u32) -> Best {
+  var mine = Best(LOWEST, otherwise);
   for (var token = thread; token < VOCAB; token += THREADS) {
     var s = score(row, token);
     if (key(s) >= threshold) {
