@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { type LoadProgress, type Quantization, saveQuantized } from "../mod.ts";
+import { DittoError, type LoadProgress, type Quantization, saveQuantized } from "../mod.ts";
 import { chooseModel } from "./choose_model.ts";
 import { slowDriverNote } from "./devices.ts";
 import { bytesText } from "./figures.ts";
+import { Interrupt } from "./interrupt.ts";
 import type { Options } from "./options.ts";
 import { ProgressBar } from "./progress_bar.ts";
 import { tell } from "./terminal.ts";
@@ -31,8 +32,13 @@ async function write(
   quantization: Quantization,
   isSilent: boolean,
 ): Promise<number> {
-  if (isSilent) return await saveQuantized(directory, target, quantization);
-  using bar = new ProgressBar();
-  const onProgress = (progress: LoadProgress) => bar.update(progress);
+  using interrupt = new Interrupt();
+  using bar = isSilent ? null : new ProgressBar();
+  const onProgress = (progress: LoadProgress) => {
+    if (interrupt.signal.aborted) {
+      throw new DittoError(`Interrupted: what was written to ${target} is removed again.`);
+    }
+    bar?.update(progress);
+  };
   return await saveQuantized(directory, target, quantization, { onProgress });
 }

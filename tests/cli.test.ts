@@ -350,3 +350,34 @@ Deno.test("decode.ts --save-quantized writes a model that answers as --quantize 
   assertEquals(again.code, 1);
   assertStringIncludes(again.stderr, "give a new or an empty one");
 });
+
+Deno.test("Ctrl-C takes away what --save-quantized has written", async () => {
+  await using dir = new TempDir();
+  const [model, target] = [`${dir.path}/model`, `${dir.path}/q8`];
+  await writeRandomCheckpoint({
+    architectures: ["MistralForCausalLM"],
+    vocab_size: 32000,
+    hidden_size: 512,
+    intermediate_size: 2048,
+    num_hidden_layers: 16,
+    num_attention_heads: 8,
+    num_key_value_heads: 2,
+  }, model);
+  const child = start(["--model", model, "--quantize", "q8", "--save-quantized", target]);
+  await feed(child, "");
+  const stderr = new Response(child.stderr).text();
+  const isWritten = () => {
+    try {
+      return Deno.statSync(`${target}/model.safetensors`).size > 0;
+    } catch {
+      return false;
+    }
+  };
+  while (!isWritten()) await new Promise((resolve) => setTimeout(resolve, 5));
+  child.kill("SIGINT");
+  await child.stdout.cancel();
+  const { code } = await child.status;
+  assertEquals(await stderr, `Interrupted: what was written to ${target} is removed again.\n`);
+  assertEquals(code, 1);
+  assertEquals([...Deno.readDirSync(target)], []);
+});
