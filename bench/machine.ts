@@ -62,9 +62,10 @@ export async function resultPath(
   { engine, device, date }: { engine: string; device: string; date: string },
 ): Promise<string> {
   if (!(await exists(path))?.isDirectory) return path;
+  const directory = path.replace(/(?<=.)\/+$/, "");
   const names = [engine === "Ditto" ? [] : slug(engine), slug(device), date.slice(0, 10)].flat();
   for (let i = 1;; i++) {
-    const file = `${path}/${[...names, ...(i > 1 ? [i] : [])].join("-")}.json`;
+    const file = `${directory}/${[...names, ...(i > 1 ? [i] : [])].join("-")}.json`;
     if (!await exists(file)) return file;
   }
 }
