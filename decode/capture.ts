@@ -16,10 +16,11 @@ export class Capture implements Disposable {
   readonly steps: number;
   /** Bytes of a step's logits. */
   readonly stepBytes: number;
+  /** What keeps a step's logits, after it has accepted so many of its rows at most. */
+  readonly dispatch: (maxRows: number) => Dispatch;
   #gpu: Gpu;
   #vocabSize: number;
   #buffer: GPUBuffer;
-  #dispatch: (maxRows: number) => Dispatch;
 
   /**
    * Room on `gpu`.
@@ -43,12 +44,7 @@ export class Capture implements Disposable {
     const kernel = compiler.kernel("capture", {}, { VOCAB: vocabSize, RING: this.steps });
     const bindings = kernel.bind(buffers.state, buffers.rows, buffers.logits, this.#buffer);
     const columns = Math.ceil(vocabSize / 64);
-    this.#dispatch = (maxRows) => ({ kernel, bindings, workgroups: [columns, maxRows] });
-  }
-
-  /** What keeps a step's logits, after it has accepted `maxRows` of its rows at most. */
-  dispatch(maxRows: number): Dispatch {
-    return this.#dispatch(maxRows);
+    this.dispatch = (maxRows) => ({ kernel, bindings, workgroups: [columns, maxRows] });
   }
 
   /** Encodes a copy of the logits of `steps` steps, from number `first` on, to `target`. */

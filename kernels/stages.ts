@@ -51,6 +51,7 @@ import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
 import promptResidual from "./lib/prompt_residual.wgsl" with { type: "text" };
 import promptTile from "./lib/prompt_tile.wgsl" with { type: "text" };
 import quantized from "./lib/quantized.wgsl" with { type: "text" };
+import quantizedGroups from "./lib/quantized_groups.wgsl" with { type: "text" };
 import residual from "./lib/residual.wgsl" with { type: "text" };
 import rowPeak from "./lib/row_peak.wgsl" with { type: "text" };
 import rows from "./lib/rows.wgsl" with { type: "text" };
@@ -95,8 +96,8 @@ const weightSources = {
   BF16: weightsBf16,
   F16: weightsF16,
   F32: weightsF32,
-  Q8: quantized + weightsQ8,
-  Q4: quantized + weightsQ4,
+  Q8: quantized + quantizedGroups + weightsQ8,
+  Q4: quantized + quantizedGroups + weightsQ4,
 };
 const lanesSources = {
   subgroup: lanesSubgroup,

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import type { Kernel } from "../kernels/compiler.ts";
 import { planes } from "../kernels/weight_types.ts";
 import { passStride, type Workspace } from "./memory.ts";
-import type { Stages, Step } from "./model_stages.ts";
+import { type Stages, type Step, step } from "./model_stages.ts";
 import type { Matrix, MatrixPart, Weights } from "./weights.ts";
 
 /** embed, then each layer's qkv, attend, combine, out, gate and up, down; then the head. */
@@ -23,11 +22,7 @@ export function decodeSteps(
   };
   const { groups, profile: { spread } } = stages.compiler;
   const steps: Step[] = [];
-  const add = (
-    kernel: Kernel,
-    buffers: GPUBuffer[],
-    workgroups: Step["workgroups"],
-  ) => steps.push({ kernel, bindings: kernel.bind(...buffers), workgroups });
+  const add = (...parts: Parameters<typeof step>) => steps.push(step(...parts));
   // A quad is four weight rows, shared by `lanes` threads.
   const quads = (part: MatrixPart) => {
     const count = Math.ceil(part.rows / 4 / groups);

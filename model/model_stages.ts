@@ -17,6 +17,15 @@ export interface Step {
   readonly workgroups: (size: number, chunks: number) => Dispatch["workgroups"];
 }
 
+/** A stage, bound to its buffers in the order of their binding numbers. */
+export function step(
+  kernel: Kernel,
+  buffers: readonly GPUBuffer[],
+  workgroups: Step["workgroups"],
+): Step {
+  return { kernel, bindings: kernel.bind(...buffers), workgroups };
+}
+
 /** What a step is for a pass of such a size. */
 export function sized(
   { kernel, bindings, workgroups }: Step,

@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { encode, type Kernel } from "../kernels/compiler.ts";
+import { encode } from "../kernels/compiler.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { F16_PRODUCT } from "../kernels/profile.ts";
 import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { matricesOf } from "./layout.ts";
 import type { Workspace } from "./memory.ts";
-import type { Stages, Step } from "./model_stages.ts";
+import { type Stages, type Step, step } from "./model_stages.ts";
 import type { Matrix, MatrixPart, Weights } from "./weights.ts";
 
-/** The same for a chunk of a prompt, without the head: only keys and values are wanted. */
+/** What decodeSteps() does, for a chunk of a prompt and without the head: only keys and values are wanted. */
 export function promptSteps(
   stages: Stages,
   weights: Weights,
@@ -24,11 +24,7 @@ export function promptSteps(
   const { config } = stages;
   const { hiddenStride, attentionStride, intermediateStride, qkvSize } = stages.dimensions;
   const steps: Step[] = [];
-  const add = (
-    kernel: Kernel,
-    buffers: GPUBuffer[],
-    workgroups: Step["workgroups"],
-  ) => steps.push({ kernel, bindings: kernel.bind(...buffers), workgroups });
+  const add = (...parts: Parameters<typeof step>) => steps.push(step(...parts));
   const matmul = (
     matrix: Matrix,
     input: GPUBuffer,
