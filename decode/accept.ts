@@ -10,12 +10,12 @@
 
 import type { Row } from "./rows.ts";
 
-/** Why a generation is over; null while it is not. */
-export type Stop = "eos" | "length" | null;
+/** Why a generation is over, "nan" if a token could not be chosen; null while it is not. */
+export type Stop = "eos" | "length" | "nan" | null;
 
 /** What one verification pass adds to the answer. */
 export interface Accepted {
-  /** The accepted tokens, in order; the last one was not a draft, the ones before it were. */
+  /** The accepted tokens, in order; the last one was not a draft unless the next is missing, the ones before it were. */
   readonly tokens: number[];
   /** The rows that chose them, row 0 first; their keys and values belong to the committed past. */
   readonly path: number[];
@@ -34,16 +34,17 @@ export interface AcceptOptions {
 /**
  * Walks the tree from row 0 along the drafts that the model chose, and one token beyond them.
  *
- * Of several children with the chosen token, the one with the lowest index is taken.
+ * Of several children with the chosen token, the one with the lowest index is taken. A row that could not choose ends the
+ * walk and adds nothing.
  *
  * @param rows The rows of the pass, parents before children.
- * @param chosen For each row, the token that the model chose to follow it.
+ * @param chosen For each row, the token that the model chose to follow it; null if no logit is a number.
  * @param options What ends the answer.
  * @returns As many tokens as rows on the path: `tokens[i]` is what row `path[i]` chose.
  */
 export function accept(
   rows: readonly Pick<Row, "token" | "parent">[],
-  chosen: ArrayLike<number>,
+  chosen: ArrayLike<number | null>,
   { eos = [], limit = Infinity }: AcceptOptions = {},
 ): Accepted {
   const tokens: number[] = [];
@@ -51,6 +52,7 @@ export function accept(
   if (limit < 1) return { tokens, path, stop: "length" };
   for (let row = 0;;) {
     const token = chosen[row]!;
+    if (token === null) return { tokens, path, stop: "nan" };
     tokens.push(token);
     path.push(row);
     if (eos.includes(token)) return { tokens, path, stop: "eos" };

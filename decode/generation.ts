@@ -182,16 +182,21 @@ export class Generation implements AsyncIterable<Piece> {
         for (const row of pass.logits?.slice(0, kept.length) ?? []) hash?.update(row);
         passes++;
         drafted += pass.drafted;
-        stopReason = text.isStopped ? "stop" : pass.stop ?? stopReason;
-        yield {
-          pass: pass.pass,
-          tokens: kept,
-          text: pass.stop ? shown + text.end() : shown,
-          drafted: pass.drafted,
-          source: pass.source,
-          ngram: pass.ngram,
-        };
+        const { stop } = pass;
+        if (text.isStopped) stopReason = "stop";
+        else if (stop !== "nan") stopReason = stop ?? stopReason;
+        if (kept.length > 0) {
+          yield {
+            pass: pass.pass,
+            tokens: kept,
+            text: stop ? shown + text.end() : shown,
+            drafted: pass.drafted,
+            source: pass.source,
+            ngram: pass.ngram,
+          };
+        }
         if (text.isStopped) break;
+        if (stop === "nan") throw noNumbers(prompt.length + tokens.length);
       }
     } catch (error) {
       this.#failure = error;
@@ -215,6 +220,14 @@ export class Generation implements AsyncIterable<Piece> {
       };
     }
   }
+}
+
+function noNumbers(length: number): DittoError {
+  return new DittoError(
+    `The model has no number for any token after the first ${length} of the text, all logits are NaN or -∞: either its ` +
+      `weights hold such values, and the checkpoint is damaged, or what it computes is too large for f16. Try it with ` +
+      `kvCache "f32" and promptPrecision "f32" (--kv-cache f32 --prompt-precision f32 on the command line).`,
+  );
 }
 
 /** An answer's text as its tokens arrive, up to a stop string. */

@@ -41,13 +41,16 @@ export function isPlainArgmax(options: SamplingOptions): boolean {
 /** Bytes of `Options` in kernels/sample.wgsl. */
 export const SAMPLING_BYTES = 6 * 4;
 
+/** Divided by less, logits would overflow; all noise is lost beside them long before. */
+const LEAST_TEMPERATURE = 1e-30;
+
 /** `Options` of kernels/sample.wgsl. */
 export function samplingUniform(options: SamplingOptions): ArrayBuffer {
   const bytes = new ArrayBuffer(SAMPLING_BYTES);
   const integers = new Uint32Array(bytes);
   const floats = new Float32Array(bytes);
   integers[0] = options.seed;
-  floats[1] = options.temperature;
+  floats[1] = options.temperature && Math.max(options.temperature, LEAST_TEMPERATURE);
   integers[2] = options.topK;
   floats[3] = options.topP;
   floats[4] = options.minP;

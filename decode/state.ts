@@ -5,19 +5,20 @@
  * @module
  */
 import { MAX_ROWS, SLICE } from "../kernels/stages.ts";
+import type { Stop } from "./accept.ts";
 import { CANDIDATES_BYTES, MEMORY_BYTES, TREE_OPTIONS_BYTES } from "./tree_buffers.ts";
 
 /** Steps whose results are kept until the CPU has copied them. */
 export const RING = 64;
 
-/** Why a generation has stopped, by the number that `State.stop` holds; null while it runs. */
-export const STOPS = [null, "eos", "length"] as const;
+/** Why a generation has stopped, as {@linkcode Stop} says, by the number that `State.stop` holds. */
+export const STOPS = [null, "eos", "length", "nan"] as const;
 
 /** What one pass did. */
 export interface PassResult {
   /** Which pass it was, from 0. */
   readonly pass: number;
-  /** The tokens it appended: accepted drafts, then one more. */
+  /** The tokens it appended: accepted drafts, then one more, unless that could not be chosen. */
   readonly tokens: readonly number[];
   /** Drafts it verified. */
   readonly drafted: number;
@@ -28,8 +29,8 @@ export interface PassResult {
   readonly source: number;
   /** Tokens right before the source that match the end of the text, perhaps none; 0 without drafts. */
   readonly ngram: number;
-  /** Whether the answer ends with it. */
-  readonly stop: "eos" | "length" | null;
+  /** Whether the answer ends with it, and why. */
+  readonly stop: Stop;
 }
 
 /** Bytes of `State`. */
@@ -104,7 +105,7 @@ export function parseResults(words: Uint32Array, firstStep: number): PassResult[
       number,
       number,
     ];
-    if (count === 0) break;
+    if (count === 0 && STOPS[stop] !== "nan") break;
     results.push({
       pass: firstStep + at / RESULT_WORDS,
       tokens: [...words.subarray(at + 5, at + 5 + count)],
@@ -113,6 +114,7 @@ export function parseResults(words: Uint32Array, firstStep: number): PassResult[
       ngram,
       stop: STOPS[stop]!,
     });
+    if (stop !== 0) break;
   }
   return results;
 }

@@ -1,20 +1,15 @@
 // accept: walks from row 0 along the drafts that the model chose itself, appends them and the one token
-// more that the last accepted row chose, and stops at an end-of-sequence token or at the length limit.
-// Specified by accept() in decode/accept.ts.
+// more that the last accepted row chose, and stops at an end-of-sequence token, at the length limit, or before a token
+// that no row can choose since its logits are no numbers. Specified by accept() in decode/accept.ts.
 
 override SLICES: u32; // slices of the vocabulary in `best`
 override RING: u32;   // results kept
-
-struct Best {
-  logit: f32,
-  token: u32,
-}
 
 struct Result {
   count: u32,         // tokens appended by this step; 0 once stopped
   drafted: u32,       // drafts it verified
   source: Source,     // of the last draft that was accepted, or else of the first; 0 without drafts
-  stop: u32,          // RUNNING, STOP_EOS or STOP_LENGTH, after this step
+  stop: u32,          // RUNNING or a STOP, after this step
   token: array<u32, MAX_ROWS>,
 }
 
@@ -26,6 +21,8 @@ struct Result {
 @group(0) @binding(5) var<storage, read> eos: array<u32>; // count, then the end-of-sequence tokens
 @group(0) @binding(6) var<storage, read_write> results: array<Result>; // [RING], step s in s mod RING
 @group(0) @binding(7) var<storage, read_write> seen: array<u32>; // a bit for each token that stands in the text
+
+const NONE = 0xffffffffu; // in place of a token
 
 var<workgroup> chosen: array<u32, MAX_ROWS>;
 
@@ -48,7 +45,7 @@ fn choice(row: u32) -> u32 {
       mine = other;
     }
   }
-  return mine.token;
+  return select(NONE, mine.token, mine.logit > LOWEST);
 }
 
 fn walk() {
@@ -61,6 +58,11 @@ fn walk() {
     var last = 1u; // the draft that is reported
     loop {
       let token = chosen[row];
+      if (token == NONE) {
+        state.stop = STOP_NAN;
+        break;
+      }
+      last = max(row, 1u);
       rows.commit_row[count] = row;
       results[at].token[count] = token;
       tokens[state.length] = token;
@@ -79,7 +81,6 @@ fn walk() {
       if (row == 0u) {
         break;
       }
-      last = row;
     }
     rows.commit_base = rows.base;
     results[at].drafted = rows.count - 1u;

@@ -1,16 +1,11 @@
 // The greedy choice, first half: the largest logit of each slice of the vocabulary, and its token. Of
 // equal logits the lowest token wins. accept.wgsl takes the best of the slices. NaN and -∞ never win: a slice
-// of nothing else reports -3.4e38 with its lowest token.
+// of nothing else reports LOWEST with its lowest token.
 
 override VOCAB: u32;
 
 const SLICE = 4096u;
 const THREADS = 256u;
-
-struct Best {
-  logit: f32,
-  token: u32,
-}
 
 @group(0) @binding(0) var<storage, read> rows: Rows;
 @group(0) @binding(1) var<storage, read> logits: array<f32>; // [MAX_ROWS][VOCAB]
@@ -35,7 +30,7 @@ fn main(
 
 fn choose(row: u32, slice: u32, slices: u32, thread: u32) {
   let end = min(VOCAB, (slice + 1u) * SLICE);
-  var mine = Best(-3.4e38, min(slice * SLICE + thread, end - 1u));
+  var mine = Best(LOWEST, min(slice * SLICE + thread, end - 1u));
   for (var token = slice * SLICE + thread; token < end; token += THREADS) {
     let other = Best(logits[row * VOCAB + token], token);
     if (better(other, mine)) {

@@ -3,11 +3,6 @@
 
 override SLICES: u32; // slices of the vocabulary in `best`; all say the same
 
-struct Best {
-  logit: f32,
-  token: u32,
-}
-
 @group(0) @binding(0) var<storage, read> rows: Rows;
 @group(0) @binding(1) var<storage, read> recorded: array<u32>; // prompt and answer, 0 beyond
 @group(0) @binding(2) var<storage, read_write> best: array<Best>; // [MAX_ROWS][SLICES]

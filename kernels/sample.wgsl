@@ -10,7 +10,6 @@ override VOCAB: u32;
 override SLICES: u32; // slices of the vocabulary in `best`; a draw fills them all
 
 const THREADS = 256u;
-const LOWEST = -3.4e38;
 
 struct Options {
   seed: u32,
@@ -19,11 +18,6 @@ struct Options {
   top_p: f32,       // 1: off
   min_p: f32,       // 0: off
   penalty: f32,     // 1: off (Keskar et al. 2019)
-}
-
-struct Best {
-  logit: f32,
-  token: u32,
 }
 
 @group(0) @binding(0) var<storage, read> rows: Rows;
@@ -59,7 +53,7 @@ fn sample(row: u32, thread: u32) {
   }
   workgroupBarrier();
 
-  let likeliest = largest(row, 0u, false, VOCAB - 1u, thread);
+  let likeliest = largest(row, 0u, false, thread);
   let top = likeliest.logit;
   var threshold = 0u;
   if (options.temperature > 0.0) {
@@ -74,8 +68,11 @@ fn sample(row: u32, thread: u32) {
       threshold = max(threshold, key(top + log(options.min_p)));
     }
   }
-  // Were a score a bit less here than where the threshold was found, none might reach it: then the likeliest is taken.
-  let drawn = largest(row, threshold, options.temperature > 0.0, likeliest.token, thread);
+  var drawn = largest(row, threshold, options.temperature > 0.0, thread);
+  // Were a score a bit less here than where the threshold was found, none might reach it.
+  if (drawn.logit == LOWEST) {
+    drawn = likeliest;
+  }
   for (var slice = thread; slice < SLICES; slice += THREADS) {
     best[row * SLICES + slice] = drawn;
   }
@@ -145,9 +142,10 @@ fn mass(row: u32, thresholds: vec3u, weigh: bool, top: f32, thread: u32) -> vec3
   return total;
 }
 
-// The token with the largest score at or above a threshold, noise added if asked for; of equals the lowest.
-fn largest(row: u32, threshold: u32, noisy: bool, otherwise: u32, thread: u32) -> Best {
-  var mine = Best(LOWEST, otherwise);
+// The token with the largest score at or above a threshold, noise added if asked for; of equals the lowest. LOWEST and
+// some token if there is none.
+fn largest(row: u32, threshold: u32, noisy: bool, thread: u32) -> Best {
+  var mine = Best(LOWEST, VOCAB - 1u);
   for (var token = thread; token < VOCAB; token += THREADS) {
     var s = score(row, token);
     if (key(s) >= threshold) {

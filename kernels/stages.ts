@@ -35,6 +35,7 @@ import attentionMemory from "./lib/attention_memory.wgsl" with { type: "text" };
 import attentionScores from "./lib/attention_scores.wgsl" with { type: "text" };
 import attentionValues from "./lib/attention_values.wgsl" with { type: "text" };
 import attentionVector from "./lib/attention_vector.wgsl" with { type: "text" };
+import best from "./lib/best.wgsl" with { type: "text" };
 import cachedF16 from "./lib/cached_f16.wgsl" with { type: "text" };
 import cachedF32 from "./lib/cached_f32.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
@@ -114,6 +115,7 @@ const attentionSources = {
 
 /** Parts of `lib/` that come in one form. */
 const libSources = {
+  best,
   norm,
   plan,
   planes,
@@ -133,10 +135,10 @@ const libSources = {
 type Lib = keyof typeof libSources | "weights" | "product" | "cache" | "attention";
 
 const stages = {
-  accept: [accept, "rows", "source", "state"],
+  accept: [accept, "rows", "source", "state", "best"],
   attend: [attend, "rows", "cache", "attention"],
   capture: [capture, "rows", "state"],
-  choose: [choose, "rows"],
+  choose: [choose, "rows", "best"],
   combine: [combine, "rows", "planes"],
   draft: [draft, "rows", "source", "state", "plan"],
   embed: [embed, "weights", "planes", "residual"],
@@ -145,8 +147,8 @@ const stages = {
   project: [project, "rows", "weights", "product", "planes", "residual"],
   qkv: [qkv, "rows", "weights", "product", "norm", "cache"],
   quantize: [quantize, "weights", "quantized", "rowPeak"],
-  replay: [replay, "rows"],
-  sample: [sample, "rows"],
+  replay: [replay, "rows", "best"],
+  sample: [sample, "rows", "best"],
   promptAttend: [promptAttend, "rows", "cache", "attention"],
   promptEmbed: [embed, "weights", "promptResidual"],
   promptGate: [promptGate, "silu"],

@@ -9,7 +9,7 @@ interface Node {
 }
 
 /** The rule stated by paths: among all root-to-row paths that the model chose, the longest. */
-function naive(rows: Node[], chosen: number[], eos: number[], limit: number) {
+function naive(rows: Node[], chosen: (number | null)[], eos: number[], limit: number) {
   let best = [0];
   rows.forEach((_, row) => {
     const path = [row];
@@ -24,10 +24,11 @@ function naive(rows: Node[], chosen: number[], eos: number[], limit: number) {
     );
     if (agreed && first && path.length > best.length) best = path;
   });
-  const tokens = best.map((row) => chosen[row]!);
+  const tokens = best.map((row) => chosen[row]!).filter((token) => token !== null);
   const end = tokens.findIndex((token) => eos.includes(token)) + 1 || Infinity;
   const kept = Math.min(tokens.length, end, limit);
-  const stop: Stop = kept === end ? "eos" : kept === limit ? "length" : null;
+  const ended = kept === end ? "eos" : kept === limit ? "length" : null;
+  const stop: Stop = ended ?? (tokens.length < best.length ? "nan" : null);
   return { tokens: tokens.slice(0, kept), path: best.slice(0, kept), stop };
 }
 
@@ -41,7 +42,7 @@ Deno.test("accept equals the naive statement of the rule on random trees", () =>
     while (rows.length <= count) {
       rows.push({ token: next(vocabulary), parent: Math.max(0, rows.length - 1 - next(3)) });
     }
-    const chosen = rows.map(() => next(vocabulary));
+    const chosen = rows.map(() => i % 4 === 0 && next(9) === 0 ? null : next(vocabulary));
     const eos = i % 3 === 0 ? [next(4)] : i % 3 === 1 ? [1, 3] : [];
     const limit = i % 2 === 0 ? 1 + next(5) : Infinity;
     const accepted = accept(rows, chosen, { eos, limit });
@@ -70,6 +71,13 @@ Deno.test("accept stops at an end-of-sequence token, drafted or not", () => {
     stop: "eos",
   });
   assertEquals(accept(rows, [2, 2, 8, 1], { eos: [1, 2] }).tokens, [2]);
+});
+
+Deno.test("accept stops before a token that cannot be chosen", () => {
+  const rows = chain(5, [6, 7, 8]);
+  assertEquals(accept(rows, [6, 7, null, 1]), { tokens: [6, 7], path: [0, 1], stop: "nan" });
+  assertEquals(accept(rows, [null, 7, 8, 1]), { tokens: [], path: [], stop: "nan" });
+  assertEquals(accept(rows, [6, 7, null, 1], { limit: 2 }).stop, "length");
 });
 
 Deno.test("accept stops at the length limit, and end of sequence goes before it", () => {

@@ -248,6 +248,22 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  "a temperature next to 0 takes the likeliest token, as 0 does",
+  seeded(async (random) => {
+    const model = await load();
+    const prompt = somePrompt(random, model);
+    const options = { maxNewTokens: 20, ignoreEos: true };
+    const { tokens } = await model.generate(prompt, options).result();
+    for (const temperature of [1e-6, 1e-30, 1e-38, Number.MIN_VALUE]) {
+      for (const cuts of [{}, { topK: 5, topP: 0.9, minP: 0.1 }]) {
+        const drawn = await model.generate(prompt, { ...options, temperature, ...cuts }).result();
+        assertEquals(drawn.tokens, tokens, `temperature ${temperature}, ${Deno.inspect(cuts)}`);
+      }
+    }
+  }),
+);
+
 /** Results of calls, one after another. */
 async function series<T, U>(values: readonly T[], call: (value: T) => Promise<U>): Promise<U[]> {
   const results: U[] = [];

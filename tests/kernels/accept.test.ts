@@ -18,8 +18,8 @@ const RESULT_WORDS = RESULT_BYTES / 4;
 /** What a step finds. */
 interface Case {
   rows: Row[];
-  /** The token that the model chose after each row. */
-  chosen: number[];
+  /** The token that the model chose after each row; null where no logit is a number. */
+  chosen: (number | null)[];
   eos: number[];
   vocab: number;
   /** Tokens so far, and the length at which to stop. */
@@ -40,13 +40,15 @@ function makeCase(random: Random): Case {
   const token = () => random.pick(known);
   const rows = randomTree(random, random.pick([1, 2, 11, random.between(1, MAX_ROWS)]), token);
   const agreement = random.pick([0, 0.5, 0.9, 1]);
+  const broken = random.pick([0, 0, 0.1]);
   const chosen = rows.map((_, row) => {
+    if (random.chance(broken)) return null;
     const children = rows.filter(({ parent }, i) => i > 0 && parent === row);
     return children.length > 0 && random.chance(agreement) ? random.pick(children).token : token();
   });
   const length = random.between(1, CONTEXT - 1);
   const limit = Math.min(CONTEXT, length + random.pick([1, random.between(1, 8), CONTEXT]));
-  const stop = random.chance(0.05) ? random.pick(["eos", "length"] as const) : null;
+  const stop = random.chance(0.05) ? random.pick(STOPS.filter((stop) => stop !== null)) : null;
   return {
     // Once stopped, draft leaves no rows behind. Drafts never reach beyond the limit.
     rows: stop ? [] : rows,
@@ -70,16 +72,14 @@ function bestOf(random: Random, { rows, chosen, vocab }: Case, slices: number): 
   const tokens = new Uint32Array(best.buffer);
   rows.forEach((_, row) => {
     const winner = random.below(slices);
-    // All of a row's logits at the lowest that choose writes: nothing but -∞ and NaN was there.
-    const highest = random.chance(0.1) ? -3.4e38 : random.float(30);
-    const first = highest === -3.4e38 ? 0 : winner;
+    const highest = random.float(30);
     for (let slice = 0; slice < slices; slice++) {
       const at = 2 * (row * slices + slice);
       // Of equal logits the lowest slice's is taken.
-      const tie = slice >= first && random.chance(0.3);
-      const lower = highest === -3.4e38 ? highest : highest - random.pick([1e-3, 1, 1e30]);
-      best[at] = slice === first || tie ? highest : lower;
-      tokens[at + 1] = slice === first ? chosen[row]! : random.below(vocab);
+      const tie = slice >= winner && random.chance(0.3);
+      best[at] = slice === winner || tie ? highest : highest - random.pick([1e-3, 1, 1e30, 3.4e38]);
+      tokens[at + 1] = slice === winner ? chosen[row] ?? 0 : random.below(vocab);
+      if (chosen[row] === null) best[at] = -3.4e38; // nothing but -∞ and NaN was there
     }
   });
   return best;

@@ -47,25 +47,33 @@ for (const vocab of [1, 96, 255, 259, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE + 7
       const slices = Math.ceil(vocab / SLICE);
       const names = [...Object.keys(kinds), ...Object.keys(kinds)];
       const count = random.pick([names.length, random.between(1, names.length)]);
-      const logits = poisonedFloats(MAX_ROWS * vocab);
-      const order = random.shuffled(names.length).slice(0, count);
-      order.forEach((kind, row) => logits.set(kinds[names[kind]!]!(random, vocab), row * vocab));
-
-      const expected = poisonedFloats(MAX_ROWS * slices * 2);
-      const chosen = order.map((_, row) => {
-        const found = Array.from({ length: slices }, (_, slice) => {
-          const best = largest(logits.subarray(row * vocab, (row + 1) * vocab), slice * SLICE);
-          expected[2 * (row * slices + slice)] = best[0];
-          bits(expected)[2 * (row * slices + slice) + 1] = best[1];
-          return best;
-        });
-        return found.reduce((a, b) => b[0] > a[0] ? b : a)[1];
+      const made = random.shuffled(names.length).slice(0, count).map((kind) => {
+        const name = names[kind]!;
+        const logits = kinds[name]!(random, vocab);
+        const bests = Array.from({ length: slices }, (_, slice) => largest(logits, slice * SLICE));
+        const [logit, token] = bests.reduce((a, b) => b[0] > a[0] ? b : a);
+        return { name, logits, bests, chosen: logit > LOWEST ? token : null };
       });
+      // A row that cannot choose ends the walk.
+      made.sort((a, b) => Number(a.chosen === null) - Number(b.chosen === null));
+      const answer = made.map(({ chosen }) => chosen).filter((token) => token !== null);
+
+      const logits = poisonedFloats(MAX_ROWS * vocab);
+      const expected = poisonedFloats(MAX_ROWS * slices * 2);
+      for (const [row, each] of made.entries()) {
+        logits.set(each.logits, row * vocab);
+        for (const [slice, [logit, token]] of each.bests.entries()) {
+          expected[2 * (row * slices + slice)] = logit;
+          bits(expected)[2 * (row * slices + slice) + 1] = token;
+        }
+      }
 
       const choose = harness.kernel("choose", {}, { VOCAB: vocab });
-      // accept says which of the slices won: rows are a chain of the chosen tokens, so all are accepted.
+      // accept says which of the slices won: rows are a chain of the chosen tokens, so all of these are accepted.
       const accept = harness.kernel("accept", {}, { SLICES: slices, RING: 1 });
-      const rows = encodeRows(chain(0, chosen.slice(0, -1)), { base: 0 });
+      const drafts = made.slice(0, -1).map(({ chosen }) => chosen ?? 0);
+      const rows = encodeRows(chain(0, drafts), { base: 0 });
+      const state = initialState(1, 1 + MAX_ROWS);
       const tokens = poisoned(1 + MAX_ROWS);
       const spreads = [1, 2, 3, MAX_ROWS];
       const bests = spreads.map(() => poisonedFloats(expected.length));
@@ -78,7 +86,7 @@ for (const vocab of [1, 96, 255, 259, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE + 7
         {
           kernel: accept,
           bindings: [
-            initialState(1, 1 + MAX_ROWS),
+            state,
             tokens,
             rows,
             bests[0]!,
@@ -89,14 +97,18 @@ for (const vocab of [1, 96, 255, 259, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE + 7
           ],
           workgroups: [1],
         },
-      ], [...bests, tokens]);
-      const shown = order.map((kind) => names[kind]).join(", ");
+      ], [...bests, state, tokens]);
+      const shown = made.map(({ name }) => name).join(", ");
       bests.forEach((best, i) => {
         const what = `Rows in ${spreads[i]} workgroups a slice, of ${shown}`;
         assertSameBits(what, best, expected, slices, 2);
       });
-      const answer = tokens.subarray(1, 1 + count);
-      assertSameBits(`The tokens of rows of ${shown}`, answer, Uint32Array.from(chosen));
+      const found = tokens.subarray(1, 1 + answer.length);
+      assertSameBits(`The tokens of rows of ${shown}`, found, Uint32Array.from(answer));
+      const stop = answer.length < count ? "nan" : answer.length === MAX_ROWS ? "length" : null;
+      const after = initialState(1 + answer.length, 1 + MAX_ROWS, stop);
+      after[3] = 1;
+      assertSameBits(`The state after rows of ${shown}`, state, after);
     }),
   );
 }
