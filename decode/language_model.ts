@@ -12,10 +12,29 @@ import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
-import { integer, samplingOf } from "./options.ts";
+import { checkNames, flag, integer, samplingOf } from "./options.ts";
 
 /** Drafts of a pass at most, unless the caller says otherwise: the tree takes no more than pay. */
 const DRAFTS = { original: 10, tree: MAX_ROWS - 1 } as const;
+
+const OPTIONS = {
+  maxNewTokens: true,
+  drafter: true,
+  promptLookupNumTokens: true,
+  maxMatchingNgramSize: true,
+  ignoreEos: true,
+  stop: true,
+  signal: true,
+  logitsDigest: true,
+  replay: true,
+  submissionsAhead: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  repetitionPenalty: true,
+  seed: true,
+} satisfies Record<keyof GenerateOptions, true>;
 
 /** A loaded model. Dispose of it to free its GPU memory: `using model = await loadModel(…)`. */
 export class LanguageModel implements Disposable, AsyncDisposable {
@@ -124,6 +143,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     options: GenerateOptions = {},
   ): Generation {
     if (this.#isDisposed) throw new DittoError("The model was disposed of; load it again.");
+    checkNames(options, OPTIONS);
     const ids = isTokens(prompt) ? [...prompt] : this.tokenize(prompt);
     this.#checkPrompt(ids);
     const { replay, drafter = "tree" } = options;
@@ -146,10 +166,10 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         rowCosts: this.rowCosts,
         maxNgram: integer(options, "maxMatchingNgramSize", 3, 1, 15),
         batchesAhead: integer(options, "submissionsAhead", 2, 1, 8),
-        eos: options.ignoreEos ? [] : this.config.eosTokenIds,
+        eos: flag(options, "ignoreEos") ? [] : this.config.eosTokenIds,
         sampling: samplingOf(options),
         ...(replay && { replay: [...ids, ...replay.slice(0, room)] }),
-        logits: options.logitsDigest ?? false,
+        logits: flag(options, "logitsDigest"),
         ...(options.signal && { signal: options.signal }),
       },
       this.#stops(options.stop ?? []),
@@ -157,7 +177,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   }
 
   #stops(stop: string | readonly string[]): readonly string[] {
-    const stops = typeof stop === "string" ? [stop] : stop;
+    const stops = Array.isArray(stop) ? stop : [stop];
     if (stops.length > 0) requireTokenizer(this.#tokenizer, this.#directory);
     for (const text of stops) {
       if (typeof text !== "string" || text === "") {

@@ -18,7 +18,13 @@ import { type LoadProgress, loadWeights, type WeightSource } from "../model/weig
 import { measureProfile } from "./device_profile.ts";
 import { Engine } from "./engine.ts";
 import { LanguageModel } from "./language_model.ts";
-import { checkPromptPrecision, checkQuantize, checkRowCosts, integer } from "./options.ts";
+import {
+  checkNames,
+  checkPromptPrecision,
+  checkQuantize,
+  checkRowCosts,
+  integer,
+} from "./options.ts";
 import { isGranted, Remembered } from "./remembered.ts";
 import { isRowTimes, rowCosts, type RowTimes, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
 import { generationBuffers } from "./state.ts";
@@ -56,6 +62,16 @@ export interface LoadOptions {
   readonly device?: OpenOptions;
 }
 
+const OPTIONS = {
+  context: true,
+  kvCache: true,
+  quantize: true,
+  promptPrecision: true,
+  onProgress: true,
+  rowCosts: true,
+  device: true,
+} satisfies Record<keyof LoadOptions, true>;
+
 const DEFAULT_CONTEXT = 4096;
 
 /**
@@ -71,6 +87,7 @@ export async function loadModel(
   options: LoadOptions = {},
 ): Promise<LanguageModel> {
   const start = performance.now();
+  checkNames(options, OPTIONS);
   using checkpoint = await openCheckpoint(directory);
   const tokenizer = await loadTokenizer(directory, checkpoint.config);
   return await loadFrom(checkpoint, tokenizer, { ...options, start, directory });

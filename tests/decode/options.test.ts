@@ -1,6 +1,12 @@
 /** Every wrong option and prompt is refused by a sentence that names it and says what it may be. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { DittoError, type GenerateOptions, listDevices, loadModel } from "../../mod.ts";
+import {
+  DittoError,
+  type GenerateOptions,
+  listDevices,
+  loadModel,
+  type LoadOptions,
+} from "../../mod.ts";
 
 const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
 const rowCosts = new Array(32).fill(1); // so that nothing is measured
@@ -19,6 +25,8 @@ const wrong: { [Name in keyof GenerateOptions]?: [values: unknown[], range: stri
   minP: [[-0.1, 1.1, NaN, "1"], "a number from 0 to 1"],
   repetitionPenalty: [[0, -1, 101, NaN, "1"], "a number from 0.01 to 100"],
   drafter: [["trees", 1], `"original" or "tree"`],
+  ignoreEos: [["false", 0, {}], "true or false"],
+  logitsDigest: [["true", 1], "true or false"],
 };
 
 Deno.test("generate() refuses wrong options and prompts by name", async () => {
@@ -31,7 +39,7 @@ Deno.test("generate() refuses wrong options and prompts by name", async () => {
       assert(error.message.endsWith(`: it must be ${range}.`), error.message);
     }
   }
-  for (const stop of ["", ["a", ""], [7]]) {
+  for (const stop of ["", ["a", ""], [7], 7, {}]) {
     const options = { stop } as GenerateOptions;
     assertThrows(() => model.generate([1], options), DittoError, "A stop string is ");
   }
@@ -47,6 +55,15 @@ Deno.test("generate() refuses wrong options and prompts by name", async () => {
   refused([1], "The recorded answer is empty", { replay: [] });
   const long = "The prompt has 20 tokens, and the context holds 20, answer included";
   refused(new Array(20).fill(1), long);
+
+  const named = (name: string) => ({ [name]: 1 }) as GenerateOptions;
+  refused(
+    [1],
+    "There is no option max_new_tokens: it is called maxNewTokens.",
+    named("max_new_tokens"),
+  );
+  refused([1], "There is no option topk: it is called topK.", named("topk"));
+  refused([1], "There is no option beams: the options are maxNewTokens, ", named("beams"));
 });
 
 Deno.test("loadModel() refuses wrong options by name", async () => {
@@ -66,6 +83,9 @@ Deno.test("loadModel() refuses wrong options by name", async () => {
   for (const costs of [[], [1], new Array(32).fill(2), [1, 3, 2, ...new Array(29).fill(4)]]) {
     await refused({ context: 20, rowCosts: costs }, "The option rowCosts is [");
   }
+  const named = (name: string) => ({ [name]: 1 }) as LoadOptions;
+  await refused(named("kv_cache"), "There is no option kv_cache: it is called kvCache.");
+  await refused(named("dtype"), "There is no option dtype: the options are context, ");
   const kvCache = "f8" as "f16";
   await refused({ context: 20, rowCosts, kvCache }, `The option kvCache is "f8"`);
   const promptPrecision = "bf16" as "f16";
