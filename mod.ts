@@ -41,6 +41,7 @@ export {
 export type { SamplingOptions } from "./decode/sampling.ts";
 export { type DeviceInfo, listDevices, type OpenOptions } from "./kernels/device.ts";
 export type { Profile } from "./kernels/profile.ts";
+export type { Prompt } from "./decode/prompt.ts";
 export type { MistralConfig } from "./model/config.ts";
 export { DittoError } from "./model/errors.ts";
 export type { Quantization } from "./model/quantization.ts";

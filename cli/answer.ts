@@ -9,6 +9,7 @@ import {
   listDevices,
   loadModel,
   type Piece,
+  type Prompt,
 } from "../mod.ts";
 import { chooseModel } from "./choose_model.ts";
 import { slowDriverNote } from "./devices.ts";
@@ -34,17 +35,16 @@ export async function answer(options: Options): Promise<void> {
   if (options.prompt.kind === "stdin" && Deno.stdin.isTerminal()) {
     await note("Type the prompt and end it with Ctrl-D.");
   }
-  const prompt = await readPrompt(options.prompt);
+  const read = await readPrompt(options.prompt);
+  const isChat = options.chat && typeof read === "string";
+  const prompt: Prompt = isChat ? [{ role: "user", content: read }] : read;
   using page = options.html === null ? null : new PageFile(options.html);
 
   using interrupt = new Interrupt();
-  using model = await interrupt.orNull(load(directory, options));
+  using model = await interrupt.orNull(load(directory, prompt, options));
   if (model === null) return await reportNothing(options);
   await note(longContextNote(model));
-  const ids = Array.isArray(prompt)
-    ? prompt
-    : model.tokenize(options.chat ? [{ role: "user", content: prompt }] : prompt);
-  const generation = model.generate(ids, { ...options.generate, signal: interrupt.signal });
+  const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
   const decorate = decorator(options.color);
   const pieces: Piece[] = [];
   let last = "\n";
@@ -60,6 +60,7 @@ export async function answer(options: Options): Promise<void> {
   if (json) await print(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
   await note(summary(result));
   if (page === null) return;
+  const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
   const tokens = [...ids, ...result.tokens];
   const texts = model.hasTokenizer ? model.tokenTexts(tokens) : idsText(tokens);
   page.write(pageHtml({ texts, tokens, pieces, result, model: name, device: model.device.name }));
@@ -78,9 +79,17 @@ function idsText(tokens: readonly number[]): string[] {
   return tokens.map((token) => `${token} `);
 }
 
-async function load(directory: string | URL, options: Options): Promise<LanguageModel> {
-  const { quiet, load } = options;
-  return quiet ? await loadModel(directory, load) : await loadShowing(directory, load);
+async function load(
+  directory: string | URL,
+  prompt: Prompt,
+  { quiet, load, generate: { maxNewTokens } }: Options,
+): Promise<LanguageModel> {
+  const options = { ...load, prompt, ...(maxNewTokens !== undefined && { maxNewTokens }) };
+  return quiet ? await loadModel(directory, options) : await loadShowing(directory, options);
+}
+
+function isTokens(prompt: Prompt): prompt is readonly number[] {
+  return typeof prompt[0] === "number";
 }
 
 /** How the text of a pass is shown: in its colour, and harmless, where it is a terminal. */

@@ -33,7 +33,8 @@ export const OPTION_GROUPS = {
     "context": {
       value: "N",
       range: [2, 2 ** 24],
-      help: "tokens that prompt and answer may have together (what the model allows, at most 4096)",
+      help:
+        "tokens that prompt and answer may have together (what they need, and 4096 or more, if the model allows)",
     },
     "kv-cache": {
       value: "TYPE",

@@ -12,7 +12,8 @@ import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
-import { checkNames, flag, integer, samplingOf } from "./options.ts";
+import { checkNames, flag, integer, maxNewTokensOf, samplingOf } from "./options.ts";
+import { checkFits, checkTokens, encode, type Prompt, promptTokens } from "./prompt.ts";
 
 /** Drafts of a pass at most, unless the caller says otherwise: the tree takes no more than pay. */
 const DRAFTS = { original: 10, tree: MAX_ROWS - 1 } as const;
@@ -105,8 +106,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    * @throws {DittoError} If the checkpoint has no tokenizer, or no chat template for a chat.
    */
   tokenize(prompt: string | readonly Message[]): number[] {
-    const tokenizer = requireTokenizer(this.#tokenizer, this.#directory);
-    return typeof prompt === "string" ? tokenizer.encode(prompt) : tokenizer.encodeChat(prompt);
+    return encode(prompt, this.#tokenizer, this.#directory);
   }
 
   /**
@@ -138,23 +138,21 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    * @throws {DittoError} If the prompt is empty or does not fit the context, a token id or an option is
    * out of range, or the model was disposed of.
    */
-  generate(
-    prompt: string | readonly Message[] | readonly number[],
-    options: GenerateOptions = {},
-  ): Generation {
+  generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     if (this.#isDisposed) throw new DittoError("The model was disposed of; load it again.");
     checkNames(options, OPTIONS);
-    const ids = isTokens(prompt) ? [...prompt] : this.tokenize(prompt);
-    this.#checkPrompt(ids);
+    const { vocabSize } = this.config;
+    const ids = promptTokens(prompt, this.#tokenizer, this.#directory, vocabSize);
+    checkFits(ids, this.context);
     const { replay, drafter = "tree" } = options;
     if (!Object.hasOwn(DRAFTS, drafter)) {
       throw new DittoError(
         `The option drafter is ${show(drafter)}: it must be "original" or "tree".`,
       );
     }
-    if (replay) this.#checkTokens(replay, "recorded answer");
+    if (replay) checkTokens(replay, "recorded answer", vocabSize);
     const room = Math.min(this.context - ids.length, replay?.length ?? Infinity);
-    const maxNewTokens = integer(options, "maxNewTokens", 256, 1, Number.MAX_SAFE_INTEGER);
+    const maxNewTokens = maxNewTokensOf(options);
     return new Generation(
       this.#engine,
       this.#tokenizer,
@@ -189,28 +187,6 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     return stops;
   }
 
-  #checkTokens(ids: readonly number[], what: string): void {
-    if (ids.length === 0) throw new DittoError(`The ${what} is empty: give at least one token.`);
-    const { vocabSize } = this.config;
-    ids.forEach((id, i) => {
-      if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
-        throw new DittoError(
-          `Token ${i} of the ${what} is ${show(id)}: the model has tokens 0 to ${vocabSize - 1}.`,
-        );
-      }
-    });
-  }
-
-  #checkPrompt(ids: readonly number[]): void {
-    this.#checkTokens(ids, "prompt");
-    if (ids.length >= this.context) {
-      throw new DittoError(
-        `The prompt has ${ids.length} tokens, and the context holds ${this.context}, answer included: ` +
-          `load the model with a larger context (--context on the command line), or shorten the prompt.`,
-      );
-    }
-  }
-
   /** Frees the GPU memory. Doing it twice is harmless. */
   [Symbol.dispose](): void {
     this.#isDisposed = true;
@@ -223,10 +199,4 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     this[Symbol.dispose]();
     return Promise.resolve();
   }
-}
-
-function isTokens(
-  prompt: string | readonly Message[] | readonly number[],
-): prompt is readonly number[] {
-  return typeof prompt !== "string" && typeof prompt[0] !== "object";
 }

@@ -24,7 +24,9 @@ import {
   checkQuantize,
   checkRowCosts,
   integer,
+  maxNewTokensOf,
 } from "./options.ts";
+import { checkFits, contextFor, MAX_CONTEXT, type Prompt, promptTokens } from "./prompt.ts";
 import { isGranted, Remembered } from "./remembered.ts";
 import { isRowTimes, rowCosts, type RowTimes, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
 import { generationBuffers } from "./state.ts";
@@ -33,10 +35,17 @@ import { generationBuffers } from "./state.ts";
 export interface LoadOptions {
   /**
    * Tokens that prompt and answer may have together; the KV cache grows with it up to the sliding window.
-   * 2 to 2²⁴. Default: the checkpoint's `max_position_embeddings`, but not more than 4096; beyond these positions a model
-   * was not trained.
+   * 2 to 2²⁴. Default: the checkpoint's `max_position_embeddings`, beyond which a model was not trained, but not more than
+   * 4096, or than `prompt` needs.
    */
   readonly context?: number;
+  /**
+   * A prompt that is to be answered. It is checked before any weight is read; and where `context` is not given, that is
+   * doubled until the prompt has room, and an answer of `maxNewTokens` or 4096. Default none.
+   */
+  readonly prompt?: Prompt;
+  /** Tokens that the prompt's answer may have. Default 256, as in `generate`. */
+  readonly maxNewTokens?: number;
   /** Precision of the KV cache. Default "f16". */
   readonly kvCache?: "f16" | "f32";
   /**
@@ -64,6 +73,8 @@ export interface LoadOptions {
 
 const OPTIONS = {
   context: true,
+  prompt: true,
+  maxNewTokens: true,
   kvCache: true,
   quantize: true,
   promptPrecision: true,
@@ -72,15 +83,13 @@ const OPTIONS = {
   device: true,
 } satisfies Record<keyof LoadOptions, true>;
 
-const DEFAULT_CONTEXT = 4096;
-
 /**
  * Loads a model from a Hugging Face checkpoint directory.
  *
  * @param directory A directory with `config.json` and `model.safetensors`, or shards with their index;
  * `tokenizer.json` is needed for text.
- * @throws {DittoError} If there is no WebGPU device, the checkpoint is damaged or not supported, or the
- * device has not enough memory. Nothing stays on the GPU then.
+ * @throws {DittoError} If there is no WebGPU device, the checkpoint is damaged or not supported, an option or the prompt
+ * cannot be taken, or the device has not enough memory. Nothing stays on the GPU then.
  */
 export async function loadModel(
   directory: string | URL,
@@ -107,8 +116,12 @@ export async function loadFrom(
   } = {},
 ): Promise<LanguageModel> {
   const { config } = source;
-  const defaultContext = Math.min(config.maxPositionEmbeddings, DEFAULT_CONTEXT);
-  const context = integer(options, "context", defaultContext, 2, 2 ** 24);
+  const prompt = options.prompt === undefined
+    ? []
+    : promptTokens(options.prompt, tokenizer, directory, config.vocabSize);
+  const defaultContext = contextFor(prompt, maxNewTokensOf(options), config.maxPositionEmbeddings);
+  const context = integer(options, "context", defaultContext, 2, MAX_CONTEXT);
+  checkFits(prompt, context);
   const { kvCache = "f16" } = options;
   if (kvCache !== "f16" && kvCache !== "f32") {
     throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
