@@ -12,7 +12,7 @@ console.error(`Decoding with the model in the box on ${model.device.name}.`);
 
 for (const { task, chat } of EXAMPLES) {
   for (const isBaseline of [true, false]) {
-    const options = isBaseline ? { promptLookupNumTokens: 0 } : {};
+    const options = { cachePrompt: false, ...(isBaseline && { promptLookupNumTokens: 0 }) };
     Deno.bench({
       name: isBaseline ? "plain" : "lookup",
       group: task,

@@ -106,6 +106,7 @@ function decorator(color: boolean | null): (text: string, pass: number) => strin
 async function reportNothing({ json, quiet }: Options): Promise<void> {
   const result: GenerationResult = {
     promptTokens: 0,
+    cachedPromptTokens: 0,
     tokens: [],
     text: "",
     passes: 0,

@@ -11,6 +11,7 @@ import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
 import { Capture } from "./capture.ts";
 import { Drafters, type DraftOptions } from "./drafters.ts";
+import { PromptCache } from "./prompt_cache.ts";
 import { measureRowTimes, type RowTimes } from "./row_costs.ts";
 import { chain, rowWords } from "./rows.ts";
 import {
@@ -59,6 +60,10 @@ export interface EngineOptions extends DraftOptions {
   readonly replay?: readonly number[];
   /** Whether to read back the logits row that chose each token. Default: they stay on the GPU. */
   readonly logits?: boolean;
+  /** Whether to take the keys and values that the prompt before left, as far as both begin alike. Default true. */
+  readonly cachePrompt?: boolean;
+  /** Called once, before the prompt goes through, with the tokens that need not: their keys and values are there. */
+  readonly onCached?: (tokens: number) => void;
   /** Called once, when the prompt has gone through. */
   readonly onPrefilled?: () => void;
 }
@@ -78,6 +83,7 @@ export class Engine implements Disposable {
   #context: number;
   #buffers: Record<GenerationBuffer, GPUBuffer>;
   #drafters: Drafters;
+  #promptCache: PromptCache;
   #choose: Choice;
   #sample: Choice;
   #replay: Choice;
@@ -107,6 +113,7 @@ export class Engine implements Disposable {
     this.#context = context;
     this.#buffers = b;
     this.#drafters = new Drafters(gpu, compiler, rows, b);
+    this.#promptCache = new PromptCache(forward.capacity);
     this.#sampling = gpu.uniform("sampling options", new Array(SAMPLING_BYTES / 4).fill(0));
     const bound = (
       stage: Stage,
@@ -180,8 +187,10 @@ export class Engine implements Disposable {
           if (missing <= 0 && batches.length > 0) break;
           const steps = Math.max(1, Math.min(batch, missing));
           const bound = length + (submitted + steps - read) * (1 + numDraft);
+          const maxLength = Math.min(limit, bound);
+          this.#promptCache.reach(maxLength);
           batches.push(this.#submit(
-            { first: submitted, steps, maxRows: 1 + numDraft, maxLength: Math.min(limit, bound) },
+            { first: submitted, steps, maxRows: 1 + numDraft, maxLength },
             staging,
             draft,
             choose,
@@ -215,7 +224,7 @@ export class Engine implements Disposable {
 
   /** Runs every stage once without effect, so that drivers that compile at first use do it now. */
   async warmUp(): Promise<void> {
-    await this.#forward.prefill([0]);
+    await this.#forward.prefill([0], 0);
     this.#gpu.device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
     const staging: GPUBuffer[] = [];
     for (const [first, choose] of [this.#choose, this.#sample].entries()) {
@@ -259,7 +268,7 @@ export class Engine implements Disposable {
   ): Promise<readonly Dispatch[]> {
     const { queue } = this.#gpu.device;
     const b = this.#buffers;
-    const { eos, maxNewTokens, signal } = options;
+    const { eos, maxNewTokens, signal, cachePrompt = true } = options;
     const sampling = options.sampling ?? GREEDY;
     if (prompt.length + maxNewTokens > this.#context) {
       throw new RangeError(`${prompt.length} + ${maxNewTokens} tokens exceed ${this.#context}`);
@@ -276,12 +285,17 @@ export class Engine implements Disposable {
     queue.writeBuffer(rows, 0, new Uint8Array(rows.size)); // nothing to commit yet
     // One chunk is under way while the next is encoded; an abort waits for no more than that.
     let earlier = Promise.resolve<unknown>(undefined);
-    await this.#forward.prefill(prompt.slice(0, -1), async () => {
+    const tokens = prompt.slice(0, -1);
+    const cached = this.#promptCache.begin(tokens);
+    const first = cachePrompt ? cached : 0;
+    options.onCached?.(first);
+    const isThrough = await this.#forward.prefill(tokens, first, async () => {
       await this.#guard(earlier);
       earlier = queue.onSubmittedWorkDone();
       earlier.catch(() => {});
       return !signal?.aborted;
     });
+    if (isThrough) this.#promptCache.end(tokens);
     queue.onSubmittedWorkDone().then(() => options.onPrefilled?.(), () => {});
     return draft;
   }

@@ -38,6 +38,11 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Ends the generation early; what was decoded by then is kept. */
   readonly signal?: AbortSignal;
   /**
+   * Whether to take the keys and values of the prompt before, as far as both begin alike, such as of a chat's earlier
+   * turns. The answer is the same to the bit. Default true.
+   */
+  readonly cachePrompt?: boolean;
+  /**
    * Whether to compute {@linkcode GenerationResult.logitsDigest}, for which every token's logits are read
    * back from the GPU. Default false.
    */
@@ -78,6 +83,8 @@ export type StopReason = "eos" | "length" | "stop" | "aborted";
 export interface GenerationResult {
   /** Tokens of the prompt. */
   readonly promptTokens: number;
+  /** Of these, the ones that did not go through the model again; see {@linkcode GenerateOptions.cachePrompt}. */
+  readonly cachedPromptTokens: number;
   /** The answer's token ids, an end-of-sequence token included. */
   readonly tokens: readonly number[];
   /** The answer. Empty without a tokenizer. */
@@ -118,7 +125,7 @@ export class Generation implements AsyncIterable<Piece> {
     engine: Engine,
     tokenizer: Tokenizer | null,
     prompt: readonly number[],
-    options: Omit<EngineOptions, "onPrefilled">,
+    options: Omit<EngineOptions, "onCached" | "onPrefilled">,
     stop: readonly string[],
   ) {
     this.#pieces = this.#run(engine, tokenizer, prompt, options, stop);
@@ -157,11 +164,12 @@ export class Generation implements AsyncIterable<Piece> {
     engine: Engine,
     tokenizer: Tokenizer | null,
     prompt: readonly number[],
-    options: Omit<EngineOptions, "onPrefilled">,
+    options: Omit<EngineOptions, "onCached" | "onPrefilled">,
     stops: readonly string[],
   ): AsyncGenerator<Piece> {
     const start = performance.now();
     const tokens: number[] = [];
+    let cached = 0;
     let prefilled: number | null = null;
     let end = start;
     let passes = 0;
@@ -172,6 +180,7 @@ export class Generation implements AsyncIterable<Piece> {
     try {
       const run = engine.run(prompt, {
         ...options,
+        onCached: (tokens) => cached = tokens,
         onPrefilled: () => prefilled ??= performance.now(),
       });
       for await (const pass of run) {
@@ -207,6 +216,7 @@ export class Generation implements AsyncIterable<Piece> {
       const decodeMs = Math.max(0, end - prefilled);
       this.#result = this.#failure !== null ? null : {
         promptTokens: prompt.length,
+        cachedPromptTokens: cached,
         tokens,
         text: text.whole,
         passes,

@@ -94,12 +94,13 @@ export function checkRowCosts(costs: readonly number[]): readonly number[] {
   );
 }
 
-/** A yes or no, which is no by default. */
+/** A yes or no. */
 export function flag<Name extends string>(
   options: { readonly [K in Name]?: unknown },
   name: Name,
+  fallback: boolean,
 ): boolean {
-  const value = options[name] ?? false;
+  const value = options[name] ?? fallback;
   if (typeof value === "boolean") return value;
   throw new DittoError(`The option ${name} is ${show(value)}: it must be true or false.`);
 }

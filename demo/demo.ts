@@ -76,7 +76,8 @@ async function compare(
   { task, chat }: Example,
   isShown: boolean,
 ): Promise<Row> {
-  const generation = model.generate(chat);
+  const options = { cachePrompt: false }; // both times are to be from the prompt on
+  const generation = model.generate(chat, options);
   if (isShown) {
     for await (const { text, pass } of generation) {
       const safe = tame(text);
@@ -85,7 +86,7 @@ async function compare(
     await print("\n");
   }
   const lookup = await generation.result();
-  const plain = await model.generate(chat, { promptLookupNumTokens: 0 }).result();
+  const plain = await model.generate(chat, { ...options, promptLookupNumTokens: 0 }).result();
   const { tokens } = plain;
   return {
     task,

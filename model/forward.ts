@@ -26,6 +26,8 @@ const SUBMITTED_STEPS = 8;
 export class Forward implements Disposable {
   /** The rows of a pass, `Rows` in kernels/lib/rows.wgsl; decode/ fills it. */
   readonly rows: GPUBuffer;
+  /** Positions that the KV cache keeps; under a sliding window later ones take the places of the first. */
+  readonly capacity: number;
   /** Logits of every row of the pass just run, [MAX_ROWS][vocab_size] f32. */
   readonly logits: GPUBuffer;
   #gpu: Gpu;
@@ -62,6 +64,7 @@ export class Forward implements Disposable {
     this.#gpu = gpu;
     this.#dimensions = d;
     this.rows = buffers.rows;
+    this.capacity = d.capacity;
     this.logits = buffers.logits;
     this.#promptIds = buffers.promptIds;
     this.#span = span;
@@ -81,19 +84,24 @@ export class Forward implements Disposable {
     encode(pass, this.#decode.map((step) => sized(step, maxRows, chunks)));
   }
 
-  /** Runs the tokens of a prompt through the layers, which leaves their keys and values in the cache.
+  /**
+   * Runs the tokens of a prompt through the layers, which leaves their keys and values in the cache. These do not depend
+   * on what part of the prompt goes through at once.
    *
    * @param tokens Token ids, from position 0.
+   * @param first How many of them need not go through, since their keys and values are there.
    * @param proceed Asked before each chunk but the first; false ends the prefill there.
+   * @returns Whether all went through.
    */
   async prefill(
     tokens: readonly number[],
+    first: number,
     proceed: () => boolean | Promise<boolean> = () => true,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { promptRows } = this.#dimensions;
     const { device } = this.#gpu;
-    for (let position = 0; position < tokens.length; position += promptRows) {
-      if (position > 0 && !await proceed()) return;
+    for (let position = first; position < tokens.length; position += promptRows) {
+      if (position > first && !await proceed()) return false;
       const steps = this.#chunk(tokens.slice(position, position + promptRows), position);
       for (let i = 0; i < steps.length; i += SUBMITTED_STEPS) {
         const encoder = device.createCommandEncoder();
@@ -103,6 +111,7 @@ export class Forward implements Disposable {
         device.queue.submit([encoder.finish()]);
       }
     }
+    return true;
   }
 
   /**

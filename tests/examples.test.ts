@@ -48,6 +48,35 @@ Deno.test("examples/batch_rename.ts answers for each file that has the name", as
   assertEquals(renamed, code("total"));
 });
 
+Deno.test("examples/chat.ts remembers what was said, and reads only what is new", async () => {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "examples/chat.ts", MODEL],
+    cwd: ROOT,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  const turns = [
+    "Rename 'node_list' to 'tree': first = get_edge(node_list, depth)",
+    "No, call it 'graph'.",
+  ];
+  await writer.write(new TextEncoder().encode(turns.map((turn) => `${turn}\n`).join("")));
+  await writer.close();
+  const { code, ...output } = await child.output();
+  const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) =>
+    new TextDecoder().decode(bytes)
+  );
+  assertEquals(code, 0, stderr);
+  assertEquals(stdout, "> first = get_edge(tree, depth)> first = get_edge(graph, depth)> \n");
+  const [first, second] = Array.from(
+    stderr!.matchAll(/\[(\d+) tokens read, (\d+) written in \d+ passes\]/g),
+    ([, read, written]) => ({ read: Number(read), written: Number(written) }),
+  );
+  // The second turn reads the first answer, the new question, and what the template puts around them.
+  assertEquals(second!.read - first!.written < 15, true, stderr);
+});
+
 Deno.test("examples/compare.ts finds no difference", async () => {
   await using directory = new TempDir();
   const file = `${directory.path}/prompt.txt`;

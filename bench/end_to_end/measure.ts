@@ -110,5 +110,10 @@ async function decode(
 function generate(model: LanguageModel, promptLength: number, maxNewTokens: number) {
   const { vocabSize } = model.config;
   const prompt = Array.from({ length: promptLength }, (_, i) => 3 + i * 7919 % (vocabSize - 3));
-  return model.generate(prompt, { maxNewTokens, promptLookupNumTokens: 0, ignoreEos: true });
+  return model.generate(prompt, {
+    maxNewTokens,
+    promptLookupNumTokens: 0,
+    ignoreEos: true,
+    cachePrompt: false,
+  });
 }

@@ -5,6 +5,7 @@ import type { GenerationResult } from "../../mod.ts";
 
 const RESULT: GenerationResult = {
   promptTokens: 101,
+  cachedPromptTokens: 0,
   tokens: [5, 6, 7, 8, 2],
   text: "abc",
   passes: 2,

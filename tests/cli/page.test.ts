@@ -21,6 +21,7 @@ const CONTENT: PageContent = {
   ],
   result: {
     promptTokens: 4,
+    cachedPromptTokens: 0,
     tokens: [6, 7, 5, 9, 2],
     text: "",
     passes: 2,

@@ -27,6 +27,7 @@ const wrong: { [Name in keyof GenerateOptions]?: [values: unknown[], range: stri
   drafter: [["trees", 1], `"original" or "tree"`],
   ignoreEos: [["false", 0, {}], "true or false"],
   logitsDigest: [["true", 1], "true or false"],
+  cachePrompt: [["true", 0], "true or false"],
 };
 
 Deno.test("generate() refuses wrong options and prompts by name", async () => {
