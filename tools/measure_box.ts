@@ -27,16 +27,27 @@ export async function heldOut(): Promise<Map<string, HeldOut[]>> {
   return Map.groupBy(examples, ({ task }) => task);
 }
 
+function parseOptions() {
+  try {
+    return parseArgs({
+      options: {
+        model: { type: "string", default: "demo/ditto-tiny" },
+        examples: { type: "string", default: "Infinity" },
+        quantize: { type: "string" },
+        "prompt-precision": { type: "string" },
+        wrong: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(
+      `${(error as Error).message}\nThe first lines of tools/measure_box.ts list the options.`,
+    );
+    Deno.exit(2);
+  }
+}
+
 async function main(): Promise<void> {
-  const { values: options } = parseArgs({
-    options: {
-      model: { type: "string", default: "demo/ditto-tiny" },
-      examples: { type: "string", default: "Infinity" },
-      quantize: { type: "string" },
-      "prompt-precision": { type: "string" },
-      wrong: { type: "boolean", default: false },
-    },
-  });
+  const options = parseOptions();
   const { quantize, "prompt-precision": promptPrecision } = options;
   const refuse = (name: string, value: string, range: string) => {
     console.error(`--${name} is ${value}: it must be ${range}.`);

@@ -38,7 +38,7 @@ class Writer extends Compiler {
 
 if (import.meta.main) {
   const [directory, weights = "bf16", ...choices] = Deno.args;
-  if (!directory || !["bf16", "q8", "q4"].includes(weights)) {
+  if (!directory || directory.startsWith("-") || !["bf16", "q8", "q4"].includes(weights)) {
     console.error("Usage: kernel_sources.ts DIR [bf16 | q8 | q4] [CHOICE=NUMBER ...]");
     Deno.exit(2);
   }
