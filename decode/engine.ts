@@ -283,12 +283,12 @@ export class Engine implements Disposable {
     queue.writeBuffer(b.ends, 0, new Uint32Array([ends.length, ...ends]));
     const { rows } = this.#forward;
     queue.writeBuffer(rows, 0, new Uint8Array(rows.size)); // nothing to commit yet
-    // One chunk is under way while the next is encoded; an abort waits for no more than that.
-    let earlier = Promise.resolve<unknown>(undefined);
     const tokens = prompt.slice(0, -1);
     const cached = this.#promptCache.begin(tokens);
     const first = cachePrompt ? cached : 0;
     options.onCached?.(first);
+    // One chunk is under way while the next is encoded; an abort waits for no more than that.
+    let earlier = Promise.resolve<unknown>(undefined);
     const isThrough = await this.#forward.prefill(tokens, first, async () => {
       await this.#guard(earlier);
       earlier = queue.onSubmittedWorkDone();
