@@ -25,10 +25,12 @@ export function countText(count: number, noun: string, plural = `${noun}s`): str
 
 /** The lines that close an answer on standard error. */
 export function summary(result: GenerationResult): string {
-  const { tokens, passes, drafted, accepted, promptTokens, timing } = result;
+  const { tokens, passes, drafted, accepted, promptTokens, cachedPromptTokens, timing } = result;
   const { prefillMs, decodeMs } = timing;
   // The last token of the prompt goes through with the first pass.
-  const prefillRate = prefillMs === 0 ? 0 : (promptTokens - 1) / prefillMs * 1000;
+  const prefillRate = prefillMs === 0
+    ? 0
+    : (promptTokens - cachedPromptTokens - 1) / prefillMs * 1000;
   return [
     `${countText(tokens.length, "token")} in ${countText(passes, "pass", "passes")}: ` +
     `${result.tokensPerPass.toFixed(2)} tokens per pass; ` +

@@ -34,7 +34,7 @@ export const OPTION_GROUPS = {
       value: "N",
       range: [2, 2 ** 24],
       help:
-        "tokens that prompt and answer may have together (what they need, and 4096 or more, if the model allows)",
+        "tokens of prompt and answer together (4096, doubled until both fit, as the model allows)",
     },
     "kv-cache": {
       value: "TYPE",

@@ -155,6 +155,7 @@ export class Engine implements Disposable {
     const batches: Promise<Pass[]>[] = [];
     const staging: GPUBuffer[] = [];
     let capture: Capture | null = null;
+    let written = prompt.length; // tokens of the text, passes that nobody reads included
     try {
       if (options.logits) {
         const { rows, logits } = this.#forward;
@@ -187,10 +188,8 @@ export class Engine implements Disposable {
           if (missing <= 0 && batches.length > 0) break;
           const steps = Math.max(1, Math.min(batch, missing));
           const bound = length + (submitted + steps - read) * (1 + numDraft);
-          const maxLength = Math.min(limit, bound);
-          this.#promptCache.reach(maxLength);
           batches.push(this.#submit(
-            { first: submitted, steps, maxRows: 1 + numDraft, maxLength },
+            { first: submitted, steps, maxRows: 1 + numDraft, maxLength: Math.min(limit, bound) },
             staging,
             draft,
             choose,
@@ -203,6 +202,7 @@ export class Engine implements Disposable {
         }
         const before = read;
         const passes = await batches.shift()!;
+        written += tokensOf(passes);
         for (const pass of passes) {
           read = pass.pass + 1;
           length += pass.tokens.length;
@@ -215,7 +215,10 @@ export class Engine implements Disposable {
         batch = Math.max(1, Math.min(batch, Math.floor(MAX_BATCH_MS / stepMs)));
       }
     } finally {
-      await Promise.allSettled(batches);
+      for (const batch of await Promise.allSettled(batches)) {
+        if (batch.status === "fulfilled") written += tokensOf(batch.value);
+      }
+      this.#promptCache.reach(written);
       for (const buffer of staging) this.#gpu.free(buffer);
       capture?.[Symbol.dispose]();
       this.#isBusy = false;
@@ -379,6 +382,11 @@ export class Engine implements Disposable {
       return await Promise.race([failure, soon]);
     }
   }
+}
+
+/** Tokens that passes appended. */
+function tokensOf(passes: readonly Pass[]): number {
+  return passes.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
 /** The dispatch that chooses a token for each of up to so many rows. */

@@ -38,8 +38,9 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Ends the generation early; what was decoded by then is kept. */
   readonly signal?: AbortSignal;
   /**
-   * Whether to take the keys and values of the prompt before, as far as both begin alike, such as of a chat's earlier
-   * turns. The answer is the same to the bit. Default true.
+   * Whether to take the keys and values that were computed for the prompt before, as far as both begin alike, such as
+   * of a chat's earlier turns; those of answers do not count. Under a sliding window none are left once a text is longer
+   * than the window and a chunk of a prompt, 256 or 512 tokens. The answer is the same to the bit. Default true.
    */
   readonly cachePrompt?: boolean;
   /**
@@ -61,7 +62,7 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
 export interface Piece {
   /** Number of the pass, from 0. */
   readonly pass: number;
-  /** The tokens it accepted: the drafts that were right, then one more. */
+  /** The tokens it accepted: the drafts that were right, then one more. None where no further one could be chosen. */
   readonly tokens: readonly number[];
   /** Their text; characters that are not complete yet come with a later piece. Empty without a tokenizer. */
   readonly text: string;
@@ -97,7 +98,7 @@ export interface GenerationResult {
   readonly accepted: number;
   /** Why it ended. */
   readonly stopReason: StopReason;
-  /** Milliseconds: for the prompt but its last token, and from there to the end. */
+  /** Milliseconds: for the prompt but its last token and those cached, and from there to the end. */
   readonly timing: { readonly prefillMs: number; readonly decodeMs: number };
   /** Tokens divided by passes; 0 if there were none. */
   readonly tokensPerPass: number;
@@ -194,11 +195,12 @@ export class Generation implements AsyncIterable<Piece> {
         const { stop } = pass;
         if (text.isStopped) stopReason = "stop";
         else if (stop !== "nan") stopReason = stop ?? stopReason;
-        if (kept.length > 0) {
+        const whole = stop ? shown + text.end() : shown;
+        if (kept.length > 0 || whole !== "") {
           yield {
             pass: pass.pass,
             tokens: kept,
-            text: stop ? shown + text.end() : shown,
+            text: whole,
             drafted: pass.drafted,
             source: pass.source,
             ngram: pass.ngram,
@@ -234,9 +236,9 @@ export class Generation implements AsyncIterable<Piece> {
 
 function noNumbers(length: number): DittoError {
   return new DittoError(
-    `The model has no number for any token after the first ${length} of the text, all logits are NaN or -∞: either its ` +
-      `weights hold such values, and the checkpoint is damaged, or what it computes is too large for f16. Try it with ` +
-      `kvCache "f32" and promptPrecision "f32" (--kv-cache f32 --prompt-precision f32 on the command line).`,
+    `The model has no number for any token after the first ${length} of the text, all logits are NaN or -∞. If it was ` +
+      `loaded with kvCache "f32" and promptPrecision "f32" (--kv-cache f32 --prompt-precision f32 on the command line), ` +
+      `its weights are damaged: get the checkpoint anew. If not, try it so: f16 holds no number beyond 65504.`,
   );
 }
 

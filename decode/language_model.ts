@@ -145,11 +145,14 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     const { vocabSize } = this.config;
     const ids = promptTokens(prompt, this.#tokenizer, this.#directory, vocabSize);
     checkFits(ids, this.context);
-    const { replay, drafter = "tree" } = options;
+    const { replay, signal, drafter = "tree" } = options;
     if (!Object.hasOwn(DRAFTS, drafter)) {
       throw new DittoError(
         `The option drafter is ${show(drafter)}: it must be "original" or "tree".`,
       );
+    }
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new DittoError(`The option signal is ${show(signal)}: it must be an AbortSignal.`);
     }
     if (replay) checkTokens(replay, "recorded answer", vocabSize);
     const room = Math.min(this.context - ids.length, replay?.length ?? Infinity);
@@ -170,7 +173,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         ...(replay && { replay: [...ids, ...replay.slice(0, room)] }),
         cachePrompt: flag(options, "cachePrompt", true),
         logits: flag(options, "logitsDigest", false),
-        ...(options.signal && { signal: options.signal }),
+        ...(signal && { signal }),
       },
       this.#stops(options.stop ?? []),
     );

@@ -35,16 +35,16 @@ import { generationBuffers } from "./state.ts";
 export interface LoadOptions {
   /**
    * Tokens that prompt and answer may have together; the KV cache grows with it up to the sliding window.
-   * 2 to 2²⁴. Default: the checkpoint's `max_position_embeddings`, beyond which a model was not trained, but not more than
-   * 4096, or than `prompt` needs.
+   * 2 to 2²⁴. Default: 4096, doubled until `prompt` and its answer have room, but not more than the checkpoint's
+   * `max_position_embeddings`, beyond which a model was not trained.
    */
   readonly context?: number;
   /**
-   * A prompt that is to be answered. It is checked before any weight is read; and where `context` is not given, that is
-   * doubled until the prompt has room, and an answer of `maxNewTokens` or 4096. Default none.
+   * A prompt that is to be answered. It is checked before any weight is read, and the default of `context` follows it.
+   * Default none.
    */
   readonly prompt?: Prompt;
-  /** Tokens that the prompt's answer may have. Default 256, as in `generate`. */
+  /** Tokens that the prompt's answer may have; those beyond 4096 do not make the context larger. Default 256. */
   readonly maxNewTokens?: number;
   /** Precision of the KV cache. Default "f16". */
   readonly kvCache?: "f16" | "f32";

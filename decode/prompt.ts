@@ -17,8 +17,8 @@ export type Prompt = string | readonly Message[] | readonly number[];
  * The token ids of a prompt.
  *
  * @param directory The checkpoint's, for messages.
- * @throws {DittoError} If it is text and there is no tokenizer, a chat and there is no chat template, or empty, or a token
- * id is out of range.
+ * @throws {DittoError} If it is none of these, text and there is no tokenizer, a chat and there is no chat template, or
+ * empty, or a token id is out of range.
  */
 export function promptTokens(
   prompt: Prompt,
@@ -26,6 +26,11 @@ export function promptTokens(
   directory: string | URL,
   vocabSize: number,
 ): number[] {
+  if (typeof prompt !== "string" && !Array.isArray(prompt)) {
+    throw new DittoError(
+      `The prompt is ${show(prompt)}: it must be text, a list of messages, or a list of token ids.`,
+    );
+  }
   const ids = isTokens(prompt) ? [...prompt] : encode(prompt, tokenizer, directory);
   checkTokens(ids, "prompt", vocabSize);
   return ids;

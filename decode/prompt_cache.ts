@@ -38,7 +38,7 @@ export class PromptCache {
     this.reach(tokens.length);
   }
 
-  /** Notes that positions below `length` may be written. */
+  /** Notes that the text came to have `length` tokens. */
   reach(length: number): void {
     if (length > this.#capacity) this.#tokens = [];
   }

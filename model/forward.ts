@@ -11,16 +11,9 @@ import type { MistralConfig } from "./config.ts";
 import { decodeSteps } from "./decode_steps.ts";
 import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memory.ts";
 import { sized, Stages, type Step } from "./model_stages.ts";
-import { promptSteps, weightScales } from "./prompt_steps.ts";
+import { promptSteps, promptStepsAtOnce, weightScales } from "./prompt_steps.ts";
 import { ropeTable } from "./rope.ts";
 import type { Weights } from "./weights.ts";
-
-/**
- * Dispatches of a prompt in one submission, since drivers give up on one that takes seconds (Windows on two): about a
- * layer. For 256 tokens one of Mistral-7B is 56 billion multiply-adds, half a second on a slow integrated GPU. More in
- * one does not pay (prompts of the model in the box, llvmpipe: 16 and 64 the same within 5%).
- */
-const SUBMITTED_STEPS = 8;
 
 /** The forward pass of one model on one device, with its KV cache and workspaces. Disposing it frees these. */
 export class Forward implements Disposable {
@@ -34,6 +27,7 @@ export class Forward implements Disposable {
   #dimensions: Dimensions;
   #decode: Step[];
   #prompt: Step[];
+  #promptStepsAtOnce: number;
   #promptIds: GPUBuffer;
   #span: GPUBuffer;
   #owned: readonly GPUBuffer[];
@@ -71,6 +65,7 @@ export class Forward implements Disposable {
     this.#owned = [...Object.values(buffers), span, ...caches, ...scales?.values() ?? []];
     this.#decode = decodeSteps(stages, weights, buffers, caches);
     this.#prompt = promptSteps(stages, weights, buffers, caches, span, scales);
+    this.#promptStepsAtOnce = promptStepsAtOnce(config, d, this.#prompt.length);
   }
 
   /**
@@ -103,10 +98,10 @@ export class Forward implements Disposable {
     for (let position = first; position < tokens.length; position += promptRows) {
       if (position > first && !await proceed()) return false;
       const steps = this.#chunk(tokens.slice(position, position + promptRows), position);
-      for (let i = 0; i < steps.length; i += SUBMITTED_STEPS) {
+      for (let i = 0; i < steps.length; i += this.#promptStepsAtOnce) {
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
-        encode(pass, steps.slice(i, i + SUBMITTED_STEPS));
+        encode(pass, steps.slice(i, i + this.#promptStepsAtOnce));
         pass.end();
         device.queue.submit([encoder.finish()]);
       }

@@ -127,6 +127,25 @@ Deno.test("decode.ts ends with 2 and a sentence when it is used wrongly", async 
   }
 });
 
+Deno.test("decode.ts takes the context that prompt and answer need", async () => {
+  await using directory = new TempDir();
+  for (const { name } of Deno.readDirSync(new URL(FIXTURE, ROOT))) {
+    await Deno.copyFile(new URL(`${FIXTURE}/${name}`, ROOT), `${directory.path}/${name}`);
+  }
+  const file = `${directory.path}/config.json`;
+  const config = JSON.parse(await Deno.readTextFile(file));
+  await Deno.writeTextFile(file, JSON.stringify({ ...config, max_position_embeddings: 20_000 }));
+  const ids = Array.from({ length: 3800 }, (_, i) => 5 + i % 90);
+  await Deno.writeTextFile(`${directory.path}/ids.json`, JSON.stringify(ids));
+  const { code, stdout, stderr } = await run([
+    ...["--model", directory.path, "--prompt-ids", `${directory.path}/ids.json`],
+    ...["--max-new-tokens", "300", "--ignore-eos", "--json", "--quiet"],
+  ]);
+  assertEquals(code, 0, stderr);
+  const { promptTokens, tokens } = JSON.parse(stdout);
+  assertEquals([promptTokens, tokens.length], [3800, 300]); // 4 more than 4096
+});
+
 Deno.test("decode.ts ends with 1 and a sentence when it fails", async () => {
   await using directory = new TempDir();
   const path = (name: string) => `${directory.path}/${name}`;

@@ -80,6 +80,7 @@ export async function replayAnswer(
       replay: outputIds,
       maxNewTokens: outputIds.length,
       ignoreEos: true,
+      cachePrompt: false,
       ...options,
     }).result();
   const plain = await run({ promptLookupNumTokens: 0 });

@@ -4,8 +4,8 @@ import { progressLine } from "../../cli/progress_bar.ts";
 import type { GenerationResult } from "../../mod.ts";
 
 const RESULT: GenerationResult = {
-  promptTokens: 101,
-  cachedPromptTokens: 0,
+  promptTokens: 131,
+  cachedPromptTokens: 30,
   tokens: [5, 6, 7, 8, 2],
   text: "abc",
   passes: 2,
@@ -21,10 +21,17 @@ Deno.test("summary() says what an answer took", () => {
   assertEquals(
     summary(RESULT),
     "5 tokens in 2 passes: 2.50 tokens per pass; 3 of 4 drafts accepted\n" +
-      "prefill 50 ms for 101 tokens (2000 tokens a second), decode 2.50 s (2.0 tokens a second); " +
+      "prefill 50 ms for 131 tokens (2000 tokens a second), decode 2.50 s (2.0 tokens a second); " +
       "ended by the model",
   );
-  const none = { promptTokens: 1, tokens: [9], passes: 1, drafted: 0, accepted: 0 };
+  const none = {
+    promptTokens: 1,
+    cachedPromptTokens: 0,
+    tokens: [9],
+    passes: 1,
+    drafted: 0,
+    accepted: 0,
+  };
   const timing = { prefillMs: 0, decodeMs: 0 };
   assertEquals(
     summary({ ...RESULT, ...none, timing, tokensPerPass: 1, stopReason: "aborted" }),

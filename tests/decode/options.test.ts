@@ -28,6 +28,7 @@ const wrong: { [Name in keyof GenerateOptions]?: [values: unknown[], range: stri
   ignoreEos: [["false", 0, {}], "true or false"],
   logitsDigest: [["true", 1], "true or false"],
   cachePrompt: [["true", 0], "true or false"],
+  signal: [[5, new AbortController()], "an AbortSignal"],
 };
 
 Deno.test("generate() refuses wrong options and prompts by name", async () => {
@@ -48,6 +49,12 @@ Deno.test("generate() refuses wrong options and prompts by name", async () => {
   const refused = (prompt: string | number[], message: string, options: GenerateOptions = {}) =>
     assertThrows(() => model.generate(prompt, options), DittoError, message);
   refused([], "The prompt is empty: give at least one token.");
+  for (const prompt of [7, null, { role: "user", content: "a" }]) {
+    refused(
+      prompt as unknown as string,
+      "it must be text, a list of messages, or a list of token ids.",
+    );
+  }
   for (const id of [384, -1, 1.5, NaN]) {
     refused([1, id], `Token 1 of the prompt is ${id}: the model has tokens 0 to 383.`);
     const replay = [id];

@@ -88,6 +88,7 @@ export class Parts implements Disposable {
       maxNgram: 3,
       rowCosts: [],
       eos: [],
+      cachePrompt: false,
       logits: true,
       batchesAhead: 4,
     };

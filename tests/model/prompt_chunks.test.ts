@@ -1,7 +1,9 @@
 /** What a prompt leaves behind is the same to the bit, in whatever chunks it goes through the model. */
-import { assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { shapeConfig } from "../../bench/shapes.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
-import { promptChunk } from "../../model/memory.ts";
+import { dimensions, promptChunk } from "../../model/memory.ts";
+import { promptStepsAtOnce } from "../../model/prompt_steps.ts";
 import { seeded } from "../random.ts";
 import { Parts } from "./parts.ts";
 
@@ -31,6 +33,18 @@ for (const name of ["tiny-gqa-bf16", "window-f32"]) {
     }),
   );
 }
+
+Deno.test("of a large model a part of a layer is submitted at once, of a small one a whole chunk", () => {
+  const shares = (["mistral-7b", "tiny"] as const).map((shape) => {
+    const config = shapeConfig(shape);
+    const steps = 9 * config.numHiddenLayers;
+    const d = dimensions(config, 4096, "f16", "f32", 512);
+    return promptStepsAtOnce(config, d, steps) / steps * config.numHiddenLayers;
+  });
+  // Layers at once: one of Mistral-7B has 218 million weights.
+  assertAlmostEquals(shares[0]!, 5e10 / (218e6 * 512), 0.1);
+  assert(shares[1]! > shapeConfig("tiny").numHiddenLayers, `${shares[1]} layers`);
+});
 
 Deno.test("a GPU takes a prompt in longer chunks than a CPU", () => {
   const device = {
