@@ -25,10 +25,10 @@ export interface Kernel {
 export class Compiler {
   /** What kernels it chooses. */
   readonly profile: Profile;
-  /** Threads that share the outputs of a product: the smallest subgroup, or 8 without subgroups. */
+  /** Threads that work together in a product: the smallest subgroup, or 8 without subgroups. */
   readonly lanes: number;
-  /** Quads of outputs that a workgroup of a product makes. */
-  readonly groups: number;
+  /** Quads of outputs that a workgroup of a decoding product makes. */
+  readonly quads: number;
   /** How chunks of a prompt are multiplied here, if in f32. */
   readonly promptProduct: PromptProduct;
   /** Whether subgroups are a CPU's vector registers of eight. */
@@ -46,9 +46,10 @@ export class Compiler {
     this.#gpu = gpu;
     this.profile = profile;
     this.lanes = gpu.info.subgroupSize ?? 8;
-    this.groups = Math.max(1, profile.threads / this.lanes);
     this.attentionThreads = gpu.info.isSoftware ? 32 : 64;
     this.isVector = isVector(gpu.info);
+    // Lanes share a quad, or each has its own.
+    this.quads = this.isVector ? profile.threads : Math.max(1, profile.threads / this.lanes);
     this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
   }
 
@@ -101,7 +102,7 @@ export class Compiler {
     const source = stageSource(stage, variant, lanes, this.isVector);
     const all: Record<string, number> = {
       LANES: this.lanes,
-      GROUPS: this.groups,
+      GROUPS: Math.max(1, this.profile.threads / this.lanes),
       ROWS_TOGETHER: this.profile.rowsTogether,
       PIECES_TOGETHER: this.profile.piecesTogether,
       ...constants,

@@ -32,10 +32,12 @@ export function profileChoices(
 ): { readonly [Name in keyof Profile]: readonly [Profile[Name], ...Profile[Name][]] } {
   const { isSoftware, subgroupSize, subgroupVaries } = info;
   const lanes = subgroupSize ?? 8;
-  const threads = [64, 32, 128, 256].filter((threads) => threads >= lanes);
+  const threads = isVector(info)
+    ? [8] // a quad each; one vector a workgroup, so that small matrices give both cores work
+    : [64, 32, 128, 256].filter((threads) => threads >= lanes);
   if (isSoftware || subgroupSize === null) threads.length = 1;
   return {
-    // Sixteen sums a lane are what software drivers keep in registers.
+    // Sixteen sums a lane are what software drivers keep in registers. (product_vector.wgsl has its own rule.)
     rowsTogether: isSoftware ? [4] : [4, 8, 16],
     piecesTogether: isSoftware ? [1] : [2, 4, 1],
     threads: threads as [number, ...number[]],

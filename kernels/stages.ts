@@ -48,6 +48,7 @@ import norm from "./lib/norm.wgsl" with { type: "text" };
 import plan from "./lib/plan.wgsl" with { type: "text" };
 import planes from "./lib/planes.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
+import productVector from "./lib/product_vector.wgsl" with { type: "text" };
 import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
 import promptResidual from "./lib/prompt_residual.wgsl" with { type: "text" };
 import promptTile from "./lib/prompt_tile.wgsl" with { type: "text" };
@@ -61,6 +62,7 @@ import source from "./lib/source.wgsl" with { type: "text" };
 import slots from "./lib/slots.wgsl" with { type: "text" };
 import state from "./lib/state.wgsl" with { type: "text" };
 import tree from "./lib/tree.wgsl" with { type: "text" };
+import vectorDot from "./lib/vector_dot.wgsl" with { type: "text" };
 import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
 import weightsF16 from "./lib/weights_f16.wgsl" with { type: "text" };
 import weightsF32 from "./lib/weights_f32.wgsl" with { type: "text" };
@@ -130,6 +132,7 @@ const libSources = {
   source,
   state,
   tree,
+  vectorDot,
 };
 
 type Lib = keyof typeof libSources | "weights" | "product" | "cache" | "attention";
@@ -154,7 +157,7 @@ const stages = {
   promptGate: [promptGate, "silu"],
   promptMatmul: [promptMatmul, "weights", "promptProduct", "promptTile"],
   promptMatmulF16: [promptMatmulF16, "weights", "promptProduct", "promptTile"],
-  promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct"],
+  promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct", "vectorDot"],
   promptNormalize: [promptNormalize],
   promptRope: [promptRope, "rows", "cache"],
   promptScales: [promptScales, "weights", "rowPeak"],
@@ -172,7 +175,7 @@ export function allSources(): string {
     ...[libSources, weightSources, cacheSources, cachedSources, attentionSources].flatMap((
       sources,
     ) => Object.values(sources)),
-    ...[eight, ...Object.values(lanesSources), product, slots],
+    ...[eight, ...Object.values(lanesSources), product, productVector, slots],
   ].join("\n");
 }
 
@@ -194,7 +197,7 @@ export function stageSource(
       case "weights":
         return eight + weightSources[variant.weights!];
       case "product":
-        return product + lanesSources[lanes];
+        return (isVector ? vectorDot + productVector : product) + lanesSources[lanes];
       case "attention":
         return attentionSources[isVector ? "vector" : "memory"] + cachedSources[variant.cache!];
       case "cache":

@@ -20,12 +20,13 @@ export function decodeSteps(
   const rowsFor = ({ type }: Matrix, stride: number) => {
     return { STRIDE: passStride(stride), PLANES: planes(type) };
   };
-  const { groups, profile: { spread } } = stages.compiler;
+  const { compiler } = stages;
+  const { spread } = compiler.profile;
   const steps: Step[] = [];
   const add = (...parts: Parameters<typeof step>) => steps.push(step(...parts));
-  // A quad is four weight rows, shared by `lanes` threads.
+  // A quad is four weight rows.
   const quads = (part: MatrixPart) => {
-    const count = Math.ceil(part.rows / 4 / groups);
+    const count = Math.ceil(part.rows / 4 / compiler.quads);
     return () => [count] as const;
   };
 

@@ -58,10 +58,17 @@ export class Harness implements Disposable {
     return new Harness(await openGpu(options), profile);
   }
 
+  /** The kernels of a GPU, whatever the device at hand is. */
+  static async likeGpu(profile?: Partial<Profile>): Promise<Harness> {
+    const { device, info } = await openGpu();
+    return new Harness(new Gpu(device, { ...info, isSoftware: false }), profile);
+  }
+
   /** Whether products use subgroups here, in words. */
   get lanes(): string {
     const { subgroupSize, subgroupVaries } = this.gpu.info;
     if (subgroupSize === null) return "no subgroups";
+    if (this.compiler.isVector) return `a vector of ${subgroupSize}`;
     return `${this.compiler.lanes} lanes${subgroupVaries ? " of more" : ""}`;
   }
 
@@ -72,7 +79,7 @@ export class Harness implements Disposable {
 
   /** Workgroups of a product with so many quads of outputs. */
   workgroups(quads: number): number {
-    return Math.ceil(quads / this.compiler.groups);
+    return Math.ceil(quads / this.compiler.quads);
   }
 
   /** Runs jobs in order, in one submission, and overwrites `outputs` with what they left there. */

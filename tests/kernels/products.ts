@@ -93,9 +93,9 @@ export class Operands {
     this.#normed = normed;
     // A sum: its products, a lane's chain, then the lanes. The norm: half of what its own sum is off (the root), and 10
     // for the division, the root and the scaling.
-    const { lanes } = harness.compiler;
+    const { lanes, isVector } = harness.compiler;
     const piece = 4 * planes(shape.weights);
-    const chain = piece * Math.ceil(k / piece / lanes) + lanes;
+    const chain = isVector ? this.#stride : piece * Math.ceil(k / piece / lanes) + lanes;
     const squaresChain = Math.ceil(this.#stride / 16 / lanes) + 3 + lanes;
     this.#roundings = 1 + chain + (normed ? squaresChain / 2 + 10 : 0);
   }
