@@ -44,7 +44,8 @@ export async function answer(options: Options): Promise<void> {
   using model = await interrupt.orNull(load(directory, prompt, options));
   if (model === null) return await reportNothing(options);
   await note(longContextNote(model));
-  const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
+  const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
+  const generation = model.generate(ids, { ...options.generate, signal: interrupt.signal });
   const decorate = decorator(options.color);
   const pieces: Piece[] = [];
   let last = "\n";
@@ -60,7 +61,6 @@ export async function answer(options: Options): Promise<void> {
   if (json) await print(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
   await note(summary(result));
   if (page === null) return;
-  const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
   const tokens = [...ids, ...result.tokens];
   const texts = model.hasTokenizer ? model.tokenTexts(tokens) : idsText(tokens);
   page.write(pageHtml({ texts, tokens, pieces, result, model: name, device: model.device.name }));

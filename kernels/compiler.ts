@@ -39,6 +39,8 @@ export class Compiler {
    */
   readonly attentionThreads: 32 | 64;
   #gpu: Gpu;
+  /** Subgroups of a workgroup of a decoding product. */
+  #groups: number;
   #kernels = new Map<string, Kernel>();
 
   /** A compiler for `gpu`. */
@@ -48,8 +50,9 @@ export class Compiler {
     this.lanes = gpu.info.subgroupSize ?? 8;
     this.attentionThreads = gpu.info.isSoftware ? 32 : 64;
     this.isVector = isVector(gpu.info);
+    this.#groups = Math.max(1, profile.threads / this.lanes);
     // Lanes share a quad, or each has its own.
-    this.quads = this.isVector ? profile.threads : Math.max(1, profile.threads / this.lanes);
+    this.quads = this.isVector ? this.#groups * this.lanes : this.#groups;
     this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
   }
 
@@ -102,7 +105,7 @@ export class Compiler {
     const source = stageSource(stage, variant, lanes, this.isVector);
     const all: Record<string, number> = {
       LANES: this.lanes,
-      GROUPS: Math.max(1, this.profile.threads / this.lanes),
+      GROUPS: this.#groups,
       ROWS_TOGETHER: this.profile.rowsTogether,
       PIECES_TOGETHER: this.profile.piecesTogether,
       ...constants,

@@ -52,6 +52,7 @@ import productVector from "./lib/product_vector.wgsl" with { type: "text" };
 import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
 import promptResidual from "./lib/prompt_residual.wgsl" with { type: "text" };
 import promptTile from "./lib/prompt_tile.wgsl" with { type: "text" };
+import quad from "./lib/quad.wgsl" with { type: "text" };
 import quantized from "./lib/quantized.wgsl" with { type: "text" };
 import quantizedGroups from "./lib/quantized_groups.wgsl" with { type: "text" };
 import residual from "./lib/residual.wgsl" with { type: "text" };
@@ -124,6 +125,7 @@ const libSources = {
   promptProduct,
   promptResidual,
   promptTile,
+  quad,
   quantized,
   residual,
   rowPeak,
@@ -157,7 +159,7 @@ const stages = {
   promptGate: [promptGate, "silu"],
   promptMatmul: [promptMatmul, "weights", "promptProduct", "promptTile"],
   promptMatmulF16: [promptMatmulF16, "weights", "promptProduct", "promptTile"],
-  promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct", "vectorDot"],
+  promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct", "quad", "vectorDot"],
   promptNormalize: [promptNormalize],
   promptRope: [promptRope, "rows", "cache"],
   promptScales: [promptScales, "weights", "rowPeak"],
@@ -197,7 +199,7 @@ export function stageSource(
       case "weights":
         return eight + weightSources[variant.weights!];
       case "product":
-        return (isVector ? vectorDot + productVector : product) + lanesSources[lanes];
+        return quad + (isVector ? vectorDot + productVector : product) + lanesSources[lanes];
       case "attention":
         return attentionSources[isVector ? "vector" : "memory"] + cachedSources[variant.cache!];
       case "cache":

@@ -36,49 +36,6 @@ override PIECES_TOGETHER: u32; // 1, 2 or 4: pieces that a lane asks for before 
 @group(0) @binding(1) var<storage, read> rows: Rows;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [MAX_ROWS][planes: 2 · EIGHTS][plane_width()]
 
-// A quad's sums, of four neighbouring rows; or, once the lanes have added up, of sixteen: lane i has those of rows i,
-// 4 + i, 8 + i and 12 + i.
-struct Four {
-  a: vec4f,
-  b: vec4f,
-  c: vec4f,
-  d: vec4f,
-}
-
-// A piece of a quad's weights.
-struct Fetched {
-  a: Stored,
-  b: Stored,
-  c: Stored,
-  d: Stored,
-}
-
-// An eight of a quad's weights.
-struct Weights {
-  a: Eight,
-  b: Eight,
-  c: Eight,
-  d: Eight,
-}
-
-// Pieces of a row.
-fn pieces() -> u32 {
-  return (K8 + EIGHTS - 1u) / EIGHTS;
-}
-
-// Pieces of a row of x, which is padded to sixteens.
-fn plane_width() -> u32 {
-  return (K8 + 1u) / 2u * 2u / EIGHTS;
-}
-
-fn fetch_quad(n: vec4u, k: u32) -> Fetched {
-  return Fetched(fetch(n.x, k), fetch(n.y, k), fetch(n.z, k), fetch(n.w, k));
-}
-
-fn unpack_quad(w: Fetched, k: u32, part: u32) -> Weights {
-  return Weights(unpack(w.a, k, part), unpack(w.b, k, part), unpack(w.c, k, part), unpack(w.d, k, part));
-}
-
 // Adds an eight: part `part` of piece `k`.
 fn add(sums: vec4f, row: u32, k: u32, part: u32, w: Weights) -> vec4f {
   let i = (row * 2u * EIGHTS + 2u * part) * plane_width() + k;
@@ -95,7 +52,8 @@ fn add_four(sums: Four, row: u32, k: u32, part: u32, w: Weights) -> Four {
   );
 }
 
-// Adds up what the lanes have of four rows; lane i gets row i's.
+// Adds up what the lanes have of four rows; lane i gets row i's. So a Four of these holds sums of sixteen rows: lane i has
+// those of rows i, 4 + i, 8 + i and 12 + i.
 fn by_lane(sums: Four, lane: u32, index: u32) -> vec4f {
   let a = sum_lanes(sums.a, index);
   let b = sum_lanes(sums.b, index);

@@ -16,43 +16,9 @@ override GROUPS: u32; // subgroups of a workgroup
 @group(0) @binding(1) var<storage, read> rows: Rows;
 @group(0) @binding(2) var<storage, read> x: array<f32>; // [MAX_ROWS][planes: 2 · EIGHTS][plane_width()][4]
 
-// The sums of a quad with four rows.
-struct Four {
-  a: vec4f,
-  b: vec4f,
-  c: vec4f,
-  d: vec4f,
-}
-
 struct Eightfold {
   first: Four,
   last: Four,
-}
-
-// A piece of a quad's weights.
-struct Fetched {
-  a: Stored,
-  b: Stored,
-  c: Stored,
-  d: Stored,
-}
-
-// Pieces of a row.
-fn pieces() -> u32 {
-  return (K8 + EIGHTS - 1u) / EIGHTS;
-}
-
-// Pieces of a row of x, which is padded to sixteens.
-fn plane_width() -> u32 {
-  return (K8 + 1u) / 2u * 2u / EIGHTS;
-}
-
-fn fetch_quad(n: vec4u, k: u32) -> Fetched {
-  return Fetched(fetch(n.x, k), fetch(n.y, k), fetch(n.z, k), fetch(n.w, k));
-}
-
-fn unpack_quad(w: Fetched, k: u32, part: u32) -> Weights {
-  return Weights(unpack(w.a, k, part), unpack(w.b, k, part), unpack(w.c, k, part), unpack(w.d, k, part));
 }
 
 // Adds an eight: part `part` of piece `k`.

@@ -1,14 +1,6 @@
 // Multiply-adds for subgroups of 8 lanes that are a CPU's vector registers. There a load costs each lane about as much as a
-// dozen instructions, wherever it goes, so what counts is loads a multiply-add. Each lane has four weight rows, a
-// quad, to itself; of eight values that meet them it holds one, and all lanes get it by broadcast.
-
-// An eight of a quad's weights.
-struct Weights {
-  a: Eight,
-  b: Eight,
-  c: Eight,
-  d: Eight,
-}
+// dozen instructions, wherever it goes, so what counts is loads a multiply-add. Each lane has four weight rows, a quad
+// (quad.wgsl), to itself; of eight values that meet them it holds one, and all lanes get it by broadcast.
 
 fn add_value(sums: vec4f, a: f32, b: f32, c: f32, d: f32, value: f32) -> vec4f {
   return vec4f(fma(a, value, sums.x), fma(b, value, sums.y), fma(c, value, sums.z), fma(d, value, sums.w));
