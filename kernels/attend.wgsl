@@ -28,18 +28,19 @@ fn fresh_from() -> u32 {
 }
 
 fn fresh_slot_of(query: u32, position: u32) -> u32 {
-  return path[query][position - rows.base];
+  return path[query][min(position - rows.base, MAX_ROWS - 1u)];
 }
 
-// Fills the path of one query, whose depths past its own repeat it.
+// Fills the path of one query. Depths past its own, which it does not see, are left as they are.
 fn trace(query: u32) {
   let row = min(first_query + query, query_count - 1u) / (HEADS / KV_HEADS);
   var ancestor = row;
-  for (var depth = MAX_ROWS; depth > 0u; depth--) {
-    if (depth <= rows.depth[row]) {
-      ancestor = rows.parent[ancestor];
-    }
-    path[query][depth - 1u] = fresh_slot(rows.half, ancestor);
+  var depth = rows.depth[row];
+  path[query][depth] = fresh_slot(rows.half, row);
+  while (depth > 0u) {
+    depth--;
+    ancestor = rows.parent[ancestor];
+    path[query][depth] = fresh_slot(rows.half, ancestor);
   }
 }
 
@@ -49,7 +50,8 @@ fn slot_at(row: u32, head: u32, first: u32) -> u32 {
 }
 
 // Which members of a quad are queries of their own and see something of the chunk.
-fn wanted_of(quad: u32, queries: Quad) -> vec4<bool> {
+fn wanted_of(quad: u32) -> vec4<bool> {
+  let queries = quads_at_work[quad];
   let query = vec4u(first_query + 4u * quad) + vec4u(0u, 1u, 2u, 3u);
   let has_some = (queries.first < vec4u((chunk + 1u) * CHUNK)) & (queries.end > vec4u(chunk * CHUNK));
   return (query < vec4u(query_count)) & has_some;
@@ -57,16 +59,18 @@ fn wanted_of(quad: u32, queries: Quad) -> vec4<bool> {
 
 // The members are spelled out: a loop over a vector's components keeps it in memory on GPUs.
 
-fn put(quad: u32, q: Quad, pair: u32, sum: Values) {
-  let wanted = wanted_of(quad, q);
+fn put(quad: u32, pair: u32, sum: Values) {
+  let wanted = wanted_of(quad);
+  let q = quads_at_work[quad];
   if (wanted.x) { sums[slot_at(q.row.x, q.head.x, q.first.x) * HALF + pair] = vec2f(sum.first.x, sum.second.x); }
   if (wanted.y) { sums[slot_at(q.row.y, q.head.y, q.first.y) * HALF + pair] = vec2f(sum.first.y, sum.second.y); }
   if (wanted.z) { sums[slot_at(q.row.z, q.head.z, q.first.z) * HALF + pair] = vec2f(sum.first.z, sum.second.z); }
   if (wanted.w) { sums[slot_at(q.row.w, q.head.w, q.first.w) * HALF + pair] = vec2f(sum.first.w, sum.second.w); }
 }
 
-fn put_peaks(quad: u32, q: Quad, peak: vec4f, mass: vec4f) {
-  let wanted = wanted_of(quad, q);
+fn put_peaks(quad: u32, peak: vec4f, mass: vec4f) {
+  let wanted = wanted_of(quad);
+  let q = quads_at_work[quad];
   if (wanted.x) { peaks[slot_at(q.row.x, q.head.x, q.first.x)] = vec2f(peak.x, mass.x); }
   if (wanted.y) { peaks[slot_at(q.row.y, q.head.y, q.first.y)] = vec2f(peak.y, mass.y); }
   if (wanted.z) { peaks[slot_at(q.row.z, q.head.z, q.first.z)] = vec2f(peak.z, mass.z); }
@@ -80,24 +84,24 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   kv_head = workgroup.y;
-  query_count = rows.count * (HEADS / KV_HEADS);
-  for (first_query = workgroup.z * 4u * QUADS; first_query < query_count; first_query += workgroups.z * 4u * QUADS) {
-    var quads = 1u;
-    if (first_query + 4u < query_count) {
-      quads = QUADS;
-    }
-    load_queries(first_query, query_count, quads, thread);
+  let count = rows.count * (HEADS / KV_HEADS);
+  query_count = count;
+  for (var first = workgroup.z * 4u * QUADS; first < count; first += workgroups.z * 4u * QUADS) {
+    first_query = first;
+    let quads = select(1u, QUADS, first + 4u < count);
+    let sight = load_queries(first, count, quads, thread);
     if (thread < 4u * quads) {
       trace(thread);
     }
     workgroupBarrier();
-    for (chunk = lowest / CHUNK + workgroup.x; chunk * CHUNK < highest; chunk += workgroups.x) {
-      let c = score(chunk, quads, thread);
-      gather(chunk, quads, thread);
+    for (var c = sight.first / CHUNK + workgroup.x; c * CHUNK < sight.end; c += workgroups.x) {
+      chunk = c;
+      let scores = score(c, sight, quads, thread);
+      gather(c, sight, quads, thread);
       if (thread == 0u) {
-        put_peaks(0u, quad0, c.peak[0], c.mass[0]);
+        put_peaks(0u, scores.peak[0], scores.mass[0]);
         if (has_both(quads)) {
-          put_peaks(1u, quad1, c.peak[1], c.mass[1]);
+          put_peaks(1u, scores.peak[1], scores.mass[1]);
         }
       }
     }

@@ -3,10 +3,34 @@
  *
  * @module
  */
-import { CHUNK } from "./stages.ts";
+import type { DeviceInfo } from "./device.ts";
+import { isVector } from "./profile.ts";
+import { CHUNK, MAX_ROWS } from "./stages.ts";
 
 /** Workgroup memory that every device has, in bytes. */
 const WORKGROUP_BYTES = 16384;
+/** Threads of a workgroup that every device has. */
+const WORKGROUP_THREADS = 256;
+
+/** What a device's attention is laid out by: rules, and not timings, since the order of sums depends on it. */
+export interface AttentionRules {
+  /** Whether subgroups are a CPU's vector registers of eight: the stages ending in _vector. */
+  readonly isVector: boolean;
+  /** Whether a CPU plays the device: each thread takes part in every barrier there, so there are fewer of them. */
+  readonly isSoftware: boolean;
+  /** Threads that share a key at most. */
+  readonly sharers: 1 | 4;
+}
+
+/** A device's rules. */
+export function attentionRules(info: DeviceInfo): AttentionRules {
+  const { isSoftware, subgroupSize } = info;
+  return {
+    isVector: isVector(info),
+    isSoftware,
+    sharers: isSoftware || subgroupSize === null ? 1 : 4,
+  };
+}
 
 /** How a stage of attention is laid out. */
 export interface AttentionTile {
@@ -19,23 +43,45 @@ export interface AttentionTile {
 /**
  * The layout of attention with heads of `2 · half` dimensions.
  *
- * @param threads Threads of a workgroup.
  * @param mostQuads Quads of queries in a workgroup; 1 where two do not fit its memory.
  */
-export function attentionTile(half: number, threads: number, mostQuads: 1 | 2): AttentionTile {
-  const half8 = Math.ceil(half / 8) * 8;
-  const pool = 2 * half8 + CHUNK; // of a quad, in vec4f
-  // With it a prompt's sums, and what the threads find of two quads, whether there are two or not.
-  const bytes = (quads: number) => quads * (16 * pool + 32 * half) + threads * 2 * 32;
+export function attentionTile(
+  half: number,
+  rules: AttentionRules,
+  mostQuads: 1 | 2,
+): AttentionTile {
+  // Sharers take sixteen pairs each at once, lanes of a vector eight together.
+  const sharers = Math.min(rules.sharers, powerOfTwo(half / 16));
+  const unit = rules.isVector ? 8 : 16 * sharers;
+  const pairs = Math.ceil(half / unit) * unit;
+  const tile = powerOfTwo(half);
+  const alone = rules.isSoftware ? 32 : 64;
+  const threads = rules.isVector ? alone : Math.max(alone * sharers, tile);
+  const scorers = Math.min(threads, CHUNK / 2);
+  const found = Math.max(scorers, Math.min(threads / 2, tile));
+  const pool = 2 * pairs + CHUNK; // of a quad, in vec4f
+  // With it, where a query is, 64 bytes a quad; what threads find; and a prompt's sums, or the paths of a pass's queries.
+  const bytes = (quads: number) =>
+    quads * (16 * pool + 64 + Math.max(32 * half, 16 * MAX_ROWS)) + found * 32;
   const quads = mostQuads === 2 && bytes(2) <= WORKGROUP_BYTES ? 2 : 1;
   return {
     queries: 4 * quads,
     constants: {
-      HALF8: half8,
+      PAIRS: pairs,
       THREADS: threads,
+      SHARERS: sharers,
+      TILE: tile,
+      COMBINERS: rules.isSoftware ? tile : Math.max(tile, WORKGROUP_THREADS),
       QUADS: quads,
       POOL: quads * pool,
+      SCORERS: scorers,
+      FOUND: found,
       SUMS: quads * half,
     },
   };
+}
+
+/** The least power of two that is no smaller. */
+function powerOfTwo(n: number): number {
+  return 2 ** Math.max(0, Math.ceil(Math.log2(n)));
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type AttentionRules, attentionRules } from "./attention_tile.ts";
 import type { Gpu } from "./device.ts";
 import {
   defaultProfile,
@@ -33,11 +34,8 @@ export class Compiler {
   readonly promptProduct: PromptProduct;
   /** Whether subgroups are a CPU's vector registers of eight. */
   readonly isVector: boolean;
-  /**
-   * Threads of a workgroup of attention. Two keys a thread; on a CPU four, since each thread takes part in every
-   * barrier. By rule and not by timing: the order of sums depends on it.
-   */
-  readonly attentionThreads: 32 | 64;
+  /** What attention is laid out by. */
+  readonly attention: AttentionRules;
   #gpu: Gpu;
   /** Subgroups of a workgroup of a decoding product. */
   #groups: number;
@@ -48,8 +46,8 @@ export class Compiler {
     this.#gpu = gpu;
     this.profile = profile;
     this.lanes = gpu.info.subgroupSize ?? 8;
-    this.attentionThreads = gpu.info.isSoftware ? 32 : 64;
     this.isVector = isVector(gpu.info);
+    this.attention = attentionRules(gpu.info);
     this.#groups = Math.max(1, profile.threads / this.lanes);
     // Lanes share a quad, or each has its own.
     this.quads = this.isVector ? this.#groups * this.lanes : this.#groups;

@@ -31,10 +31,14 @@ import promptScales from "./prompt/scales.wgsl" with { type: "text" };
 import treeCandidates from "./tree/candidates.wgsl" with { type: "text" };
 import treeGrow from "./tree/grow.wgsl" with { type: "text" };
 import attention from "./lib/attention.wgsl" with { type: "text" };
-import attentionMemory from "./lib/attention_memory.wgsl" with { type: "text" };
+import attentionAlone from "./lib/attention_alone.wgsl" with { type: "text" };
+import attentionKeys from "./lib/attention_keys.wgsl" with { type: "text" };
+import attentionKeysVector from "./lib/attention_keys_vector.wgsl" with { type: "text" };
 import attentionScores from "./lib/attention_scores.wgsl" with { type: "text" };
+import attentionShared from "./lib/attention_shared.wgsl" with { type: "text" };
+import attentionSums from "./lib/attention_sums.wgsl" with { type: "text" };
 import attentionValues from "./lib/attention_values.wgsl" with { type: "text" };
-import attentionVector from "./lib/attention_vector.wgsl" with { type: "text" };
+import attentionValuesVector from "./lib/attention_values_vector.wgsl" with { type: "text" };
 import best from "./lib/best.wgsl" with { type: "text" };
 import cachedF16 from "./lib/cached_f16.wgsl" with { type: "text" };
 import cachedF32 from "./lib/cached_f32.wgsl" with { type: "text" };
@@ -110,10 +114,11 @@ const lanesSources = {
 };
 const cacheSources = { f16: kvF16, f32: kvF32 };
 const cachedSources = { f16: cachedF16, f32: cachedF32 };
-const attentionParts = attention + attentionScores + attentionValues;
+const attentionParts = attention + attentionScores + attentionSums;
 const attentionSources = {
-  memory: attentionParts + attentionMemory,
-  vector: attentionParts + attentionVector,
+  vector: attentionParts + attentionKeysVector + attentionValuesVector,
+  shared: attentionParts + attentionKeys + attentionShared + attentionValues,
+  alone: attentionParts + attentionKeys + attentionAlone + attentionValues,
 };
 
 /** Parts of `lib/` that come in one form. */
@@ -194,6 +199,7 @@ export function stageSource(
   isVector: boolean,
 ): string {
   const [main, ...libs] = stages[stage] as [string, ...Lib[]];
+  const sharing = isVector ? "vector" : lanes === "workgroup" ? "alone" : "shared";
   const part = (lib: Lib): string => {
     switch (lib) {
       case "weights":
@@ -201,7 +207,7 @@ export function stageSource(
       case "product":
         return quad + (isVector ? vectorDot + productVector : product) + lanesSources[lanes];
       case "attention":
-        return attentionSources[isVector ? "vector" : "memory"] + cachedSources[variant.cache!];
+        return attentionSources[sharing] + cachedSources[variant.cache!];
       case "cache":
         return cacheSources[variant.cache!] + slots;
       default:

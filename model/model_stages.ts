@@ -100,8 +100,8 @@ export class Stages {
   }
 
   #tile(stage: string): AttentionTile {
-    const { attentionThreads, profile } = this.compiler;
+    const { attention, profile } = this.compiler;
     const mostQuads = stage === "attend" ? profile.quadsTogether : 2;
-    return attentionTile(this.config.headDim / 2, attentionThreads, mostQuads);
+    return attentionTile(this.config.headDim / 2, attention, mostQuads);
   }
 }

@@ -5,10 +5,11 @@
 // The past is cut at absolute multiples of CHUNK, and what a query adds up, and in which order, only its position
 // decides: its bits do not depend on the other queries.
 //
-// A chunk's scores are in attention_scores.wgsl, the sums of its values in attention_values.wgsl. A stage supplies the
-// bindings of q and cache, and
+// attention_scores.wgsl makes weights of a chunk's scores. How keys meet queries and values their weights differs:
+// attention_keys.wgsl and attention_values.wgsl are for GPUs, those ending in _vector for subgroups that are a CPU's
+// vector registers. A stage supplies the bindings of q and cache, and
 //   position_of(row) -> u32,  where a row stands;
-//   put(quad, queries, pair, values),  which takes a pair of dimensions' sums over a chunk;
+//   put(quad, pair, values),  which takes a pair of dimensions' sums over a chunk;
 //   HAS_FRESH: bool,  whether there are positions that are not in the ring yet, and if so
 //   fresh_from() -> u32,  the first of them, and
 //   fresh_slot_of(query, position) -> u32,  where it is to one of the queries.
@@ -18,18 +19,26 @@ const CHUNK = 128u; // positions of a chunk
 override HEADS: u32;
 override KV_HEADS: u32;
 override HALF: u32;   // head_dim / 2
-override HALF8: u32;  // HALF, rounded up to a multiple of eight
+override PAIRS: u32;  // HALF, rounded up to what the threads of a key take at once; past HALF queries are zero
 override WINDOW: u32; // config: sliding_window; a query at p sees keys from p - WINDOW + 1 on
 override SCALE: f32;  // 1 / √head_dim
-override THREADS: u32; // of a workgroup: a power of two, at least MAX_ROWS and no more than half a chunk
+override THREADS: u32; // of a workgroup: a power of two, at least MAX_ROWS
 override QUADS: u32;  // of a workgroup: 1 or 2
-override POOL: u32;   // QUADS · (2 · HALF8 + CHUNK)
+override POOL: u32;   // QUADS · (2 · PAIRS + CHUNK)
+override SCORERS: u32; // threads that make weights of scores: a power of two
+override FOUND: u32;  // at least SCORERS, and the threads that have a position's pairs
 
-// For each quad: its queries' dimensions i, scaled [HALF8]; their dimensions i + HALF [HALF8]; and, chunk by chunk,
+// For each quad: its queries' dimensions i, scaled [PAIRS]; their dimensions i + HALF [PAIRS]; and, chunk by chunk,
 // e^(score - peak) [CHUNK].
 var<workgroup> pool: array<vec4f, POOL>;
-// Of either quad, what the threads find and put together.
-var<workgroup> found: array<array<Values, 2>, THREADS>;
+// What threads find, two vectors each, and put together.
+var<workgroup> found: array<array<vec4f, 2>, FOUND>;
+
+// Sums of values, weighted, for a quad.
+struct Values {
+  first: vec4f,  // dimension i of the four queries
+  second: vec4f, // dimension i + HALF
+}
 
 // Four queries. Those past the last repeat it, and are thrown away.
 struct Quad {
@@ -39,11 +48,15 @@ struct Quad {
   end: vec4u,   // the position after the last
 }
 
-var<private> quad0: Quad;
-var<private> quad1: Quad;
+var<workgroup> quads_at_work: array<Quad, 2>; // here and not in registers, of which they would take 32
+
 var<private> kv_head: u32;
-var<private> lowest: u32;  // the first position that any of the queries sees
-var<private> highest: u32; // the position after the last
+
+// Some neighbouring positions.
+struct Positions {
+  first: u32,
+  end: u32, // the position after the last
+}
 
 // Whether so many quads are two, of which no code is made where there is never more than one.
 fn has_both(quads: u32) -> bool {
@@ -51,11 +64,11 @@ fn has_both(quads: u32) -> bool {
 }
 
 fn queries_at(quad: u32) -> u32 {
-  return quad * (2u * HALF8 + CHUNK);
+  return quad * (2u * PAIRS + CHUNK);
 }
 
 fn weights_at(quad: u32) -> u32 {
-  return queries_at(quad) + 2u * HALF8;
+  return queries_at(quad) + 2u * PAIRS;
 }
 
 fn window_start(position: u32) -> u32 {
@@ -70,8 +83,8 @@ fn most(v: vec4u) -> u32 {
   return max(max(v.x, v.y), max(v.z, v.w));
 }
 
-// The quad whose first query is number `first` of `count`.
-fn load_quad(quad: u32, first: u32, count: u32, thread: u32) -> Quad {
+// Loads the quad whose first query is number `first` of `count`. Returns what any of its queries sees.
+fn load_quad(quad: u32, first: u32, count: u32, thread: u32) -> Positions {
   let group = HEADS / KV_HEADS;
   let query = min(vec4u(first) + vec4u(0u, 1u, 2u, 3u), vec4u(count - 1u));
   let row = query / group;
@@ -85,7 +98,7 @@ fn load_quad(quad: u32, first: u32, count: u32, thread: u32) -> Quad {
   );
   let h = (row * HEADS + head) * HALF;
   let at = queries_at(quad);
-  for (var i = thread; i < HALF8; i += THREADS) {
+  for (var i = thread; i < PAIRS; i += THREADS) {
     var a = vec4f();
     var b = vec4f();
     if (i < HALF) {
@@ -97,29 +110,37 @@ fn load_quad(quad: u32, first: u32, count: u32, thread: u32) -> Quad {
       b = vec4f(q0.y, q1.y, q2.y, q3.y) * SCALE;
     }
     pool[at + i] = a;
-    pool[at + HALF8 + i] = b;
+    pool[at + PAIRS + i] = b;
   }
-  return Quad(row, head, start, position + vec4u(1u));
+  let end = position + vec4u(1u);
+  if (thread == 0u) {
+    quads_at_work[quad] = Quad(row, head, start, end);
+  }
+  return Positions(least(start), most(end));
 }
 
-// Loads the queries from number `first` of `count` on, in so many quads.
-fn load_queries(first: u32, count: u32, quads: u32, thread: u32) {
+// Loads the queries from number `first` of `count` on, in so many quads. Returns what any of them sees. (In a value, and
+// not in a private variable: the loops that it bounds have barriers, and must be seen to be uniform.)
+fn load_queries(first: u32, count: u32, quads: u32, thread: u32) -> Positions {
   workgroupBarrier(); // the queries before have been done with
-  quad0 = load_quad(0u, first, count, thread);
-  lowest = least(quad0.first);
-  highest = most(quad0.end);
+  var sight = load_quad(0u, first, count, thread);
   if (has_both(quads)) {
-    quad1 = load_quad(1u, first + 4u, count, thread);
-    lowest = min(lowest, least(quad1.first));
-    highest = max(highest, most(quad1.end));
+    let more = load_quad(1u, first + 4u, count, thread);
+    sight = Positions(min(sight.first, more.first), max(sight.end, more.end));
   }
   workgroupBarrier();
+  return sight;
 }
 
-// Keys and values of committed positions stand in a ring. Of those from `ring_first` on, which are at `ring_slot`, no
-// more are looked at than it holds.
+// Keys and values of committed positions stand in a ring. Of a chunk, those from `ring_first`, which is at `ring_slot`,
+// to `ring_last` are looked at: no more than it holds. If there are none, `ring_last` comes before.
 var<private> ring_first: u32;
+var<private> ring_last: u32;
 var<private> ring_slot: u32;
+
+fn nearest_in_ring(position: u32) -> u32 {
+  return max(min(position, ring_last), ring_first);
+}
 
 fn ring_slot_of(position: u32) -> u32 {
   let slot = ring_slot + position - ring_first;

@@ -1,143 +1,123 @@
-// The sums of a chunk's values, weighted.
+// How weights meet values on a GPU: a thread asks for sixteen positions' at once if it can.
 
-struct Values {
-  first: vec4f,  // dimension i of the four queries
-  second: vec4f, // dimension i + HALF
+override TILE: u32; // threads that have a position's pairs: a power of two, at least HALF and no more than THREADS
+
+struct Eight {
+  v0: vec2f,
+  v1: vec2f,
+  v2: vec2f,
+  v3: vec2f,
+  v4: vec2f,
+  v5: vec2f,
+  v6: vec2f,
+  v7: vec2f,
 }
 
-fn add_value(w: vec4f, at: u32, sum: Values) -> Values {
-  let v = cached(at);
-  return Values(fma(w, vec4f(v.x), sum.first), fma(w, vec4f(v.y), sum.second));
+// A position's value, or, where it is none that a query sees, some other.
+fn value_at(position: u32, i: u32) -> vec2f {
+  return cached(values_at(ring_slot_of(nearest_in_ring(position))) + i);
 }
 
-// Adds eight positions from p on that all queries see, and whose values are in the ring, for a quad.
-fn add_eight(quad: u32, before: Values, chunk: u32, p: u32, i: u32, thread: u32) -> Values {
-  let at = weights_at(quad) + p - chunk * CHUNK;
-  let w = hold(at, thread);
-  var sum = add_value(take0(w, at), values_at(ring_slot_of(p)) + i, before);
-  sum = add_value(take1(w, at), values_at(ring_slot_of(p + 1u)) + i, sum);
-  sum = add_value(take2(w, at), values_at(ring_slot_of(p + 2u)) + i, sum);
-  sum = add_value(take3(w, at), values_at(ring_slot_of(p + 3u)) + i, sum);
-  sum = add_value(take4(w, at), values_at(ring_slot_of(p + 4u)) + i, sum);
-  sum = add_value(take5(w, at), values_at(ring_slot_of(p + 5u)) + i, sum);
-  sum = add_value(take6(w, at), values_at(ring_slot_of(p + 6u)) + i, sum);
-  return add_value(take7(w, at), values_at(ring_slot_of(p + 7u)) + i, sum);
-}
-
-// What is added up for either quad.
-struct Sums {
-  a: Values,
-  b: Values,
-}
-
-fn add_value_to_both(wa: vec4f, wb: vec4f, at: u32, sums: Sums) -> Sums {
-  let v = cached(at);
-  return Sums(
-    Values(fma(wa, vec4f(v.x), sums.a.first), fma(wa, vec4f(v.y), sums.a.second)),
-    Values(fma(wb, vec4f(v.x), sums.b.first), fma(wb, vec4f(v.y), sums.b.second)),
+// The values of eight positions from p on.
+fn eight_values(p: u32, i: u32) -> Eight {
+  return Eight(
+    value_at(p, i),
+    value_at(p + 1u, i),
+    value_at(p + 2u, i),
+    value_at(p + 3u, i),
+    value_at(p + 4u, i),
+    value_at(p + 5u, i),
+    value_at(p + 6u, i),
+    value_at(p + 7u, i),
   );
 }
 
-// The same for both quads.
-fn add_eight_to_both(before: Sums, chunk: u32, p: u32, i: u32, thread: u32) -> Sums {
-  let at = weights_at(0u) + p - chunk * CHUNK;
-  let bt = weights_at(1u) + p - chunk * CHUNK;
-  let a = hold(at, thread);
-  let b = hold(bt, thread);
-  var sums = add_value_to_both(take0(a, at), take0(b, bt), values_at(ring_slot_of(p)) + i, before);
-  sums = add_value_to_both(take1(a, at), take1(b, bt), values_at(ring_slot_of(p + 1u)) + i, sums);
-  sums = add_value_to_both(take2(a, at), take2(b, bt), values_at(ring_slot_of(p + 2u)) + i, sums);
-  sums = add_value_to_both(take3(a, at), take3(b, bt), values_at(ring_slot_of(p + 3u)) + i, sums);
-  sums = add_value_to_both(take4(a, at), take4(b, bt), values_at(ring_slot_of(p + 4u)) + i, sums);
-  sums = add_value_to_both(take5(a, at), take5(b, bt), values_at(ring_slot_of(p + 5u)) + i, sums);
-  sums = add_value_to_both(take6(a, at), take6(b, bt), values_at(ring_slot_of(p + 6u)) + i, sums);
-  return add_value_to_both(take7(a, at), take7(b, bt), values_at(ring_slot_of(p + 7u)) + i, sums);
+fn add_value(sum: Values, at: u32, v: vec2f) -> Values {
+  let w = pool[at];
+  return Values(fma(w, vec4f(v.x), sum.first), fma(w, vec4f(v.y), sum.second));
 }
 
-// Adds positions one by one, for those queries that see them, each with the value it sees there; of every `parts`
-// times eight, those of one part.
-fn add_singles(quads: u32, before: Sums, chunk: u32, first: u32, end: u32, part: u32, parts: u32, i: u32) -> Sums {
+// Adds eight positions from p on that all queries see, and whose values are in the ring.
+fn add_eight(quad: u32, before: Values, chunk: u32, p: u32, v: Eight) -> Values {
+  let at = weights_at(quad) + p - chunk * CHUNK;
+  var sum = add_value(before, at, v.v0);
+  sum = add_value(sum, at + 1u, v.v1);
+  sum = add_value(sum, at + 2u, v.v2);
+  sum = add_value(sum, at + 3u, v.v3);
+  sum = add_value(sum, at + 4u, v.v4);
+  sum = add_value(sum, at + 5u, v.v5);
+  sum = add_value(sum, at + 6u, v.v6);
+  return add_value(sum, at + 7u, v.v7);
+}
+
+fn add_eight_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: Eight) -> Sums {
   var sums = before;
-  for (var position = first; position < end; position++) {
-    if (position / 8u % parts == part) {
-      sums.a = add_single(0u, quad0, sums.a, chunk, position, i);
-      if (has_both(quads)) {
-        sums.b = add_single(1u, quad1, sums.b, chunk, position, i);
-      }
-    }
+  sums.a = add_eight(0u, sums.a, chunk, p, v);
+  if (has_both(quads)) {
+    sums.b = add_eight(1u, sums.b, chunk, p, v);
   }
   return sums;
 }
 
-fn add_single(quad: u32, queries: Quad, sum: Values, chunk: u32, position: u32, i: u32) -> Values {
-  var slot = vec4u(ring_slot_of(position));
-  if (HAS_FRESH && position >= fresh_from()) {
-    slot = fresh_slots(quad, position);
-  }
-  let at = ((slot * 2u + 1u) * KV_HEADS + kv_head) * HALF + i;
-  let is_seen = seen(queries, position);
-  let v0 = cached(at.x);
-  let v1 = cached(at.y);
-  let v2 = cached(at.z);
-  let v3 = cached(at.w);
-  let w = pool[weights_at(quad) + position - chunk * CHUNK];
-  return Values(
-    select(sum.first, fma(w, vec4f(v0.x, v1.x, v2.x, v3.x), sum.first), is_seen),
-    select(sum.second, fma(w, vec4f(v0.y, v1.y, v2.y, v3.y), sum.second), is_seen),
-  );
+// Adds those of eight positions from p on that are in the ring, for the queries that see them.
+fn add_some(quad: u32, before: Values, chunk: u32, p: u32, v: Eight) -> Values {
+  var sum = add_if_seen(quad, before, chunk, p, v.v0);
+  sum = add_if_seen(quad, sum, chunk, p + 1u, v.v1);
+  sum = add_if_seen(quad, sum, chunk, p + 2u, v.v2);
+  sum = add_if_seen(quad, sum, chunk, p + 3u, v.v3);
+  sum = add_if_seen(quad, sum, chunk, p + 4u, v.v4);
+  sum = add_if_seen(quad, sum, chunk, p + 5u, v.v5);
+  sum = add_if_seen(quad, sum, chunk, p + 6u, v.v6);
+  return add_if_seen(quad, sum, chunk, p + 7u, v.v7);
 }
 
-// Σ weight · value over the chunk for every pair of dimensions, each handed to put(). A thread has a pair; where there
-// are more threads than pairs, several share the positions, eight in turns, and the first adds up what they found.
-fn gather(chunk: u32, quads: u32, thread: u32) {
-  let first = max(chunk * CHUNK, lowest);
-  let end = min(chunk * CHUNK + CHUNK, highest);
-  // The eights that all see, and that are in the ring.
-  var common_first = most(quad0.first);
-  var common_end = least(quad0.end);
+fn add_if_seen(quad: u32, sum: Values, chunk: u32, position: u32, v: vec2f) -> Values {
+  var is_seen = seen(quad, position);
   if (HAS_FRESH) {
-    common_end = min(common_end, fresh_from());
+    is_seen &= vec4<bool>(position < fresh_from());
   }
+  let more = add_value(sum, weights_at(quad) + position - chunk * CHUNK, v);
+  return Values(select(sum.first, more.first, is_seen), select(sum.second, more.second, is_seen));
+}
+
+fn add_some_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: Eight) -> Sums {
+  var sums = before;
+  sums.a = add_some(0u, sums.a, chunk, p, v);
   if (has_both(quads)) {
-    common_first = max(common_first, most(quad1.first));
-    common_end = min(common_end, least(quad1.end));
+    sums.b = add_some(1u, sums.b, chunk, p, v);
   }
-  common_first = (max(common_first, first) + 7u) / 8u * 8u;
-  common_end = max(min(common_end, end) / 8u * 8u, common_first);
-  let tile = min(HALF8, THREADS);
-  let parts = THREADS / tile;
-  let part = thread / tile; // threads past the last part do something for nothing
+  return sums;
+}
+
+fn gather(chunk: u32, sight: Positions, quads: u32, thread: u32) {
+  let origin = chunk * CHUNK;
+  let end = min(origin + CHUNK, sight.end);
+  var ring_end = end;
+  if (HAS_FRESH) {
+    ring_end = min(end, fresh_from());
+  }
+  let of_all = common_positions(origin, end, quads);
+  let parts = THREADS / TILE;
+  let part = thread / TILE;
   let step = 8u * parts;
-  for (var start = 0u; start < HALF; start += tile) {
-    let own = start + thread % tile;
-    let i = min(own, HALF - 1u);
-    var sums = Sums();
-    if (WINDOW != 0xffffffffu) { // without a window all see the past from its beginning
-      sums = add_singles(quads, sums, chunk, first, min(common_first, end), part, parts, i);
+  let own = thread % TILE;
+  let i = min(own, HALF - 1u);
+  var sums = Sums();
+  var p = origin + 8u * part;
+  while (p < ring_end) {
+    let v = eight_values(p, i);
+    if (p >= of_all.first && p + step + 8u <= of_all.end) {
+      let w = eight_values(p + step, i);
+      sums = add_eight_of_all(quads, sums, chunk, p, v);
+      sums = add_eight_of_all(quads, sums, chunk, p + step, w);
+      p += 2u * step;
+    } else {
+      sums = add_some_of_all(quads, sums, chunk, p, v);
+      p += step;
     }
-    // This part's first eight at or after common_first.
-    let skipped = (part + parts - common_first / 8u % parts) % parts;
-    for (var eight = common_first + 8u * skipped; eight < common_end; eight += step) {
-      if (has_both(quads)) {
-        sums = add_eight_to_both(sums, chunk, eight, i, thread);
-      } else {
-        sums.a = add_eight(0u, sums.a, chunk, eight, i, thread);
-      }
-    }
-    sums = add_singles(quads, sums, chunk, max(common_end, first), end, part, parts, i);
-    found[thread] = array(sums.a, sums.b);
-    workgroupBarrier();
-    if (thread < tile && own < HALF) {
-      for (var other = 1u; other < parts; other++) {
-        let more = found[other * tile + thread];
-        sums.a = Values(sums.a.first + more[0].first, sums.a.second + more[0].second);
-        sums.b = Values(sums.b.first + more[1].first, sums.b.second + more[1].second);
-      }
-      put(0u, quad0, own, sums.a);
-      if (has_both(quads)) {
-        put(1u, quad1, own, sums.b);
-      }
-    }
-    workgroupBarrier();
   }
+  if (HAS_FRESH) {
+    sums = add_singles(quads, sums, chunk, max(origin, fresh_from()), end, part, parts, i);
+  }
+  put_sums(quads, sums, TILE, parts, own, thread);
 }

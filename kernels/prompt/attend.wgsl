@@ -41,7 +41,7 @@ fn fresh_slot_of(query: u32, position: u32) -> u32 {
   return 0u;
 }
 
-fn put(quad: u32, queries: Quad, pair: u32, sum: Values) {
+fn put(quad: u32, pair: u32, sum: Values) {
   let at = quad * HALF + pair;
   var join = join0;
   if (quad == 1u) {
@@ -77,7 +77,8 @@ fn store_pair(at: u32, first: f32, second: f32) {
   attention[at + HALF] = second;
 }
 
-fn store(quad: u32, queries: Quad, first: u32, count: u32, mass: vec4f, thread: u32) {
+fn store(quad: u32, first: u32, count: u32, mass: vec4f, thread: u32) {
+  let queries = quads_at_work[quad];
   for (var i = thread; i < HALF; i += THREADS) {
     let sum = sums[quad * HALF + i];
     let at = queries.row * STRIDE + queries.head * 2u * HALF + i;
@@ -95,21 +96,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   kv_head = workgroup.x;
   let first = workgroup.y * 4u * QUADS;
   let count = span.rows * (HEADS / KV_HEADS);
-  load_queries(first, count, QUADS, thread);
+  let sight = load_queries(first, count, QUADS, thread);
   var run0 = Run(vec4f(UNSEEN), vec4f());
   var run1 = run0;
-  for (var chunk = lowest / CHUNK; chunk * CHUNK < highest; chunk++) {
-    let c = score(chunk, QUADS, thread);
+  for (var chunk = sight.first / CHUNK; chunk * CHUNK < sight.end; chunk++) {
+    let c = score(chunk, sight, QUADS, thread);
     join0 = joined(run0, c.peak[0]);
     run0 = advanced(run0, join0, c.peak[0], c.mass[0]);
     if (QUADS == 2u) {
       join1 = joined(run1, c.peak[1]);
       run1 = advanced(run1, join1, c.peak[1], c.mass[1]);
     }
-    gather(chunk, QUADS, thread);
+    gather(chunk, sight, QUADS, thread);
   }
-  store(0u, quad0, first, count, run0.mass, thread);
+  store(0u, first, count, run0.mass, thread);
   if (QUADS == 2u) {
-    store(1u, quad1, first, count, run1.mass, thread);
+    store(1u, first, count, run1.mass, thread);
   }
 }

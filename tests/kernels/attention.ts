@@ -71,7 +71,6 @@ export class Attention {
   readonly #width: number;
   readonly #stride: number;
   readonly #slots: number;
-  readonly #threads: 32 | 64;
   /** Of the product that reads a pass's output. */
   readonly #planes: 2 | 4;
 
@@ -84,7 +83,6 @@ export class Attention {
     this.#width = shape.heads * shape.half * 2;
     this.#stride = inSixteens(this.#width) + 16;
     const chunks = Math.floor(longest / CHUNK) + 1;
-    this.#threads = random.pick([32, 64]);
     this.#slots = Math.min(chunks, Math.ceil(shape.window / CHUNK) + 1);
   }
 
@@ -111,14 +109,16 @@ export class Attention {
       CAPACITY: capacity,
       STRIDE: this.#stride,
       SLOTS: this.#slots,
-      ...attentionTile(half, this.#threads, 2).constants,
+      ...attentionTile(half, this.#harness.compiler.attention, 2).constants,
     };
   }
 
   /** Workgroups for so many rows of a key head. */
   #tiles(rows: number): number {
     const { heads, kvHeads, half } = this.#shape;
-    return Math.ceil(rows * heads / kvHeads / attentionTile(half, this.#threads, 2).queries);
+    return Math.ceil(
+      rows * heads / kvHeads / attentionTile(half, this.#harness.compiler.attention, 2).queries,
+    );
   }
 
   /** A cache whose ring holds the last of `past`, and whose fresh slots are poison. */
@@ -156,7 +156,7 @@ export class Attention {
     const [attend, combine] = [
       this.#harness.kernel("attend", { cache: type }, {
         ...this.#constants,
-        ...attentionTile(half, this.#threads, quadsTogether).constants,
+        ...attentionTile(half, this.#harness.compiler.attention, quadsTogether).constants,
       }),
       this.#harness.kernel("combine", {}, { ...this.#constants, PLANES: this.#planes }),
     ];

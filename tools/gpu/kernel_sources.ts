@@ -52,7 +52,7 @@ if (import.meta.main) {
     subgroupVaries: false,
     hasF16: device.features.has("shader-f16"),
   });
-  const config = shapeConfig("mistral-7b", 1);
+  const config = shapeConfig("mistral-7b", 2); // of a prompt the last layer has keys and values only
   const source = randomWeights(config);
   const quantization = weights === "bf16" ? null : weights as Quantization;
   const layout = layOutWeights(
