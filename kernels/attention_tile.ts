@@ -58,7 +58,7 @@ export function attentionTile(
   const alone = rules.isSoftware ? 32 : 64;
   const threads = rules.isVector ? alone : Math.max(alone * sharers, tile);
   const scorers = Math.min(threads, CHUNK / 2);
-  const found = Math.max(scorers, Math.min(threads / 2, tile));
+  const found = Math.max(scorers, threads > tile ? tile : 0);
   const pool = 2 * pairs + CHUNK; // of a quad, in vec4f
   // With it, where a query is, 64 bytes a quad; what threads find; and a prompt's sums, or the paths of a pass's queries.
   const bytes = (quads: number) =>

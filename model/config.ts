@@ -56,6 +56,8 @@ const DEFAULTS = {
 
 /** The largest size of one dimension; keeps every byte count an exact double. */
 const MAX_DIMENSION = 2 ** 24;
+/** What attention's workgroup memory holds on every device: see kernels/attention_tile.ts. */
+const MAX_HEAD_DIM = 320;
 const MAX_LAYERS = 1000;
 
 /** Fields that would change the mathematics, and the values that do not. Absent and null are fine. */
@@ -271,6 +273,14 @@ function checkTogether(config: MistralConfig, json: JsonObject): void {
     throw new DittoError(
       `config.json ${json.head_dim == null ? "implies" : "has"} head_dim ${headDim}, and rotary ` +
         `embeddings need an even one.`,
+    );
+  }
+  if (headDim > MAX_HEAD_DIM) {
+    throw new DittoError(
+      `config.json ${
+        json.head_dim == null ? "implies" : "has"
+      } head_dim ${headDim}: heads of more than ` +
+        `${MAX_HEAD_DIM} dimensions are not supported.`,
     );
   }
   if (numAttentionHeads * headDim > MAX_DIMENSION) {

@@ -8,6 +8,12 @@ import { passStride, type Workspace } from "./memory.ts";
 import { type Stages, type Step, step } from "./model_stages.ts";
 import type { Matrix, MatrixPart, Weights } from "./weights.ts";
 
+/**
+ * Workgroups of attention that keep any GPU busy. Of many rows' worth a pass without drafts leaves all but the first idle,
+ * and each costs something: at 32k tokens of Mistral-7B they would be 32768 a layer.
+ */
+const ENOUGH_WORKGROUPS = 1024;
+
 /** embed, then each layer's qkv, attend, combine, out, gate and up, down; then the head. */
 export function decodeSteps(
   stages: Stages,
@@ -20,7 +26,7 @@ export function decodeSteps(
   const rowsFor = ({ type }: Matrix, stride: number) => {
     return { STRIDE: passStride(stride), PLANES: planes(type) };
   };
-  const { compiler } = stages;
+  const { compiler, config: { numKeyValueHeads } } = stages;
   const { spread } = compiler.profile;
   const steps: Step[] = [];
   const add = (...parts: Parameters<typeof step>) => steps.push(step(...parts));
@@ -53,11 +59,11 @@ export function decodeSteps(
     add(
       stages.kernel("attend"),
       [b.rows, b.q, cache, b.sums, b.peaks],
-      (rows, chunks) => [
-        chunks,
-        stages.config.numKeyValueHeads,
-        Math.min(stages.attentionTiles("attend", rows), spread),
-      ],
+      (rows, chunks) => {
+        const tiles = Math.min(stages.attentionTiles("attend", rows), spread);
+        const enough = Math.ceil(ENOUGH_WORKGROUPS / chunks / numKeyValueHeads);
+        return [chunks, numKeyValueHeads, Math.min(tiles, enough)];
+      },
     );
     add(
       stages.kernel("combine", rowsFor(layer.out, attentionStride)),

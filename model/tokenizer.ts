@@ -111,16 +111,14 @@ export class Tokenizer {
   }
 
   /**
-   * Writes a chat and encodes it. Most templates write the begin-of-sequence token themselves; then
-   * no second one is added.
+   * Writes a chat and encodes it. Special tokens are those that the template writes, and no others, as in
+   * transformers: most write begin-of-sequence, and models whose template does not were trained without it.
    *
    * @param options `addGenerationPrompt` is true by default.
    * @throws {DittoError} As {@linkcode applyChatTemplate} and {@linkcode encode}.
    */
   encodeChat(messages: readonly Message[], options: ChatOptions = {}): number[] {
-    const text = this.applyChatTemplate(messages, options);
-    const { bos_token: bos } = this.#specialTokens;
-    return this.encode(text, { addSpecialTokens: !bos || !text.startsWith(bos) });
+    return this.encode(this.applyChatTemplate(messages, options), { addSpecialTokens: false });
   }
 }
 

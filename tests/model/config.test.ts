@@ -194,7 +194,8 @@ Deno.test("parseConfig() refuses fields that contradict each other", () => {
   assertRefused({ ...TINY_CONFIG, head_dim: 3 }, ["has head_dim 3", "even"]);
   assertRefused({ ...TINY_CONFIG, hidden_size: 10 }, ["implies head_dim 5", "even"]);
   assertRefused({ ...TINY_CONFIG, hidden_size: 9 }, ["head_dim 4.5"]);
-  assertRefused({ ...TINY_CONFIG, num_attention_heads: 2 ** 20, head_dim: 2 ** 20 }, ["heads of"]);
+  assertRefused({ ...TINY_CONFIG, num_attention_heads: 2 ** 20, head_dim: 64 }, ["heads of 64"]);
+  assertRefused({ ...TINY_CONFIG, head_dim: 322 }, ["has head_dim 322", "more than 320"]);
 });
 
 Deno.test("parseConfig() refuses token ids that are none or outside the vocabulary", () => {

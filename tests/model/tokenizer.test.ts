@@ -159,7 +159,9 @@ Deno.test("Tokenizer.applyChatTemplate() renders the checkpoint's template", asy
   const file = await withConfig({ chat_template: "F" }, { "chat_template.jinja": CHAT });
   assertEquals(file.applyChatTemplate(MESSAGES), expected);
   const bare = await withConfig({ chat_template: "{{ messages[0].content }}" });
-  assertEquals(bare.encodeChat(MESSAGES), bare.encode("a"));
+  // As transformers' apply_chat_template(tokenize=True), which calls the tokenizer with add_special_tokens=False.
+  assertEquals(bare.encodeChat(MESSAGES), bare.encode("a", { addSpecialTokens: false }));
+  assertEquals(bare.encodeChat(MESSAGES).includes(1), false);
 });
 
 Deno.test("Tokenizer.applyChatTemplate() says why it cannot", async () => {
