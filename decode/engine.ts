@@ -12,7 +12,7 @@ import type { Forward } from "../model/forward.ts";
 import { Capture } from "./capture.ts";
 import { Drafters, type DraftOptions } from "./drafters.ts";
 import { PromptCache } from "./prompt_cache.ts";
-import { measureRowTimes, type RowTimes } from "./row_costs.ts";
+import { measurePassTimes, type PassTimes } from "./row_costs.ts";
 import { chain, rowWords } from "./rows.ts";
 import {
   GREEDY,
@@ -39,8 +39,6 @@ const MAX_BATCH = 16;
 const MAX_BATCH_MS = 100;
 /** Steps submitted for each that the answer is likely to need: waiting for one more costs more than an idle one. */
 const SURPLUS = 1.25;
-/** Tokens of the text in which the cost of a pass is measured. */
-const MEASURED_LENGTH = 512;
 
 /** What a generation is to do. */
 export interface EngineOptions extends DraftOptions {
@@ -238,26 +236,25 @@ export class Engine implements Disposable {
   }
 
   /**
-   * Times passes of 1 to 32 rows at the end of a text of 512 tokens.
+   * Times passes of 1 to 32 rows.
    *
+   * @param longest Tokens that a row can see at most.
    * @param known What earlier runs found.
    * @returns Null where the device has no clock.
    */
-  async measureRowTimes(known: RowTimes | null): Promise<RowTimes | null> {
-    const length = Math.min(MEASURED_LENGTH, this.#context);
-    const base = Math.max(0, length - MAX_ROWS);
-    return await measureRowTimes(
-      this.#gpu,
-      (count) => {
+  async measurePassTimes(longest: number, known: PassTimes | null): Promise<PassTimes | null> {
+    const timed = (length: number) => ({
+      setRows: (count: number) => {
+        const base = Math.max(0, length - MAX_ROWS);
         const rows = rowWords(chain(0, new Array(count - 1).fill(0)), base);
         this.#gpu.device.queue.writeBuffer(this.#forward.rows, 0, rows);
       },
-      (pass) => {
+      encode: (pass: GPUComputePassEncoder) => {
         this.#forward.encode(pass, MAX_ROWS, length);
         encode(pass, [this.#choose(MAX_ROWS)]);
       },
-      known,
-    );
+    });
+    return await measurePassTimes(this.#gpu, timed, longest, known);
   }
 
   /**

@@ -48,7 +48,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   readonly context: number;
   /** GPU memory it takes, in bytes. */
   readonly memory: MemoryNeed;
-  /** What passes of 1, 2, … 32 rows cost relative to one row. */
+  /** What passes of 1, 2, … 32 rows cost relative to one row, in a short text. */
   readonly rowCosts: readonly number[];
   /** Which kernels were chosen for the device; they are equal to the bit. */
   readonly profile: Profile;
@@ -56,6 +56,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   readonly promptPrecision: PromptPrecision;
   /** Milliseconds that loading took. */
   readonly loadMs: number;
+  #costsAt: (length: number) => readonly number[];
   #directory: string;
   #gpu: Gpu;
   #engine: Engine;
@@ -67,9 +68,11 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     parts:
       & Pick<
         LanguageModel,
-        "config" | "context" | "memory" | "rowCosts" | "profile" | "promptPrecision" | "loadMs"
+        "config" | "context" | "memory" | "profile" | "promptPrecision" | "loadMs"
       >
       & {
+        /** Costs of passes in a text of so many tokens. */
+        costsAt: (length: number) => readonly number[];
         directory: string;
         gpu: Gpu;
         engine: Engine;
@@ -80,10 +83,11 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     this.device = parts.gpu.info;
     this.context = parts.context;
     this.memory = parts.memory;
-    this.rowCosts = parts.rowCosts;
+    this.rowCosts = parts.costsAt(0);
     this.profile = parts.profile;
     this.promptPrecision = parts.promptPrecision;
     this.loadMs = parts.loadMs;
+    this.#costsAt = parts.costsAt;
     this.#directory = parts.directory;
     this.#gpu = parts.gpu;
     this.#engine = parts.engine;
@@ -165,7 +169,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         maxNewTokens: Math.min(maxNewTokens, room),
         drafter,
         numDraft: integer(options, "promptLookupNumTokens", DRAFTS[drafter], 0, MAX_ROWS - 1),
-        rowCosts: this.rowCosts,
+        rowCosts: this.#costsAt(ids.length),
         maxNgram: integer(options, "maxMatchingNgramSize", 3, 1, 15),
         batchesAhead: integer(options, "submissionsAhead", 2, 1, 8),
         eos: flag(options, "ignoreEos", false) ? [] : this.config.eosTokenIds,

@@ -28,7 +28,7 @@ import {
 } from "./options.ts";
 import { checkFits, contextFor, MAX_CONTEXT, type Prompt, promptTokens } from "./prompt.ts";
 import { isGranted, Remembered } from "./remembered.ts";
-import { isRowTimes, rowCosts, type RowTimes, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
+import { costsAt, isPassTimes, type PassTimes, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
 import { generationBuffers } from "./state.ts";
 
 /** How to load a model. */
@@ -64,7 +64,7 @@ export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
   /**
    * What passes of 1, 2, … 32 rows cost relative to one row: lookup drafts what is worth its cost. Default: what
-   * is measured on the device, once for each device and shape of model.
+   * is measured on the device, in a short text and a long one, once for each device and shape of model.
    */
   readonly rowCosts?: readonly number[];
   /** How to open the GPU; for tests. */
@@ -164,8 +164,11 @@ export async function loadFrom(
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
     await engine.warmUp();
-    const rowTimes = remembered ? await engine.measureRowTimes(known?.rowTimes ?? null) : null;
-    if (profile && rowTimes) await remembered?.set({ profile, rowTimes });
+    const longest = Math.min(context, config.slidingWindow ?? Infinity);
+    const passTimes = remembered
+      ? await engine.measurePassTimes(longest, known?.passTimes ?? null)
+      : null;
+    if (profile && passTimes) await remembered?.set({ profile, passTimes });
     const outOfMemory = await gpu.device.popErrorScope();
     if (outOfMemory) {
       throw new DittoError(
@@ -178,7 +181,9 @@ export async function loadFrom(
       config,
       context,
       memory,
-      rowCosts: givenCosts ?? (rowTimes ? rowCosts(rowTimes) : UNMEASURED_ROW_COSTS),
+      costsAt: (length) =>
+        givenCosts ??
+          (passTimes ? costsAt(passTimes, Math.min(length, longest)) : UNMEASURED_ROW_COSTS),
       profile: compiler.profile,
       promptPrecision,
       loadMs: performance.now() - start,
@@ -202,10 +207,10 @@ function availableBytes(device: DeviceInfo): number {
 /** What is measured of a model on a device. */
 interface Measured {
   readonly profile: Profile;
-  readonly rowTimes: RowTimes;
+  readonly passTimes: PassTimes;
 }
 
 function isMeasured(value: unknown, device: DeviceInfo): value is Measured {
-  const { profile, rowTimes } = Object(value);
-  return isProfile(profile, device) && isRowTimes(rowTimes);
+  const { profile, passTimes } = Object(value);
+  return isProfile(profile, device) && isPassTimes(passTimes);
 }

@@ -13,11 +13,21 @@ const COUNTS = [1, 2, 4, 5, 8, 12, 16, 20, 24, 28, 32] as const;
 /** Each is timed this often; the fastest counts, since whatever else runs only ever adds, most of all on a CPU. */
 const REPEATS = 3;
 const SOFTWARE_REPEATS = 8;
-/** Those of a device on which a pass of one row takes more than {@linkcode SLOW_MS}; timed once. */
+/**
+ * Those in a long text, and those of a device on which a pass of one row takes more than {@linkcode SLOW_MS}, where
+ * they are timed once.
+ */
 const FEW_COUNTS = [1, 4, 8] as const;
 const SLOW_MS = 200;
 /** What is known already is timed again for about so long whenever the model is loaded. */
 const AGAIN_MS = 100;
+/** Tokens of the text in which passes are timed. */
+const SHORT_TEXT = 512;
+/**
+ * Tokens of the long text in which some are timed too, or less if the context is shorter: attention makes the rows of
+ * Mistral-7B twice as dear after 32k tokens as after 512, by the multiply-adds they need.
+ */
+const LONG_TEXT = 8192;
 /** If a pass takes less than this part of what is known, all are timed anew: the machine was busy when they were. */
 const SPOILED = 0.9;
 
@@ -46,19 +56,26 @@ export function isRowTimes(times: unknown): times is RowTimes {
   return counts === String(COUNTS) || counts === String(FEW_COUNTS);
 }
 
+/** Passes to be timed. */
+interface TimedPasses {
+  /** Writes a pass of so many rows into the rows buffer. */
+  readonly setRows: (count: number) => void;
+  /** Encodes the pass. */
+  readonly encode: (pass: GPUComputePassEncoder) => void;
+  /** Whether they are those of a long text, of which some counts tell enough. */
+  readonly isLong: boolean;
+}
+
 /**
  * Times passes of 1 to {@linkcode MAX_ROWS} rows on the GPU's own clock.
  *
- * @param setRows Writes a pass of so many rows into the rows buffer.
- * @param encode Encodes the pass.
  * @param known What earlier runs found. Some passes are timed once more then, and all if that shows that the
  * machine was busy when they were; the faster times are kept.
  * @returns Null where the device has no clock.
  */
-export async function measureRowTimes(
+async function measureRowTimes(
   gpu: Gpu,
-  setRows: (count: number) => void,
-  encode: (pass: GPUComputePassEncoder) => void,
+  { setRows, encode, isLong }: TimedPasses,
   known: RowTimes | null = null,
 ): Promise<RowTimes | null> {
   const time = async (counts: readonly number[], runs: number): Promise<RowTimes | null> => {
@@ -73,8 +90,8 @@ export async function measureRowTimes(
     const one = await time([1], 1);
     if (!one) return null;
     const isSlow = one[0]![1] > SLOW_MS * 1e6;
-    const repeats = isSlow ? 1 : gpu.info.isSoftware ? SOFTWARE_REPEATS : REPEATS;
-    const times = await time(isSlow ? FEW_COUNTS : COUNTS, repeats);
+    const repeats = isSlow ? 1 : gpu.info.isSoftware && !isLong ? SOFTWARE_REPEATS : REPEATS;
+    const times = await time(isSlow || isLong ? FEW_COUNTS : COUNTS, repeats);
     return isRowTimes(times) ? times : null;
   };
   if (!known) return await timeAll();
@@ -101,21 +118,79 @@ export function fasterOf(known: RowTimes, found: RowTimes): RowTimes {
   return known.map(([rows, time]) => [rows, Math.min(time, now.get(rows) || time)]);
 }
 
+/** What passes take at the end of a short text, and of a long one. */
+export interface PassTimes {
+  /** In a text of {@linkcode SHORT_TEXT} tokens, or less if the context is shorter. */
+  readonly short: RowTimes;
+  /** In a text of `length` tokens; null if the context or the window is short, or the device slow. */
+  readonly long: { readonly length: number; readonly times: RowTimes } | null;
+}
+
+/** Whether a value is such times. */
+export function isPassTimes(value: unknown): value is PassTimes {
+  const { short, long } = Object(value);
+  const isLong = long === null ||
+    (Object(long).length > SHORT_TEXT && isRowTimes(Object(long).times));
+  return isRowTimes(short) && isLong;
+}
+
 /**
- * From times at some counts to costs at every number of rows, beyond the last count as between the last two.
+ * Times passes in a short text, and in a long one where that tells more.
  *
+ * @param timed Passes at the end of a text of so many tokens.
+ * @param longest Tokens that a row can see at most.
+ * @param known What earlier runs found.
+ * @returns Null where the device has no clock.
+ */
+export async function measurePassTimes(
+  gpu: Gpu,
+  timed: (length: number) => Omit<TimedPasses, "isLong">,
+  longest: number,
+  known: PassTimes | null,
+): Promise<PassTimes | null> {
+  const passes = { ...timed(Math.min(SHORT_TEXT, longest)), isLong: false };
+  const short = await measureRowTimes(gpu, passes, known?.short);
+  if (!short) return null;
+  const length = Math.min(LONG_TEXT, longest);
+  if (length < 2 * SHORT_TEXT || short.length < COUNTS.length) return { short, long: null };
+  // What one row takes tells whether the machine was busy then.
+  if (known?.long && short[0]![1] > known.short[0]![1] * SPOILED) {
+    return { short, long: known.long };
+  }
+  const times = await measureRowTimes(gpu, { ...timed(length), isLong: true });
+  return { short, long: times && { length, times } };
+}
+
+/** What passes of 1, 2, … {@linkcode MAX_ROWS} rows cost in a text of so many tokens, relative to one row. */
+export function costsAt({ short, long }: PassTimes, length: number): number[] {
+  if (!long) return rowCosts(short);
+  const part = Math.max(0, length - SHORT_TEXT) / (long.length - SHORT_TEXT);
+  return rowCosts(short, long.times, part);
+}
+
+/**
+ * From times at some counts to costs at every number of rows.
+ *
+ * @param times In a text of {@linkcode SHORT_TEXT} tokens.
+ * @param long Times in a longer text, if there are.
+ * @param part Where the text at hand is on the way from the one length to the other: 0, 1, or anything between or beyond.
  * @returns For each number of rows, from 1, the cost relative to one row, never falling.
  */
-export function rowCosts(times: RowTimes): number[] {
-  const costs: number[] = [];
-  const one = times[0]![1];
+export function rowCosts(times: RowTimes, long: RowTimes = [], part = 0): number[] {
+  const more = long.map(([rows, time]) => [rows, Math.max(0, time - timeOf(times, rows))] as const);
+  const found: number[] = [];
   for (let rows = 1; rows <= MAX_ROWS; rows++) {
-    const found = times.findIndex(([count], i) => i > 0 && count >= rows);
-    const after = found < 0 ? times.length - 1 : found;
-    const [from, start] = times[after - 1]!;
-    const [to, end] = times[after]!;
-    const time = start + (end - start) * (rows - from) / (to - from);
-    costs.push(Math.max(time / one, costs.at(-1) ?? 1));
+    const time = timeOf(times, rows) + (more.length > 0 ? part * timeOf(more, rows) : 0);
+    found.push(Math.max(time, found.at(-1) ?? 0));
   }
-  return costs;
+  return found.map((time) => time / found[0]!);
+}
+
+/** The time of so many rows: between two counts on a line, beyond the last count as between the last two. */
+function timeOf(times: RowTimes, rows: number): number {
+  const found = times.findIndex(([count], i) => i > 0 && count >= rows);
+  const after = found < 0 ? times.length - 1 : found;
+  const [from, start] = times[after - 1]!;
+  const [to, end] = times[after]!;
+  return start + (end - start) * (rows - from) / (to - from);
 }
