@@ -16,9 +16,12 @@ fn weight_rows(quad: u32) -> vec4u {
 
 fn finish(row: u32, quad: u32, sums: vec4f, scales: vec4f) {
   let y = sums * scales;
-  for (var i = 0u; i < 4u && 4u * quad + i < part.count; i++) {
-    logits[row * VOCAB + part.first + 4u * quad + i] = y[i];
-  }
+  let n = 4u * quad;
+  let at = row * VOCAB + part.first + n;
+  if (n < part.count) { logits[at] = y.x; }
+  if (n + 1u < part.count) { logits[at + 1u] = y.y; }
+  if (n + 2u < part.count) { logits[at + 2u] = y.z; }
+  if (n + 3u < part.count) { logits[at + 3u] = y.w; }
 }
 
 @compute @workgroup_size(LANES * GROUPS)

@@ -8,9 +8,19 @@ override EPSILON: f32; // config: rms_norm_eps
 
 fn row_factor(row: u32, lane: u32, index: u32) -> f32 {
   let width = (K8 + 1u) / 2u;
+  let end = (row + 1u) * width;
   var sum = vec4f();
-  for (var i = lane; i < width; i += LANES) {
-    sum += squares[row * width + i];
+  var i = row * width + lane;
+  // This comes after the product, when a workgroup has nothing else to do: it should not wait for each load alone.
+  for (; i + 3u * LANES < end; i += 4u * LANES) {
+    let a = squares[i];
+    let b = squares[i + LANES];
+    let c = squares[i + 2u * LANES];
+    let d = squares[i + 3u * LANES];
+    sum = sum + a + b + c + d;
+  }
+  for (; i < end; i += LANES) {
+    sum += squares[i];
   }
   sum = sum_lanes(sum, index);
   return inverseSqrt((sum.x + sum.y + sum.z + sum.w) / HIDDEN + EPSILON);
