@@ -106,7 +106,7 @@ fn add_own_four(scores: vec4f, quad: u32, i: u32, key: vec4u) -> vec4f {
 }
 
 fn add_own(sum: vec4f, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d: vec2f) -> vec4f {
-  return fma(vec4f(a.y, b.y, c.y, d.y), qb, fma(vec4f(a.x, b.x, c.x, d.x), qa, sum));
+  return add_pair(sum, qa, qb, vec4f(a.x, b.x, c.x, d.x), vec4f(a.y, b.y, c.y, d.y));
 }
 
 // The scores of fresh positions, whose keys are not the same to all queries, in the order of the ring's.

@@ -47,8 +47,13 @@ fn fresh_scores(quad: u32, position: u32) -> vec4f {
     let k1 = cached(key.y + k);
     let k2 = cached(key.z + k);
     let k3 = cached(key.w + k);
-    scores = fma(vec4f(k0.x, k1.x, k2.x, k3.x), pool[first + i], scores);
-    scores = fma(vec4f(k0.y, k1.y, k2.y, k3.y), pool[first + PAIRS + i], scores);
+    scores = add_pair(
+      scores,
+      pool[first + i],
+      pool[first + PAIRS + i],
+      vec4f(k0.x, k1.x, k2.x, k3.x),
+      vec4f(k0.y, k1.y, k2.y, k3.y),
+    );
   }
   return scores;
 }

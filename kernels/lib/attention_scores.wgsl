@@ -32,10 +32,15 @@ fn four_pairs(key: u32, i: u32) -> FourPairs {
   );
 }
 
+// Adds a pair of dimensions to four scores; of keys that are the same to all queries or not.
+fn add_pair(score: vec4f, qa: vec4f, qb: vec4f, first: vec4f, second: vec4f) -> vec4f {
+  return fma(second, qb, fma(first, qa, score));
+}
+
 fn add_products(two: Two, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f) -> Two {
   return Two(
-    fma(vec4f(a.y), qb, fma(vec4f(a.x), qa, two.a)),
-    fma(vec4f(b.y), qb, fma(vec4f(b.x), qa, two.b)),
+    add_pair(two.a, qa, qb, vec4f(a.x), vec4f(a.y)),
+    add_pair(two.b, qa, qb, vec4f(b.x), vec4f(b.y)),
   );
 }
 

@@ -23,6 +23,18 @@ fn common_positions(first: u32, end: u32, quads: u32) -> Positions {
   return of_all;
 }
 
+// Adds a position's pair of dimensions, weighted; of values that are the same to all queries or not.
+fn add_weighted(sum: Values, w: vec4f, first: vec4f, second: vec4f) -> Values {
+  return Values(fma(w, first, sum.first), fma(w, second, sum.second));
+}
+
+fn select_values(otherwise: Values, values: Values, chosen: vec4<bool>) -> Values {
+  return Values(
+    select(otherwise.first, values.first, chosen),
+    select(otherwise.second, values.second, chosen),
+  );
+}
+
 // Adds a position for those queries that see it, each with the value it sees there.
 fn add_single(quad: u32, sum: Values, chunk: u32, position: u32, i: u32) -> Values {
   var slot = vec4u(ring_slot_of(position));
@@ -36,10 +48,8 @@ fn add_single(quad: u32, sum: Values, chunk: u32, position: u32, i: u32) -> Valu
   let v2 = cached(at.z);
   let v3 = cached(at.w);
   let w = pool[weights_at(quad) + position - chunk * CHUNK];
-  return Values(
-    select(sum.first, fma(w, vec4f(v0.x, v1.x, v2.x, v3.x), sum.first), is_seen),
-    select(sum.second, fma(w, vec4f(v0.y, v1.y, v2.y, v3.y), sum.second), is_seen),
-  );
+  let more = add_weighted(sum, w, vec4f(v0.x, v1.x, v2.x, v3.x), vec4f(v0.y, v1.y, v2.y, v3.y));
+  return select_values(sum, more, is_seen);
 }
 
 // Adds positions one by one, for those queries that see them, each with the value it sees there; of every `parts`

@@ -33,8 +33,7 @@ fn eight_values(p: u32, i: u32) -> Eight {
 }
 
 fn add_value(sum: Values, at: u32, v: vec2f) -> Values {
-  let w = pool[at];
-  return Values(fma(w, vec4f(v.x), sum.first), fma(w, vec4f(v.y), sum.second));
+  return add_weighted(sum, pool[at], vec4f(v.x), vec4f(v.y));
 }
 
 // Adds eight positions from p on that all queries see, and whose values are in the ring.
@@ -77,7 +76,7 @@ fn add_if_seen(quad: u32, sum: Values, chunk: u32, position: u32, v: vec2f) -> V
     is_seen &= vec4<bool>(position < fresh_from());
   }
   let more = add_value(sum, weights_at(quad) + position - chunk * CHUNK, v);
-  return Values(select(sum.first, more.first, is_seen), select(sum.second, more.second, is_seen));
+  return select_values(sum, more, is_seen);
 }
 
 fn add_some_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: Eight) -> Sums {

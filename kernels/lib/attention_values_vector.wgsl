@@ -2,7 +2,7 @@
 
 fn add_value(w: vec4f, at: u32, sum: Values) -> Values {
   let v = cached(at);
-  return Values(fma(w, vec4f(v.x), sum.first), fma(w, vec4f(v.y), sum.second));
+  return add_weighted(sum, w, vec4f(v.x), vec4f(v.y));
 }
 
 // Adds eight positions from p on that all queries see, and whose values are in the ring, for a quad.
@@ -23,8 +23,8 @@ fn add_eight(quad: u32, before: Values, chunk: u32, p: u32, i: u32, thread: u32)
 fn add_value_to_both(wa: vec4f, wb: vec4f, at: u32, sums: Sums) -> Sums {
   let v = cached(at);
   return Sums(
-    Values(fma(wa, vec4f(v.x), sums.a.first), fma(wa, vec4f(v.y), sums.a.second)),
-    Values(fma(wb, vec4f(v.x), sums.b.first), fma(wb, vec4f(v.y), sums.b.second)),
+    add_weighted(sums.a, wa, vec4f(v.x), vec4f(v.y)),
+    add_weighted(sums.b, wb, vec4f(v.x), vec4f(v.y)),
   );
 }
 
