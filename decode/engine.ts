@@ -363,20 +363,19 @@ export class Engine implements Disposable {
 
   /** Waits for the GPU, or for its loss. */
   async #guard<T>(work: Promise<T>): Promise<T> {
-    const failure = this.#gpu.failure.then((what) => {
-      throw new DittoError(
+    const failed = (what: string) =>
+      new DittoError(
         `The GPU device (${this.#gpu.info.name}) ${what}. This happened in the middle of a generation: ` +
           `load the model again.`,
       );
-    });
     try {
-      return await Promise.race([work, failure]);
+      return await this.#gpu.unlessFailed(work, failed);
     } catch (error) {
       if (error instanceof DittoError) throw error;
       this.#checkDisposed();
       // Work on a lost device fails in its own words, perhaps before the loss is announced.
       const soon = new Promise<never>((_, reject) => setTimeout(reject, 100, error));
-      return await Promise.race([failure, soon]);
+      return await this.#gpu.unlessFailed(soon, failed);
     }
   }
 }

@@ -46,11 +46,8 @@ export class Gpu implements Disposable {
   readonly info: DeviceInfo;
   /** How often a buffer was mapped for the CPU to read. */
   readBacks = 0;
-  /**
-   * Settles with a sentence when the device is lost or reports an error that no call raised, and never when
-   * it is disposed.
-   */
-  readonly failure: Promise<string>;
+  #failure: string | null = null;
+  #waiting = new Set<(what: string) => void>();
   #buffers = new Set<GPUBuffer>();
   #disposed = false;
 
@@ -58,15 +55,37 @@ export class Gpu implements Disposable {
   constructor(device: GPUDevice, info: DeviceInfo) {
     this.device = device;
     this.info = info;
-    this.failure = new Promise((resolve) => {
-      device.lost.then(({ message, reason }) => {
-        if (!this.#disposed) resolve(`was lost: ${message || reason || "unknown reason"}`);
-      });
-      device.addEventListener("uncapturederror", (event) => {
-        event.preventDefault(); // it is thrown from the generation at hand, not printed
-        resolve(`failed: ${(event as GPUUncapturedErrorEvent).error.message}`);
-      });
+    device.lost.then(({ message, reason }) => {
+      if (!this.#disposed) this.#fail(`was lost: ${message || reason || "unknown reason"}`);
     });
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault(); // it is thrown from the generation at hand, not printed
+      this.#fail(`failed: ${(event as GPUUncapturedErrorEvent).error.message}`);
+    });
+  }
+
+  #fail(what: string): void {
+    this.#failure ??= what;
+    for (const fail of this.#waiting) fail(this.#failure);
+  }
+
+  /**
+   * Waits for work, or until the device is lost or reports an error that no call raised; not until it is disposed of.
+   *
+   * A promise of the failure, raced against all work there is, would keep each result for as long as the device lives.
+   *
+   * @param toError Makes what is thrown from what happened, such as "was lost: …".
+   */
+  async unlessFailed<T>(work: Promise<T>, toError: (what: string) => Error): Promise<T> {
+    const { promise: failure, reject } = Promise.withResolvers<never>();
+    const fail = (what: string) => reject(toError(what));
+    this.#waiting.add(fail);
+    if (this.#failure !== null) fail(this.#failure);
+    try {
+      return await Promise.race([work, failure]);
+    } finally {
+      this.#waiting.delete(fail);
+    }
   }
 
   /** Bytes in the buffers that are alive. */

@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
-import { subgroupsOf } from "../../kernels/device.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { type DeviceInfo, Gpu, subgroupsOf } from "../../kernels/device.ts";
 
 Deno.test("subgroupsOf() takes the fewest lanes there may be, and none where that is not known", () => {
   const of = (name: string, least: number, most: number) => {
@@ -17,4 +18,54 @@ Deno.test("subgroupsOf() takes the fewest lanes there may be, and none where tha
   for (const [least, most] of [[0, 0], [1, 32], [2, 2], [64, 32], [4, 256]] as const) {
     assertEquals(of("some device", least, most), [null, false]);
   }
+});
+
+/** A device that fails on request, with nothing behind it. */
+function failing() {
+  const lost = Promise.withResolvers<GPUDeviceLostInfo>();
+  const events = new EventTarget();
+  const device = {
+    lost: lost.promise,
+    addEventListener: events.addEventListener.bind(events),
+  } as unknown as GPUDevice;
+  const report = (message: string) =>
+    events.dispatchEvent(Object.assign(new Event("uncapturederror"), { error: { message } }));
+  const lose = (message: string) =>
+    lost.resolve({ reason: "unknown", message } as unknown as GPUDeviceLostInfo);
+  return { gpu: new Gpu(device, {} as DeviceInfo), lose, report };
+}
+
+Deno.test("unlessFailed() ends with the device's first failure, whenever that comes", async () => {
+  const toError = (what: string) => new RangeError(what);
+  const { promise: never } = Promise.withResolvers<never>();
+  const { gpu, lose, report } = failing();
+  assertEquals(await gpu.unlessFailed(Promise.resolve(7), toError), 7);
+  await assertRejects(
+    () => gpu.unlessFailed(Promise.reject(new TypeError("x")), toError),
+    TypeError,
+  );
+  const waits = [gpu.unlessFailed(never, toError), gpu.unlessFailed(never, toError)];
+  report("out of registers");
+  lose("gone");
+  for (const wait of [...waits, gpu.unlessFailed(never, toError)]) {
+    await assertRejects(() => wait, RangeError, "failed: out of registers");
+  }
+
+  const other = failing();
+  const wait = other.gpu.unlessFailed(never, toError);
+  other.lose("gone");
+  await assertRejects(() => wait, RangeError, "was lost: gone");
+});
+
+Deno.test("unlessFailed() keeps nothing of what it waited for", async () => {
+  const script = fileURLToPath(new URL("wait_repeatedly.ts", import.meta.url));
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--v8-flags=--expose-gc", script],
+  }).output();
+  const kept = new TextDecoder().decode(stdout).trim();
+  assert(
+    kept !== "" && Number(kept) < 10,
+    `${kept} of 1000 results are kept
+${new TextDecoder().decode(stderr)}`,
+  );
 });
