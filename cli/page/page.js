@@ -33,9 +33,11 @@ function describe(pass) {
     `${quote(first, length)}.`;
   if (drafted === 0) return [head, "It had no draft: nothing earlier was worth copying."];
   const end = ngram === 1 ? "The token before it" : `The ${ngram} tokens before it`;
-  const draft =
-    `${end}, ${quote(source - ngram, ngram)}, stood before ${place(source)} too, so the ` +
-    "draft came from there: ";
+  const draft = ngram === 0
+    ? `It guessed that the text goes on as it did at ${place(source)}, though another token ` +
+      "stood before that: "
+    : `${end}, ${quote(source - ngram, ngram)}, stood before ${place(source)} too, so the ` +
+      "draft came from there: ";
   if (copied === 0) return [head, `${draft}none of its ${count(drafted, "token")} was right.`];
   return [head, `${draft}${quote(source, copied)} was right, ${copied} of ${drafted} drafted.`];
 }

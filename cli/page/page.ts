@@ -36,7 +36,7 @@ export interface PagePass {
   readonly drafted: number;
   /** Where its drafts were copied from, an index into prompt and answer. */
   readonly source: number;
-  /** Tokens before `source` that matched those before `first`. */
+  /** Tokens before `source` that matched those before `first`; 0 where the tree guessed, or without drafts. */
   readonly ngram: number;
   /** Its first tokens that were drafts. */
   readonly copied: number;
@@ -49,12 +49,11 @@ const COLORS = 6;
 export function pagePasses({ pieces, tokens, result }: PageContent): PagePass[] {
   let first = result.promptTokens;
   return pieces.map(({ tokens: { length }, drafted, source, ngram }) => {
+    // The last token is the model's own, also where it says what a draft said that was not followed: in a tree, or at
+    // the answer's end.
+    const most = Math.min(length - 1, drafted);
     let copied = 0;
-    while (
-      copied < Math.min(length, drafted) && tokens[source + copied] === tokens[first + copied]
-    ) {
-      copied++;
-    }
+    while (copied < most && tokens[source + copied] === tokens[first + copied]) copied++;
     const pass = { first, length, drafted, source, ngram, copied };
     first += length;
     return pass;

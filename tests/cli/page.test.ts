@@ -43,6 +43,33 @@ Deno.test("pagePasses() tells what each pass copied from where", () => {
   ]);
 });
 
+/**
+ * Prompt "a b c a", answer "b c a b a": the tree drafts more than the first pass follows. Its own token "a" stood behind
+ * the source too, the second pass guesses.
+ */
+const TREE: PageContent = {
+  ...CONTENT,
+  texts: ["a", " b", "<c>", "a", " b", "<c>", "a", " b", "a"],
+  tokens: [5, 6, 7, 5, 6, 7, 5, 6, 5],
+  pieces: [
+    { pass: 0, tokens: [6, 7, 5], text: "", drafted: 5, source: 1, ngram: 1 },
+    { pass: 1, tokens: [6, 5], text: "", drafted: 3, source: 4, ngram: 0 },
+  ],
+  result: { ...CONTENT.result, tokens: [6, 7, 5, 6, 5], drafted: 8, accepted: 3 },
+};
+
+Deno.test("pagePasses() takes the last token of a pass for the model's own", () => {
+  const copied = (content: PageContent) => pagePasses(content).map(({ copied }) => copied);
+  assertEquals(copied(TREE), [2, 1]);
+  // An end-of-sequence token, and the last that there was room for, though they were drafted.
+  for (const [tokens, drafted] of [[[6, 2], 3], [[6, 2, 5], 3]] as const) {
+    const pieces = [{ pass: 0, tokens, text: "", drafted, source: 1, ngram: 1 }];
+    assertEquals(copied({ ...CONTENT, tokens: [5, 6, 2, 5, ...tokens], pieces }), [
+      tokens.length - 1,
+    ]);
+  }
+});
+
 Deno.test("pageHtml() holds the texts and nothing that they could break out of", () => {
   const html = pageHtml(CONTENT);
   assertStringIncludes(html, "<h1>5 tokens in 2 passes</h1>");
@@ -74,6 +101,26 @@ Deno.test("--html says at once that a page cannot be written", async () => {
 
 const browser = findBrowser();
 if (!browser) console.warn("Skipping the page's test in a browser: there is no chromium.");
+
+Deno.test({ name: "the page says what the tree guessed", ignore: !browser }, async () => {
+  await using directory = new TempDir();
+  const file = `${directory.path}/page.html`;
+  await Deno.writeTextFile(file, pageHtml(TREE));
+  await using page = await BrowserPage.open(browser!, new URL(`file://${file}`));
+  const details: string[] = [];
+  for (let i = 0; i < 2; i++) {
+    await page.press("ArrowRight");
+    details.push(await page.evaluate('document.getElementById("detail").innerText'));
+  }
+  assertStringIncludes(details[0]!, "The token before it, “a”, stood before token 2 of the prompt");
+  assertStringIncludes(details[0]!, "“ b<c>” was right, 2 of 5 drafted.");
+  assertStringIncludes(
+    details[1]!,
+    "It guessed that the text goes on as it did at token 1 of the answer, though another token " +
+      "stood before that: “ b” was right, 1 of 3 drafted.",
+  );
+  assertEquals(page.complaints, []);
+});
 
 Deno.test(
   { name: "--html writes a page that shows where a token came from", ignore: !browser },
