@@ -1,0 +1,54 @@
+/** The repetition penalty over drafts: a row's ancestors count as text, its siblings do not. */
+import { GREEDY, samplingUniform, seenTokens } from "../../decode/sampling.ts";
+import { MAX_ROWS, SLICE } from "../../kernels/stages.ts";
+import { seeded } from "../random.ts";
+import { assertSameBits, bits, Harness, poisonedFloats } from "./harness.ts";
+import { encodeRows, pathTo, randomTree } from "./rows.ts";
+
+const harness = await Harness.open();
+Deno.test.afterAll(() => harness[Symbol.dispose]());
+
+for (const vocab of [1, 33, 300, 2 * SLICE + 77]) {
+  Deno.test(
+    `sample: the penalised argmax of every row of a tree (vocabulary of ${vocab})`,
+    seeded(async (random) => {
+      const slices = Math.ceil(vocab / SLICE);
+      const kernel = harness.kernel("sample", {}, { VOCAB: vocab, SLICES: slices });
+      const cases = Array.from({ length: 12 }, () => {
+        // Few tokens, so that drafts and text hold those of large logits.
+        const known = Array.from({ length: 12 }, () => random.below(vocab));
+        const token = () => random.pick(known);
+        const rows = randomTree(random, random.pick([1, MAX_ROWS, random.between(2, 9)]), token);
+        const text = [rows[0]!.token, ...Array.from({ length: random.below(4) }, token)];
+        // A power of two, so that scores are exact whatever a division rounds like.
+        const repetitionPenalty = random.pick([0.5, 2, 4]);
+        const logits = poisonedFloats(MAX_ROWS * vocab);
+        const expected = poisonedFloats(MAX_ROWS * slices * 2);
+        rows.forEach((_, row) => {
+          const its = random.floats(vocab, 3);
+          for (const likely of known) its[likely]! += random.pick([0, 4, 5, -9]);
+          if (random.chance(0.3)) its.forEach((logit, i) => its[i] = Math.round(logit)); // ties
+          logits.set(its, row * vocab);
+          for (const seen of new Set([...text, ...pathTo(rows, row).map((r) => rows[r]!.token)])) {
+            its[seen]! *= its[seen]! > 0 ? 1 / repetitionPenalty : repetitionPenalty;
+          }
+          const largest = Math.max(...its) || 0; // both zeros are one
+          for (let slice = 0; slice < slices; slice++) {
+            expected[2 * (row * slices + slice)] = largest;
+            bits(expected)[2 * (row * slices + slice) + 1] = its.indexOf(largest);
+          }
+        });
+        const best = poisonedFloats(expected.length);
+        const options = new Uint32Array(samplingUniform({ ...GREEDY, repetitionPenalty }));
+        const bindings = [encodeRows(rows), logits, best, seenTokens(text, vocab), options];
+        const workgroups = [random.pick([1, 3, MAX_ROWS])] as const;
+        return { kernel, bindings, workgroups, rows, text, best, expected };
+      });
+      await harness.run(cases, cases.map(({ best }) => best));
+      for (const { rows, text, best, expected } of cases) {
+        const what = () => `The choices of ${Deno.inspect(rows)} after ${text}`;
+        assertSameBits(what, best, expected, slices, 2);
+      }
+    }),
+  );
+}
