@@ -14,6 +14,7 @@ const FEW = 384u;      // keys that are put in order directly
 @group(0) @binding(5) var<storage, read> options: TreeOptions;
 
 var<workgroup> bias: array<atomic<i32>, KINDS>;
+var<workgroup> remembered: u32; // tokens of the text when the last drafts were grown
 var<workgroup> accepted: u32;
 var<workgroup> found: atomic<u32>;
 var<workgroup> bins: array<atomic<u32>, THREADS>;
@@ -36,9 +37,12 @@ fn learn(thread: u32) {
   if (thread < KINDS) {
     atomicStore(&bias[thread], memory.bias[thread] - (memory.bias[thread] >> 7u));
   }
+  if (thread == 0u) {
+    remembered = memory.length;
+  }
   var parent = 0u;
   var source = memory.source;
-  for (var at = memory.length; at < state.length; at++) {
+  for (var at = workgroupUniformLoad(&remembered); at < state.length; at++) {
     workgroupBarrier();
     if (thread == 0u) {
       accepted = 0u;
@@ -79,7 +83,7 @@ fn find(thread: u32) {
     for (var i = 0; i < 3; i++) { resumed += u32(options.resumed_bounds[i] <= again); }
     let is_near = source > 0u && place >= source && place <= source + NEAR_AFTER;
     if (agreement + resumed > 0u || is_near || place + CANDIDATES >= state.length) {
-      keys[atomicAdd(&found, 1u)] = (agreement << 3u | resumed << 1u | u32(is_near)) << PLACE_BITS | place;
+      keys[atomicAdd(&found, 1u)] = (((agreement << 3u) | (resumed << 1u) | u32(is_near)) << PLACE_BITS) | place;
     }
   }
 }
@@ -152,8 +156,8 @@ fn threshold(all: u32, thread: u32) -> u32 {
     let low = u32(shift);
     for (var i = thread; i < all; i += THREADS) {
       // Twice by four bits: a shift by 32 is none.
-      if ((keys[i] ^ prefix) >> low >> 4u >> 4u == 0u) {
-        atomicAdd(&bins[keys[i] >> low & 255u], 1u);
+      if (((((keys[i] ^ prefix) >> low) >> 4u) >> 4u) == 0u) {
+        atomicAdd(&bins[(keys[i] >> low) & 255u], 1u);
       }
     }
     workgroupBarrier();

@@ -33,8 +33,8 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   let length = state.length;
   let key = candidates.key[thread];
   let place = key & ((1u << PLACE_BITS) - 1u);
-  let is_near = (key >> PLACE_BITS & 1u) == 1u;
-  let resumed = key >> (PLACE_BITS + 1u) & 3u;
+  let is_near = ((key >> PLACE_BITS) & 1u) == 1u;
+  let resumed = (key >> (PLACE_BITS + 1u)) & 3u;
   let agreement = key >> (PLACE_BITS + 3u);
   // A pass yields one token more than it accepts, so drafts deeper than this would be in vain.
   let depth_limit = state.limit - length - 1u;
@@ -139,7 +139,7 @@ fn is_likeliest(thread: u32) -> bool {
       if (reach[other] > reach[thread]) {
         return false;
       }
-      if (reach[other] == reach[thread] && (depth[other] < depth[thread] || depth[other] == depth[thread] && other < thread)) {
+      if (reach[other] == reach[thread] && (depth[other] < depth[thread] || (depth[other] == depth[thread] && other < thread))) {
         return false;
       }
     }
@@ -169,5 +169,5 @@ fn estimate(agreement: u32, resumed: u32, is_near: bool, share: u32, votes: u32,
   }
   let x = clamp(logit + 2048, 0, 4095);
   let low = options.logistic[x >> 7u];
-  return low + ((options.logistic[(x >> 7u) + 1] - low) * (x & 127) >> 7u);
+  return low + (((options.logistic[(x >> 7u) + 1] - low) * (x & 127)) >> 7u);
 }
