@@ -25,11 +25,15 @@ struct Result {
 const NONE = 0xffffffffu; // in place of a token
 
 var<workgroup> chosen: array<u32, MAX_ROWS>;
+var<workgroup> parent: array<u32, MAX_ROWS>; // those of the rows, close at hand
+var<workgroup> draft: array<u32, MAX_ROWS>;  // their tokens
 
 @compute @workgroup_size(MAX_ROWS)
 fn main(@builtin(local_invocation_index) thread: u32) {
   if (thread < rows.count) {
     chosen[thread] = choice(thread);
+    parent[thread] = rows.parent[thread];
+    draft[thread] = rows.token[thread];
   }
   workgroupBarrier();
   if (thread == 0u) {
@@ -96,8 +100,9 @@ fn walk() {
 
 // The draft below `row` that says `token`, or 0.
 fn child(row: u32, token: u32) -> u32 {
-  for (var r = row + 1u; r < rows.count; r++) {
-    if (rows.parent[r] == row && rows.token[r] == token) {
+  let count = rows.count;
+  for (var r = row + 1u; r < count; r++) {
+    if (parent[r] == row && draft[r] == token) {
       return r;
     }
   }

@@ -45,9 +45,6 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     }
   }
   workgroupBarrier();
-  if (thread != 0u) {
-    return;
-  }
   let found = atomicLoad(&best);
   let start = found & 0x0fffffffu;
   var drafts = 0u;
@@ -55,12 +52,14 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     // A pass yields one token more than it accepts, so the last drafts before the limit cannot count.
     drafts = min(options.num_draft, state.limit - length - 1u);
   }
-  plan(drafts);
-  for (var i = 0u; i < drafts; i++) {
-    rows.token[i + 1u] = tokens[start + i];
-    rows.parent[i + 1u] = i;
-    rows.depth[i + 1u] = i + 1u;
-    sources[i + 1u] = Source(start, 15u - (found >> 28u));
+  if (thread == 0u) {
+    plan(drafts);
+  }
+  if (thread < drafts) {
+    rows.token[thread + 1u] = tokens[start + thread];
+    rows.parent[thread + 1u] = thread;
+    rows.depth[thread + 1u] = thread + 1u;
+    sources[thread + 1u] = Source(start, 15u - (found >> 28u));
   }
 }
 

@@ -4,7 +4,8 @@
 const THREADS = 256u;
 const NEAR_AFTER = 12u; // a place is near if it is memory.source or at most so many tokens behind it
 const MAX_BIAS = 4 << 16;
-const FEW = 384u;      // keys that are put in order directly
+const FEW = 384u;        // keys that are put in order directly
+const TAIL = MAX_AGREEMENT + 1u + MAX_RESUMED;
 
 @group(0) @binding(0) var<storage, read> state: State;
 @group(0) @binding(1) var<storage, read> tokens: array<u32>; // [context]
@@ -16,11 +17,13 @@ const FEW = 384u;      // keys that are put in order directly
 var<workgroup> bias: array<atomic<i32>, KINDS>;
 var<workgroup> remembered: u32; // tokens of the text when the last drafts were grown
 var<workgroup> accepted: u32;
+var<workgroup> tail: array<u32, TAIL>; // of the text, the last token first
 var<workgroup> found: atomic<u32>;
 var<workgroup> bins: array<atomic<u32>, THREADS>;
+var<workgroup> sums: array<u32, THREADS>; // of a bin and all above
 var<workgroup> digit: vec2u; // the one sought, and how many keys have a larger one there
 var<workgroup> count: u32;
-var<workgroup> best: array<u32, CANDIDATES>;
+var<workgroup> best: array<u32, FEW>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32) {
@@ -76,14 +79,31 @@ fn learn(thread: u32) {
 // the latest. (If one that neither agrees nor is near is among the best, so is every later one.)
 fn find(thread: u32) {
   let source = memory.source;
-  for (var place = thread + 1u; place < state.length; place += THREADS) {
-    let agreement = agreeing(place, 0u, MAX_AGREEMENT);
-    let again = agreeing(place, agreement + 1u, MAX_RESUMED);
-    var resumed = 0u;
-    for (var i = 0; i < 3; i++) { resumed += u32(options.resumed_bounds[i] <= again); }
-    let is_near = source > 0u && place >= source && place <= source + NEAR_AFTER;
-    if (agreement + resumed > 0u || is_near || place + CANDIDATES >= state.length) {
-      keys[atomicAdd(&found, 1u)] = (((agreement << 3u) | (resumed << 1u) | u32(is_near)) << PLACE_BITS) | place;
+  let length = state.length;
+  if (thread < TAIL && thread < length) {
+    tail[thread] = tokens[length - 1u - thread];
+  }
+  workgroupBarrier();
+  for (var first = thread + 1u; first < length; first += 4u * THREADS) {
+    // Four places at a time, so that their loads overlap. Of most of them two tokens say that they do not agree.
+    let places = first + THREADS * vec4u(0u, 1u, 2u, 3u);
+    let a = min(places, vec4u(length)) - 1u;
+    let b = max(a, vec4u(1u)) - 1u;
+    let last = vec4u(tokens[a.x], tokens[a.y], tokens[a.z], tokens[a.w]) == vec4u(tail[0]);
+    let other = vec4u(tokens[b.x], tokens[b.y], tokens[b.z], tokens[b.w]) == vec4u(tail[1]);
+    for (var i = 0u; i < 4u; i++) {
+      let place = places[i];
+      let is_near = source > 0u && place >= source && place <= source + NEAR_AFTER;
+      let is_late = place + CANDIDATES >= length;
+      if (place < length && (last[i] || other[i] || is_near || is_late)) {
+        let agreement = agreeing(place, 0u, MAX_AGREEMENT);
+        let again = agreeing(place, agreement + 1u, MAX_RESUMED);
+        var resumed = 0u;
+        for (var j = 0; j < 3; j++) { resumed += u32(options.resumed_bounds[j] <= again); }
+        if (agreement + resumed > 0u || is_near || is_late) {
+          keys[atomicAdd(&found, 1u)] = (((agreement << 3u) | (resumed << 1u) | u32(is_near)) << PLACE_BITS) | place;
+        }
+      }
     }
   }
 }
@@ -91,7 +111,7 @@ fn find(thread: u32) {
 // How many tokens agree behind the last `skip` of the text and those before `place`, up to `most`.
 fn agreeing(place: u32, skip: u32, most: u32) -> u32 {
   var n = 0u;
-  while (n < most && skip + n < place && tokens[place - 1u - skip - n] == tokens[state.length - 1u - skip - n]) {
+  while (n < most && skip + n < place && tokens[place - 1u - skip - n] == tail[skip + n]) {
     n++;
   }
   return n;
@@ -109,12 +129,16 @@ fn select_best(thread: u32) {
   if (all <= FEW) {
     // Few enough to be put in order among themselves.
     for (var i = thread; i < all; i += THREADS) {
+      best[i] = keys[i];
+    }
+    workgroupBarrier();
+    for (var i = thread; i < all; i += THREADS) {
       var larger = 0u;
       for (var other = 0u; other < all; other++) {
-        larger += u32(keys[other] > keys[i]);
+        larger += u32(best[other] > best[i]);
       }
       if (larger < CANDIDATES) {
-        candidates.key[larger] = keys[i];
+        candidates.key[larger] = best[i];
       }
     }
     if (thread == 0u) {
@@ -161,11 +185,18 @@ fn threshold(all: u32, thread: u32) -> u32 {
       }
     }
     workgroupBarrier();
-    var larger = 0u;
-    for (var other = thread + 1u; other < THREADS; other++) {
-      larger += atomicLoad(&bins[other]);
+    let own = atomicLoad(&bins[thread]);
+    var sum = own;
+    for (var step = 1u; step < THREADS; step *= 4u) {
+      sums[thread] = sum;
+      workgroupBarrier();
+      for (var other = thread + step; other < min(thread + 4u * step, THREADS); other += step) {
+        sum += sums[other];
+      }
+      workgroupBarrier();
     }
-    if (larger < wanted && larger + atomicLoad(&bins[thread]) >= wanted) {
+    let larger = sum - own;
+    if (larger < wanted && sum >= wanted) {
       digit = vec2u(thread, larger);
     }
     let found_digit = workgroupUniformLoad(&digit);

@@ -20,6 +20,7 @@ var<workgroup> weight: array<u32, CANDIDATES>; // of a vote
 var<workgroup> leader: array<u32, CANDIDATES>; // of the leaf a candidate votes for, or NONE
 var<workgroup> reach: array<u32, CANDIDATES>;  // a leaf's probability with its ancestors', in 65536ths
 var<workgroup> depth: array<u32, CANDIDATES>;
+var<workgroup> likeliest: atomic<u32>; // the rank of the likeliest leaf; 0 is none
 var<workgroup> chosen: u32;
 
 @compute @workgroup_size(CANDIDATES)
@@ -94,16 +95,21 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       }
     }
     if (thread == 0u) {
-      chosen = NONE;
+      atomicStore(&likeliest, 0u);
     }
     workgroupBarrier();
-    if (count < options.num_draft && leader[thread] == thread && reach[thread] >= options.least_reach && is_likeliest(thread)) {
-      chosen = thread;
+    if (count < options.num_draft && leader[thread] == thread && reach[thread] >= options.least_reach) {
+      atomicMax(&likeliest, rank(thread));
     }
-    let next = workgroupUniformLoad(&chosen);
-    if (next == NONE) {
+    workgroupBarrier();
+    if (thread == 0u) {
+      chosen = atomicLoad(&likeliest);
+    }
+    let highest = workgroupUniformLoad(&chosen);
+    if (highest == 0u) {
       break;
     }
+    let next = CANDIDATES - 1u - (highest & 255u);
     count++;
     parent = count;
     parent_depth = depth[next];
@@ -132,19 +138,9 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   }
 }
 
-// Whether no leaf is likelier than this one; of equals the least deep is taken, then that of the best candidate.
-fn is_likeliest(thread: u32) -> bool {
-  for (var other = 0u; other < candidates.count; other++) {
-    if (other != thread && leader[other] == other) {
-      if (reach[other] > reach[thread]) {
-        return false;
-      }
-      if (reach[other] == reach[thread] && (depth[other] < depth[thread] || (depth[other] == depth[thread] && other < thread))) {
-        return false;
-      }
-    }
-  }
-  return true;
+// Orders leaves: the likeliest highest, of equals the least deep, then that of the best candidate.
+fn rank(thread: u32) -> u32 {
+  return (reach[thread] << 16u) | ((255u - depth[thread]) << 8u) | (CANDIDATES - 1u - thread);
 }
 
 fn kind_of(agreement: u32, share: u32) -> u32 {
