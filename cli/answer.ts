@@ -41,7 +41,7 @@ export async function answer(options: Options): Promise<void> {
   using page = options.html === null ? null : new PageFile(options.html);
 
   using interrupt = new Interrupt();
-  using model = await interrupt.orNull(load(directory, prompt, options));
+  using model = await loadOrNull(directory, prompt, options, interrupt.signal);
   if (model === null) return await reportNothing(options);
   await note(longContextNote(model));
   const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
@@ -49,14 +49,17 @@ export async function answer(options: Options): Promise<void> {
   const decorate = decorator(options.color);
   const pieces: Piece[] = [];
   let last = "\n";
-  for await (const piece of generation) {
-    pieces.push(piece);
-    const shown = model.hasTokenizer ? piece.text : idsText(piece.tokens).join("");
-    if (json || shown === "") continue;
-    await print(decorate(shown, piece.pass));
-    last = shown.at(-1)!;
+  try {
+    for await (const piece of generation) {
+      pieces.push(piece);
+      const shown = model.hasTokenizer ? piece.text : idsText(piece.tokens).join("");
+      if (json || shown === "") continue;
+      await print(decorate(shown, piece.pass));
+      last = shown.at(-1)!;
+    }
+  } finally {
+    if (last !== "\n") await print("\n"); // also before the sentence of an error
   }
-  if (last !== "\n") await print("\n");
   const result = await generation.result();
   if (json) await print(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
   await note(summary(result));
@@ -79,13 +82,20 @@ function idsText(tokens: readonly number[]): string[] {
   return tokens.map((token) => `${token} `);
 }
 
-async function load(
+/** Loads the model; null if that is interrupted. */
+async function loadOrNull(
   directory: string | URL,
   prompt: Prompt,
   { quiet, load, generate: { maxNewTokens } }: Options,
-): Promise<LanguageModel> {
-  const options = { ...load, prompt, ...(maxNewTokens !== undefined && { maxNewTokens }) };
-  return quiet ? await loadModel(directory, options) : await loadShowing(directory, options);
+  signal: AbortSignal,
+): Promise<LanguageModel | null> {
+  const options = { ...load, prompt, signal, ...(maxNewTokens !== undefined && { maxNewTokens }) };
+  try {
+    return await (quiet ? loadModel : loadShowing)(directory, options);
+  } catch (error) {
+    if (error !== signal.reason) throw error;
+    return null;
+  }
 }
 
 function isTokens(prompt: Prompt): prompt is readonly number[] {

@@ -21,19 +21,6 @@ export class Interrupt implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Waits for `work`. Returns null if Ctrl-C comes first; the work is then left to itself. */
-  async orNull<T>(work: Promise<T>): Promise<T | null> {
-    const aborted = Promise.withResolvers<null>();
-    const listener = () => aborted.resolve(null);
-    this.signal.addEventListener("abort", listener);
-    if (this.signal.aborted) listener();
-    try {
-      return await Promise.race([work, aborted.promise]);
-    } finally {
-      this.signal.removeEventListener("abort", listener);
-    }
-  }
-
   /** Stops listening. */
   [Symbol.dispose](): void {
     Deno.removeSignalListener("SIGINT", this.#listener);

@@ -34,11 +34,12 @@ async function write(
 ): Promise<number> {
   using interrupt = new Interrupt();
   using bar = isSilent ? null : new ProgressBar();
-  const onProgress = (progress: LoadProgress) => {
-    if (interrupt.signal.aborted) {
-      throw new DittoError(`Interrupted: what was written to ${target} is removed again.`);
-    }
-    bar?.update(progress);
-  };
-  return await saveQuantized(directory, target, quantization, { onProgress });
+  const { signal } = interrupt;
+  const onProgress = (progress: LoadProgress) => bar?.update(progress);
+  try {
+    return await saveQuantized(directory, target, quantization, { onProgress, signal });
+  } catch (error) {
+    if (error !== signal.reason) throw error;
+    throw new DittoError(`Interrupted: what was written to ${target} is removed again.`);
+  }
 }

@@ -31,6 +31,7 @@ const GAIN = 0.95;
  *
  * @param compiler Its profile is where to begin; what is compiled stays with it.
  * @param d The model's dimensions; less context is needed here.
+ * @param signal Ends it early; it then fails with the signal's reason.
  * @returns The profile; null where the device has no clock.
  */
 export async function measureProfile(
@@ -39,11 +40,13 @@ export async function measureProfile(
   config: MistralConfig,
   weights: Weights,
   d: Dimensions,
+  signal?: AbortSignal,
 ): Promise<Profile | null> {
   const few = { ...weights, layers: weights.layers.slice(0, LAYERS) };
   const length = Math.min(LENGTH, d.context);
   const small = dimensions(config, length, d.cache, d.promptPrecision, d.promptRows);
   const time = async (name: keyof Profile, profile: Profile) => {
+    signal?.throwIfAborted();
     using forward = new Forward(gpu, compiler.withProfile(profile), config, few, small);
     const work = name === "promptProduct"
       ? promptWork(forward, small)

@@ -144,8 +144,8 @@ export class Engine implements Disposable {
   async *run(prompt: readonly number[], options: EngineOptions): AsyncGenerator<Pass> {
     if (this.#isBusy) {
       throw new DittoError(
-        "The model is in the middle of another generation: read that one to its end, or leave its loop, " +
-          "first.",
+        "The model is in the middle of another generation: read that one to its end, leave its loop, or " +
+          "dispose of it, first.",
       );
     }
     this.#checkDisposed();
@@ -176,6 +176,9 @@ export class Engine implements Disposable {
       let length = prompt.length; // tokens known of
       let isOver = maxNewTokens === 0;
       let since = performance.now();
+      // The first steps do not begin before the prompt is through.
+      const begin = () => since = read === 0 ? performance.now() : since;
+      this.#gpu.device.queue.onSubmittedWorkDone().then(begin, () => {});
       while (!isOver && !signal?.aborted) {
         while (batches.length < batchesAhead) {
           // Steps after the last token do nothing, but their dispatches take time all the same.
@@ -289,13 +292,13 @@ export class Engine implements Disposable {
     options.onCached?.(first);
     // One chunk is under way while the next is encoded; an abort waits for no more than that.
     let earlier = Promise.resolve<unknown>(undefined);
-    const isThrough = await this.#forward.prefill(tokens, first, async () => {
+    const through = await this.#forward.prefill(tokens, first, async () => {
       await this.#guard(earlier);
       earlier = queue.onSubmittedWorkDone();
       earlier.catch(() => {});
       return !signal?.aborted;
     });
-    if (isThrough) this.#promptCache.end(tokens);
+    this.#promptCache.end(tokens.slice(0, through));
     queue.onSubmittedWorkDone().then(() => options.onPrefilled?.(), () => {});
     return draft;
   }

@@ -62,7 +62,10 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
 export interface Piece {
   /** Number of the pass, from 0. */
   readonly pass: number;
-  /** The tokens it accepted: the drafts that were right, then one more. None where no further one could be chosen. */
+  /**
+   * The tokens it accepted: the drafts that were right, then one more. None where no further one could be chosen, or
+   * where an abort leaves text that was held back.
+   */
   readonly tokens: readonly number[];
   /** Their text; characters that are not complete yet come with a later piece. Empty without a tokenizer. */
   readonly text: string;
@@ -113,9 +116,10 @@ export interface GenerationResult {
 
 /**
  * A running generation. Iterate over it for the pieces, or call {@linkcode Generation.result} for the
- * whole; nothing runs before one of the two. Leaving the iteration early ends the generation.
+ * whole; nothing runs before one of the two. Leaving the iteration early ends the generation; who calls the iterator's
+ * `next` by hand disposes of it: `await using generation = model.generate(…)`.
  */
-export class Generation implements AsyncIterable<Piece> {
+export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
   #pieces: AsyncGenerator<Piece>;
   #isIterated = false;
   #result: GenerationResult | null = null;
@@ -159,6 +163,11 @@ export class Generation implements AsyncIterable<Piece> {
     if (this.#result) return this.#result;
     throw this.#failure ??
       new DittoError("This generation was left before it began; it has no result.");
+  }
+
+  /** Ends the generation, if it is not over; then the model is free for another. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pieces.return(undefined);
   }
 
   async *#run(
@@ -208,6 +217,11 @@ export class Generation implements AsyncIterable<Piece> {
         }
         if (text.isStopped) break;
         if (stop === "nan") throw noNumbers(prompt.length + tokens.length);
+      }
+      // After an abort: what might have begun a stop string, or a character, and did not.
+      const rest = text.end();
+      if (rest !== "") {
+        yield { pass: passes - 1, tokens: [], text: rest, drafted: 0, source: 0, ngram: 0 };
       }
     } catch (error) {
       this.#failure = error;

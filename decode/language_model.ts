@@ -9,10 +9,11 @@ import { MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
 import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";
+import { checkNames, checkSignal } from "../model/options.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
-import { checkNames, flag, integer, maxNewTokensOf, samplingOf } from "./options.ts";
+import { flag, integer, maxNewTokensOf, samplingOf } from "./options.ts";
 import { checkFits, checkTokens, encode, type Prompt, promptTokens } from "./prompt.ts";
 
 /** Drafts of a pass at most, unless the caller says otherwise: the tree takes no more than pay. */
@@ -155,10 +156,8 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         `The option drafter is ${show(drafter)}: it must be "original" or "tree".`,
       );
     }
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw new DittoError(`The option signal is ${show(signal)}: it must be an AbortSignal.`);
-    }
-    if (replay) checkTokens(replay, "recorded answer", vocabSize);
+    checkSignal(signal);
+    if (replay !== undefined) checkTokens(replay, "recorded answer", vocabSize);
     const room = Math.min(this.context - ids.length, replay?.length ?? Infinity);
     const maxNewTokens = maxNewTokensOf(options);
     return new Generation(

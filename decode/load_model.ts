@@ -12,6 +12,7 @@ import { DittoError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
 import { checkMemory, dimensions, promptChunk, type PromptPrecision } from "../model/memory.ts";
+import { checkDevice, checkNames, checkSignal } from "../model/options.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import { type LoadProgress, loadWeights, type WeightSource } from "../model/weights.ts";
@@ -19,7 +20,6 @@ import { measureProfile } from "./device_profile.ts";
 import { Engine } from "./engine.ts";
 import { LanguageModel } from "./language_model.ts";
 import {
-  checkNames,
   checkPromptPrecision,
   checkQuantize,
   checkRowCosts,
@@ -29,7 +29,7 @@ import {
 import { checkFits, contextFor, MAX_CONTEXT, type Prompt, promptTokens } from "./prompt.ts";
 import { isGranted, Remembered } from "./remembered.ts";
 import { costsAt, isPassTimes, type PassTimes, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
-import { generationBuffers } from "./state.ts";
+import { generationBuffers, MAX_EOS } from "./state.ts";
 
 /** How to load a model. */
 export interface LoadOptions {
@@ -67,6 +67,8 @@ export interface LoadOptions {
    * is measured on the device, in a short text and a long one, once for each device and shape of model.
    */
   readonly rowCosts?: readonly number[];
+  /** Ends the loading early, which then fails with the signal's reason; between two steps, of which a driver's compiling is one. */
+  readonly signal?: AbortSignal;
   /** How to open the GPU; for tests. */
   readonly device?: OpenOptions;
 }
@@ -80,6 +82,7 @@ const OPTIONS = {
   promptPrecision: true,
   onProgress: true,
   rowCosts: true,
+  signal: true,
   device: true,
 } satisfies Record<keyof LoadOptions, true>;
 
@@ -89,7 +92,7 @@ const OPTIONS = {
  * @param directory A directory with `config.json` and `model.safetensors`, or shards with their index;
  * `tokenizer.json` is needed for text.
  * @throws {DittoError} If there is no WebGPU device, the checkpoint is damaged or not supported, an option or the prompt
- * cannot be taken, or the device has not enough memory. Nothing stays on the GPU then.
+ * cannot be taken, or the device has not enough memory. Nothing stays on the GPU then, nor after an abort.
  */
 export async function loadModel(
   directory: string | URL,
@@ -97,6 +100,8 @@ export async function loadModel(
 ): Promise<LanguageModel> {
   const start = performance.now();
   checkNames(options, OPTIONS);
+  checkSignal(options.signal);
+  options.signal?.throwIfAborted();
   using checkpoint = await openCheckpoint(directory);
   const tokenizer = await loadTokenizer(directory, checkpoint.config);
   return await loadFrom(checkpoint, tokenizer, { ...options, start, directory });
@@ -122,12 +127,22 @@ export async function loadFrom(
   const defaultContext = contextFor(prompt, maxNewTokensOf(options), config.maxPositionEmbeddings);
   const context = integer(options, "context", defaultContext, 2, MAX_CONTEXT);
   checkFits(prompt, context);
-  const { kvCache = "f16" } = options;
+  const { kvCache = "f16", onProgress, signal } = options;
   if (kvCache !== "f16" && kvCache !== "f32") {
     throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
   }
-  const givenCosts = options.rowCosts && checkRowCosts(options.rowCosts);
+  const givenCosts = options.rowCosts === undefined ? null : checkRowCosts(options.rowCosts);
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw new DittoError(`The option onProgress is ${show(onProgress)}: it must be a function.`);
+  }
+  if (config.eosTokenIds.length > MAX_EOS) {
+    throw new DittoError(
+      `The checkpoint names ${config.eosTokenIds.length} tokens that end an answer (eos_token_id): ` +
+        `${MAX_EOS} are supported.`,
+    );
+  }
   const quantization = checkQuantize(options.quantize, config.quantization);
+  checkDevice(options.device);
   const gpu = await openGpu(options.device);
   try {
     const layout = layOutWeights(
@@ -147,28 +162,30 @@ export async function loadFrom(
       availableBytes(gpu.info),
     );
     gpu.device.pushErrorScope("out-of-memory");
-    const weights = await loadWeights(gpu, source, layout, options.onProgress);
+    const weights = await loadWeights(gpu, source, layout, onProgress, signal);
     const cores = navigator.hardwareConcurrency; // which are the device where that is software
-    const remembered = givenCosts ? null : await Remembered.at(
+    const remembered = await Remembered.at(
       JSON.stringify([gpu.info, cores, Deno.version.deno, config, d, layout, allSources()]),
       (value): value is Measured => isMeasured(value, gpu.info),
     );
-    const known = await remembered?.get() ?? null;
+    const known = await remembered.get();
     let compiler = new Compiler(gpu, known?.profile);
     let profile = known?.profile ?? null;
     // It takes longer than the costs of rows, so it is measured only where that is once for all.
-    if (remembered?.isWritable && !known) {
-      profile = await measureProfile(gpu, compiler, config, weights, d);
+    if (!givenCosts && remembered.isWritable && !known) {
+      profile = await measureProfile(gpu, compiler, config, weights, d, signal);
       if (profile) compiler = compiler.withProfile(profile);
     }
     const forward = new Forward(gpu, compiler, config, weights, d);
     const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
     await engine.warmUp();
+    signal?.throwIfAborted();
     const longest = Math.min(context, config.slidingWindow ?? Infinity);
-    const passTimes = remembered
-      ? await engine.measurePassTimes(longest, known?.passTimes ?? null)
-      : null;
-    if (profile && passTimes) await remembered?.set({ profile, passTimes });
+    const passTimes = givenCosts
+      ? null
+      : await engine.measurePassTimes(longest, known?.passTimes ?? null);
+    if (profile && passTimes) await remembered.set({ profile, passTimes });
+    signal?.throwIfAborted();
     const outOfMemory = await gpu.device.popErrorScope();
     if (outOfMemory) {
       throw new DittoError(

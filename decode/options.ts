@@ -11,26 +11,6 @@ import type { Quantization } from "../model/quantization.ts";
 import { isRowCosts } from "./row_costs.ts";
 import { GREEDY, type SamplingOptions } from "./sampling.ts";
 
-/**
- * Refuses options that there are not. TypeScript does so too, but `deno run` checks no types.
- *
- * @param known All names that there are.
- */
-export function checkNames<Options extends object>(
-  options: Options,
-  known: Readonly<Record<keyof Options & string, true>>,
-): void {
-  const names = Object.keys(known);
-  const wrong = Object.keys(options).find((name) => !names.includes(name));
-  if (wrong === undefined) return;
-  const plain = (name: string) => name.replaceAll(/[_-]/g, "").toLowerCase();
-  const meant = names.find((name) => plain(name) === plain(wrong));
-  throw new DittoError(
-    `There is no option ${wrong}: ` +
-      (meant ? `it is called ${meant}.` : `the options are ${names.join(", ")}.`),
-  );
-}
-
 /** The sampling that is asked for; greedy where nothing is. */
 export function samplingOf(options: Partial<SamplingOptions>): SamplingOptions {
   return {

@@ -48,6 +48,9 @@ export function encode(
 
 /** Refuses token ids that a model does not have, or none at all. */
 export function checkTokens(ids: readonly number[], what: string, vocabSize: number): void {
+  if (!Array.isArray(ids)) {
+    throw new DittoError(`The ${what} is ${show(ids)}: it must be a list of token ids.`);
+  }
   if (ids.length === 0) throw new DittoError(`The ${what} is empty: give at least one token.`);
   ids.forEach((id, i) => {
     if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {

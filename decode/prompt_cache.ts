@@ -32,7 +32,7 @@ export class PromptCache {
     return count;
   }
 
-  /** Notes that all of a prompt's tokens have gone through. */
+  /** Notes that a prompt has gone through: all of its tokens, or, where it was interrupted, those from its beginning. */
   end(tokens: readonly number[]): void {
     this.#tokens = tokens;
     this.reach(tokens.length);

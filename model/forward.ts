@@ -86,17 +86,17 @@ export class Forward implements Disposable {
    * @param tokens Token ids, from position 0.
    * @param first How many of them need not go through, since their keys and values are there.
    * @param proceed Asked before each chunk but the first; false ends the prefill there.
-   * @returns Whether all went through.
+   * @returns How many tokens have their keys and values in the cache, or will: all, if it was not ended.
    */
   async prefill(
     tokens: readonly number[],
     first: number,
     proceed: () => boolean | Promise<boolean> = () => true,
-  ): Promise<boolean> {
+  ): Promise<number> {
     const { promptRows } = this.#dimensions;
     const { device } = this.#gpu;
     for (let position = first; position < tokens.length; position += promptRows) {
-      if (position > first && !await proceed()) return false;
+      if (position > first && !await proceed()) return position;
       const steps = this.#chunk(tokens.slice(position, position + promptRows), position);
       for (let i = 0; i < steps.length; i += this.#promptStepsAtOnce) {
         const encoder = device.createCommandEncoder();
@@ -106,7 +106,7 @@ export class Forward implements Disposable {
         device.queue.submit([encoder.finish()]);
       }
     }
-    return true;
+    return tokens.length;
   }
 
   /**

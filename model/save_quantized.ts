@@ -15,6 +15,7 @@ import {
 import { type Checkpoint, directoryPath, openCheckpoint } from "./checkpoint.ts";
 import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
+import { checkDevice, checkNames, checkSignal } from "./options.ts";
 import { type Quantization, quantizationConfig, quantizedType } from "./quantization.ts";
 import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 import { requiredTensors } from "./required_tensors.ts";
@@ -27,9 +28,18 @@ export interface SaveQuantizedOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Bytes of a file of weights at most, unless one tensor is larger. Default 4e9. */
   readonly maxShardBytes?: number;
+  /** Ends the saving early, which then fails with the signal's reason. */
+  readonly signal?: AbortSignal;
   /** How to open the GPU; for tests. */
   readonly device?: OpenOptions;
 }
+
+const OPTIONS = {
+  onProgress: true,
+  maxShardBytes: true,
+  signal: true,
+  device: true,
+} satisfies Record<keyof SaveQuantizedOptions, true>;
 
 /** Bytes read from the checkpoint at a time. */
 const CHUNK_BYTES = 16 << 20;
@@ -54,14 +64,20 @@ interface Stored {
  * @param target The directory to write; it is made unless it exists and is empty.
  * @returns Bytes of weights written.
  * @throws {DittoError} If `quantization` is neither "q8" nor "q4", the checkpoint is damaged, not supported or quantized
- * already, the target is not empty, or a file cannot be written. What was written by then is removed.
+ * already, the target is not empty, an option cannot be taken, or a file cannot be written. What was written by then is
+ * removed, and so after an abort.
  */
 export async function saveQuantized(
   directory: string | URL,
   target: string | URL,
   quantization: Quantization,
-  { onProgress = () => {}, maxShardBytes = 4e9, device }: SaveQuantizedOptions = {},
+  options: SaveQuantizedOptions = {},
 ): Promise<number> {
+  checkNames(options, OPTIONS);
+  const { onProgress = () => {}, maxShardBytes = 4e9, signal, device } = options;
+  checkSignal(signal);
+  checkDevice(device);
+  signal?.throwIfAborted();
   if (quantization !== "q8" && quantization !== "q4") {
     throw new DittoError(
       `The checkpoint is to be saved in ${show(quantization)}: it must be "q8" or "q4".`,
@@ -101,6 +117,7 @@ export async function saveQuantized(
           ? packed(checkpoint, quantizer, gpu, tensor, tensor.type)
           : copied(checkpoint, tensor);
         for await (const piece of pieces) {
+          signal?.throwIfAborted();
           await writer.write(piece);
           loadedBytes += piece.length;
           onProgress({ loadedBytes, totalBytes });
@@ -108,6 +125,7 @@ export async function saveQuantized(
       }
     }
     await quantizer.check();
+    signal?.throwIfAborted();
     if (shards.length > 1) {
       const index = { metadata: { total_size: totalBytes }, weight_map: weightMap(shards) };
       await writeJson(`${root}/model.safetensors.index.json`, index, written);

@@ -83,15 +83,16 @@ export interface LoadProgress {
  * Loads a model's weights, and quantizes those that the layout has in fewer bits than the source.
  *
  * @param onProgress Called after every chunk.
+ * @param signal Ends it between two chunks; it then fails with the signal's reason.
  * @throws {DittoError} If a file cannot be read to its end, or a weight that is to be quantized is infinite
- * or no number. What was allocated by then belongs to `gpu`,
- * which the caller disposes.
+ * or no number. What was allocated by then belongs to `gpu`, which the caller disposes, and so after an abort.
  */
 export async function loadWeights(
   gpu: Gpu,
   source: WeightSource,
   layout: WeightLayout,
   onProgress: (progress: LoadProgress) => void = () => {},
+  signal?: AbortSignal,
 ): Promise<Weights> {
   using quantizer = new Quantizer(gpu);
   const upload = new Upload(gpu, quantizer, source);
@@ -106,7 +107,7 @@ export async function loadWeights(
   }));
   const norm = upload.gain(layout.norm);
   const head = layout.head === layout.embedding ? embedding : upload.matrix(layout.head);
-  await upload.run(totalBytes(layout), onProgress);
+  await upload.run(totalBytes(layout), onProgress, signal);
   await quantizer.check();
   return { embedding, layers, norm, head };
 }
@@ -220,7 +221,11 @@ class Upload {
   }
 
   /** Fills the buffers. While a piece is handed to the queue, the next one is being read. */
-  async run(totalBytes: number, onProgress: (progress: LoadProgress) => void): Promise<void> {
+  async run(
+    totalBytes: number,
+    onProgress: (progress: LoadProgress) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const most = this.#pieces.reduce((bytes, piece) => Math.max(bytes, piece.byteLength), 0);
     const chunks = [new Uint8Array(most), new Uint8Array(most)] as const;
     const read = (i: number) => {
@@ -235,6 +240,7 @@ class Upload {
     try {
       for (const [i, { byteLength, targetBytes, take }] of this.#pieces.entries()) {
         const bytes = await reading;
+        signal?.throwIfAborted();
         if (i + 1 < this.#pieces.length) reading = read(i + 1);
         take(bytes);
         if (targetBytes > 0) {

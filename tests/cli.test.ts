@@ -392,7 +392,10 @@ Deno.test("Ctrl-C takes away what --save-quantized has written", async () => {
       return false;
     }
   };
-  while (!isWritten()) await new Promise((resolve) => setTimeout(resolve, 5));
+  let isOver = false;
+  child.status.then(() => isOver = true);
+  while (!isWritten() && !isOver) await new Promise((resolve) => setTimeout(resolve, 5));
+  if (isOver) throw new Error(`It ended before it wrote anything: ${await stderr}`);
   child.kill("SIGINT");
   await child.stdout.cancel();
   const { code } = await child.status;

@@ -6,10 +6,14 @@
 import { DittoError } from "../../mod.ts";
 import { describeFileError } from "../file_error.ts";
 
-/** A file that is open for a page, so that it is known before an answer is made whether it can be written. */
+/**
+ * A file that is open for a page, so that it is known before an answer is made whether it can be written. One that is
+ * made for it does not stay if there is no page.
+ */
 export class PageFile implements Disposable {
   #path: string;
   #file: Deno.FsFile;
+  #isLeftover: boolean;
 
   /**
    * Opens or makes the file; what it holds stays until the page is written.
@@ -18,6 +22,7 @@ export class PageFile implements Disposable {
    */
   constructor(path: string) {
     this.#path = path;
+    this.#isLeftover = !exists(path);
     this.#file = this.#or(() => Deno.openSync(path, { write: true, create: true }));
   }
 
@@ -27,6 +32,7 @@ export class PageFile implements Disposable {
    * @throws {DittoError} If that cannot be done.
    */
   write(html: string): void {
+    this.#isLeftover = false;
     this.#or(() => {
       this.#file.truncateSync(0);
       const bytes = new TextEncoder().encode(html);
@@ -37,6 +43,7 @@ export class PageFile implements Disposable {
   /** Closes the file. */
   [Symbol.dispose](): void {
     this.#file.close();
+    if (this.#isLeftover) Deno.removeSync(this.#path);
   }
 
   #or<T>(work: () => T): T {
@@ -45,5 +52,14 @@ export class PageFile implements Disposable {
     } catch (cause) {
       throw new DittoError(`Cannot write ${this.#path}: ${describeFileError(cause)}.`, { cause });
     }
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false; // or it cannot be known, and cannot be opened either
   }
 }

@@ -1,6 +1,7 @@
 /** The decoding loop: what it waits for, how it ends, and that generations leave nothing behind. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DittoError, type LanguageModel, loadModel, type Piece } from "../../mod.ts";
+import { promptChunk } from "../../model/memory.ts";
 import { Random, seeded } from "../random.ts";
 import { makePrompt } from "./prompts.ts";
 
@@ -157,14 +158,43 @@ Deno.test("an abort before the start, or in the middle, keeps what there was by 
   assertEquals((await done.result()).tokens, whole);
 });
 
-Deno.test("an abort ends a long prompt between two chunks", async () => {
+Deno.test("an abort ends a long prompt between two chunks; what went through is kept", async () => {
   const model = await load();
+  const prompt = Array.from({ length: 399 }, (_, i) => 5 + i * 7 % 300);
+  const aborted = await model.generate(prompt, { signal: AbortSignal.abort() }).result();
+  assertEquals([aborted.stopReason, aborted.tokens], ["aborted", []]);
+  const { cachedPromptTokens } = await model.generate(prompt).result();
+  assertEquals(cachedPromptTokens, Math.min(398, promptChunk(model.device)));
+});
+
+Deno.test("the pieces add up to the text after an abort too, what was held back included", async () => {
+  const model = await load();
+  const options = { maxNewTokens: 200, ignoreEos: true };
+  const { text } = await model.generate("Say", options).result();
+  // Any character may begin a stop string, so that the last one is always held back.
+  const stop = Array.from(new Set(text), (character) => `${character}\uE000`);
   const abort = new AbortController();
-  const { signal } = abort;
-  const generation = model.generate(new Array(399).fill(7), { signal });
-  setTimeout(() => abort.abort());
-  const { tokens, stopReason } = await generation.result();
-  assert(stopReason === "aborted" ? tokens.length === 0 : tokens.length === 1);
+  const generation = model.generate("Say", { ...options, stop, signal: abort.signal });
+  let pieces = "";
+  for await (const piece of generation) {
+    pieces += piece.text;
+    if (piece.pass === 3) abort.abort();
+  }
+  const result = await generation.result();
+  assertEquals(result.stopReason, "aborted");
+  assertEquals(pieces, result.text);
+  assert(text.startsWith(pieces) && pieces !== "");
+});
+
+Deno.test("a generation that was begun by hand and dropped is ended by disposing of it", async () => {
+  const model = await load();
+  const options = { maxNewTokens: 200, ignoreEos: true };
+  {
+    await using dropped = model.generate("Say", options);
+    await dropped[Symbol.asyncIterator]().next();
+    await assertRejects(() => model.generate("Say").result(), DittoError, "dispose of it");
+  }
+  assertEquals((await model.generate("Say", { maxNewTokens: 3 }).result()).tokens.length, 3);
 });
 
 Deno.test("leaving the iteration ends the generation, and the next one can start", async () => {

@@ -71,6 +71,12 @@ Deno.test("generate() refuses wrong options and prompts by name", async () => {
     named("max_new_tokens"),
   );
   refused([1], "There is no option topk: it is called topK.", named("topk"));
+  for (const options of [null, 7, "greedy"]) {
+    const message = `The options are ${JSON.stringify(options)}: they must be an object.`;
+    refused([1], message, options as unknown as GenerateOptions);
+  }
+  const replay = "abc" as unknown as number[];
+  refused([1], `The recorded answer is "abc": it must be a list of token ids.`, { replay });
   refused([1], "There is no option beams: the options are maxNewTokens, ", named("beams"));
 });
 
@@ -91,6 +97,14 @@ Deno.test("loadModel() refuses wrong options by name", async () => {
   for (const costs of [[], [1], new Array(32).fill(2), [1, 3, 2, ...new Array(29).fill(4)]]) {
     await refused({ context: 20, rowCosts: costs }, "The option rowCosts is [");
   }
+  const zero = 0 as unknown as number[];
+  await refused({ context: 20, rowCosts: zero }, "The option rowCosts is 0: it must be ");
+  const onProgress = 5 as unknown as () => void;
+  await refused({ rowCosts, onProgress }, "The option onProgress is 5: it must be a function.");
+  const signal = {} as AbortSignal;
+  await refused({ rowCosts, signal }, "The option signal is {}: it must be an AbortSignal.");
+  const device = { sub_groups: false } as LoadOptions["device"] & object;
+  await refused({ rowCosts, device }, "There is no option sub_groups: it is called subgroups.");
   const named = (name: string) => ({ [name]: 1 }) as LoadOptions;
   await refused(named("kv_cache"), "There is no option kv_cache: it is called kvCache.");
   await refused(named("dtype"), "There is no option dtype: the options are context, ");
@@ -101,6 +115,24 @@ Deno.test("loadModel() refuses wrong options by name", async () => {
     { context: 20, rowCosts, promptPrecision },
     `The option promptPrecision is "bf16": it must be "f16" or "f32".`,
   );
+});
+
+Deno.test("loadModel() ends where its signal says so, with the signal's reason", async () => {
+  const reason = new Error("enough");
+  const ended = async (options: LoadOptions) => {
+    const error = await loadModel(DIRECTORY, { context: 20, rowCosts, ...options })
+      .then((model) => model[Symbol.dispose](), (error) => error);
+    assertEquals(error, reason);
+  };
+  await ended({ signal: AbortSignal.abort(reason) });
+  const abort = new AbortController();
+  let calls = 0;
+  const onProgress = () => {
+    calls++;
+    abort.abort(reason);
+  };
+  await ended({ signal: abort.signal, onProgress });
+  assertEquals(calls, 1, "it went on");
 });
 
 Deno.test("prompts are in f16 on request, and by themselves on no CPU", async () => {

@@ -75,6 +75,17 @@ Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind"
   const [q5, never] = ["q5" as "q4", undefined as unknown as "q4"];
   await refused(() => saveQuantized(source.path, `${path}/q5`, q5), '"q5"', '"q8" or "q4"');
   await refused(() => saveQuantized(source.path, `${path}/q5`, never), '"q8" or "q4"');
+  const signal = AbortSignal.abort(new Error("enough"));
+  await assertRejects(
+    () => saveQuantized(source.path, `${path}/q5`, "q4", { signal }),
+    Error,
+    "enough",
+  );
+  const named = { max_shard_bytes: 7 } as object;
+  await refused(
+    () => saveQuantized(source.path, `${path}/q5`, "q4", named),
+    "called maxShardBytes",
+  );
   const maxShardBytes = -1;
   await refused(() => saveQuantized(source.path, `${path}/q5`, "q4", { maxShardBytes }), "is -1");
 

@@ -1,0 +1,47 @@
+/**
+ * Checks of options that loading and saving a model share, and generating too.
+ *
+ * @module
+ */
+import type { OpenOptions } from "../kernels/device.ts";
+import { DittoError, show } from "./errors.ts";
+
+/**
+ * Refuses options that there are not. TypeScript does so too, but `deno run` checks no types.
+ *
+ * @param known All names that there are.
+ */
+export function checkNames<Options extends object>(
+  options: Options,
+  known: Readonly<Record<keyof Options & string, true>>,
+): void {
+  if (typeof options !== "object" || options === null) {
+    throw new DittoError(`The options are ${show(options)}: they must be an object.`);
+  }
+  const names = Object.keys(known);
+  const wrong = Object.keys(options).find((name) => !names.includes(name));
+  if (wrong === undefined) return;
+  const plain = (name: string) => name.replaceAll(/[_-]/g, "").toLowerCase();
+  const meant = names.find((name) => plain(name) === plain(wrong));
+  throw new DittoError(
+    `There is no option ${wrong}: ` +
+      (meant ? `it is called ${meant}.` : `the options are ${names.join(", ")}.`),
+  );
+}
+
+const DEVICE_OPTIONS = {
+  subgroups: true,
+  smallestSubgroup: true,
+  maxBindingBytes: true,
+} satisfies Record<keyof OpenOptions, true>;
+
+/** What opens the GPU. */
+export function checkDevice(device: OpenOptions | undefined): void {
+  if (device !== undefined) checkNames(device, DEVICE_OPTIONS);
+}
+
+/** What ends the work early. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new DittoError(`The option signal is ${show(signal)}: it must be an AbortSignal.`);
+}
