@@ -135,6 +135,37 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  "what top-k, top-p and min-p exclude is never drawn, whatever the scores are like",
+  seeded(async (random) => {
+    using gpu = await openGpu();
+    for (let trial = 0; trial < 24; trial++) {
+      const vocab = random.pick([53, 1025, 9000]);
+      const logits = random.floats(vocab, random.pick([0.01, 0.3, 1, 3, 10, 100]));
+      const shift = random.pick([0, 5, -5, 30]);
+      const step = random.pick([0, 0, 0.25]); // with ties
+      logits.forEach((v, i) => logits[i] = (step ? Math.round(v / step) * step : v) + shift);
+      const options: SamplingOptions = {
+        ...GREEDY,
+        temperature: random.pick([0.2, 0.7, 1, 2]),
+        topK: random.pick([0, 0, 7, 40, 1000, 1024, 1025, 3000]),
+        topP: random.pick([1, 0.95, 0.9, 0.5, 0.01]),
+        minP: random.pick([0, 0, 0.05]),
+      };
+      const wanted = probabilities(logits, options, []);
+      // Sums and logarithms are rounded: of a threshold's neighbours the two below may be in as well.
+      const out = logits.filter((_, token) => wanted[token] === 0).sort();
+      const allowed = out.length > 2 ? out.at(-2)! : -Infinity;
+      for (const token of await draw(gpu, logits, options, [], [trial, trial + 100])) {
+        assert(
+          wanted[token]! > 0 || logits[token]! >= allowed,
+          `token ${token} of ${vocab} was drawn, which ${Deno.inspect(options)} excludes`,
+        );
+      }
+    }
+  }),
+);
+
 Deno.test("the specification follows transformers on an example by hand", () => {
   // softmax of ln 4, ln 3, ln 2, ln 1 is 0.4, 0.3, 0.2, 0.1
   const logits = [4, 3, 2, 1].map(Math.log);
