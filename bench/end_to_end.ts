@@ -165,7 +165,7 @@ async function main(): Promise<void> {
 
   const replayed = drafters.map((): ReplayedAnswer[] => []);
   for (const answer of answers) {
-    const found = await replayAnswer(model, answer, drafters);
+    const found = await replayAnswer(model, answer, drafters, sizes.runs);
     found.forEach((one, i) => replayed[i]!.push(one));
     const recording = flags.replay!.replace(/.*[/\\]/, "");
     await add({
