@@ -204,8 +204,11 @@ export function checkMemory(
   const smaller = `ask for a context below ${d.context} tokens`;
   const cache = need("one layer's KV cache", cacheBytes(config, d), smaller) * layers.length;
   let spaces = d.promptPrecision === "f16" ? scaleBytes(inLayers) : 0;
+  const fixed = workspaces(config, { ...d, context: 0, slots: 0 });
   for (const [name, bytes] of Object.entries({ ...workspaces(config, d), ...generation })) {
-    spaces += need(`the workspace "${name}"`, bytes, smaller);
+    const dependsOnContext = fixed[name as Workspace] !== bytes;
+    const remedy = dependsOnContext ? smaller : "use a device with larger buffers";
+    spaces += need(`the workspace "${name}"`, bytes, remedy);
   }
   const total = weights + cache + spaces;
   if (total > availableBytes) {

@@ -1,6 +1,7 @@
 // How keys meet queries on a GPU. SHARERS threads share two keys, each a part of their dimensions, so that as many loads
-// as can be are under way at once: at short contexts memory's latency is what attention waits for. Neighbouring
-// threads read neighbouring 16 bytes.
+// as can be are under way at once: at short contexts memory's latency is what attention waits for. Of a chunk of
+// Mistral-7B keys take one round of loads and values two (counted in ptxas's code); a thread for every two keys waited 8
+// and 16 times. Neighbouring threads read neighbouring 16 bytes.
 //
 // attention_shared.wgsl or attention_alone.wgsl supply
 //   sum_sharers(v) -> vec4f,  the sum over the threads that share a key; all of them get it.

@@ -1,8 +1,8 @@
 // What becomes of a chunk's scores: weights, e^(score - peak), and their sum.
 //
 // The stage's way of reading keys supplies
-//   put_scores(quads, origin, first_fresh, end, thread),  which writes the scores of positions from origin to
-//   end to the pool: query · key, for every query of a workgroup. Those from first_fresh on are not in the ring.
+//   put_scores(quads, positions, first_fresh, thread),  which writes the scores of a chunk's positions to the pool:
+//   query · key, for every query of a workgroup. Those from first_fresh on are not in the ring.
 
 // Two keys' scores with a quad's queries.
 struct Two {
@@ -62,7 +62,8 @@ fn fresh_slots(quad: u32, position: u32) -> vec4u {
 const UNSEEN = -3.0e38;
 
 fn seen(quad: u32, position: u32) -> vec4<bool> {
-  return vec4<bool>(vec4u(vec4u(position) >= quads_at_work[quad].first) & vec4u(vec4u(position) < quads_at_work[quad].end));
+  let p = vec4u(position);
+  return (p >= quads_at_work[quad].first) & (p < quads_at_work[quad].end);
 }
 
 struct Chunk {
