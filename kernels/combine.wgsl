@@ -7,12 +7,9 @@
 override HEADS: u32;
 override HALF: u32;   // head_dim / 2
 override SLOTS: u32;  // chunks a row can see at most
-override WINDOW: u32; // config: sliding_window
 override STRIDE: u32; // values between two rows of the output
 override TILE: u32;      // a power of two, at least HALF
 override COMBINERS: u32; // threads of a workgroup: TILE, or a power of two times as many
-
-const CHUNK = 128u;
 
 @group(0) @binding(0) var<storage, read> rows: Rows;
 @group(0) @binding(1) var<storage, read> sums: array<vec2f>; // [MAX_ROWS][HEADS][SLOTS][HALF]
@@ -38,8 +35,7 @@ fn main(
 
 fn combine(row: u32, head: u32, thread: u32) {
   let position = rows.base + rows.depth[row];
-  let start = select(0u, position + 1u - WINDOW, position >= WINDOW);
-  let chunks = position / CHUNK - start / CHUNK + 1u;
+  let chunks = position / CHUNK - window_start(position) / CHUNK + 1u;
   let at = (row * HEADS + head) * SLOTS;
   var sum: vec3f;
   if (COMBINERS == TILE) {

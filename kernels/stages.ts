@@ -42,6 +42,7 @@ import attentionValuesVector from "./lib/attention_values_vector.wgsl" with { ty
 import best from "./lib/best.wgsl" with { type: "text" };
 import cachedF16 from "./lib/cached_f16.wgsl" with { type: "text" };
 import cachedF32 from "./lib/cached_f32.wgsl" with { type: "text" };
+import chunk from "./lib/chunk.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
 import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
@@ -81,7 +82,7 @@ export type { WeightType } from "./weight_types.ts";
 export const MAX_ROWS = 32;
 /** Workgroups along one dimension that every device takes. */
 export const MAX_WORKGROUPS = 65535;
-/** Positions of an attention chunk. `CHUNK` in lib/attention.wgsl. */
+/** Positions of an attention chunk. `CHUNK` in lib/chunk.wgsl. */
 export const CHUNK = 128;
 /** Logits one workgroup of choose.wgsl looks at. */
 export const SLICE = 4096;
@@ -114,7 +115,7 @@ const lanesSources = {
 };
 const cacheSources = { f16: kvF16, f32: kvF32 };
 const cachedSources = { f16: cachedF16, f32: cachedF32 };
-const attentionParts = attention + attentionScores + attentionSums;
+const attentionParts = chunk + attention + attentionScores + attentionSums;
 const attentionSources = {
   vector: attentionParts + attentionKeysVector + attentionValuesVector,
   shared: attentionParts + attentionKeys + attentionShared + attentionValues,
@@ -124,6 +125,7 @@ const attentionSources = {
 /** Parts of `lib/` that come in one form. */
 const libSources = {
   best,
+  chunk,
   norm,
   plan,
   planes,
@@ -149,7 +151,7 @@ const stages = {
   attend: [attend, "rows", "cache", "attention"],
   capture: [capture, "rows", "state"],
   choose: [choose, "rows", "best"],
-  combine: [combine, "rows", "planes"],
+  combine: [combine, "rows", "planes", "chunk"],
   draft: [draft, "rows", "source", "state", "plan"],
   embed: [embed, "weights", "planes", "residual"],
   gateUp: [gateUp, "rows", "weights", "product", "norm", "planes", "silu"],

@@ -14,13 +14,10 @@
 //   fresh_from() -> u32,  the first of them, and
 //   fresh_slot_of(query, position) -> u32,  where it is to one of the queries.
 
-const CHUNK = 128u; // positions of a chunk
-
 override HEADS: u32;
 override KV_HEADS: u32;
 override HALF: u32;   // head_dim / 2
 override PAIRS: u32;  // HALF, rounded up to what the threads of a key take at once; past HALF queries are zero
-override WINDOW: u32; // config: sliding_window; a query at p sees keys from p - WINDOW + 1 on
 override SCALE: f32;  // 1 / √head_dim
 override THREADS: u32; // of a workgroup: a power of two, at least MAX_ROWS
 override QUADS: u32;  // of a workgroup: 1 or 2
@@ -69,10 +66,6 @@ fn queries_at(quad: u32) -> u32 {
 
 fn weights_at(quad: u32) -> u32 {
   return queries_at(quad) + 2u * PAIRS;
-}
-
-fn window_start(position: u32) -> u32 {
-  return select(0u, position + 1u - WINDOW, position >= WINDOW);
 }
 
 fn least(v: vec4u) -> u32 {
