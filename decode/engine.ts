@@ -320,25 +320,26 @@ export class Engine implements Disposable {
         resultBytes + captureBytes,
         GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       );
+    const step = [
+      ...draft,
+      ...this.#forward.dispatches(batch.maxRows, batch.maxLength),
+      choose(batch.maxRows),
+      this.#accept,
+      ...(capture ? [capture.dispatch(batch.maxRows)] : []),
+    ];
     const encoder = device.createCommandEncoder();
     for (let i = 0; i < batch.steps; i++) {
       const pass = encoder.beginComputePass();
-      encode(pass, draft);
-      this.#forward.encode(pass, batch.maxRows, batch.maxLength);
-      encode(pass, [choose(batch.maxRows), this.#accept]);
-      if (capture) encode(pass, [capture.dispatch(batch.maxRows)]);
+      encode(pass, step);
       pass.end();
     }
-    for (let i = 0; i < batch.steps; i++) {
+    // The ring's slots in a row, which may go on at its beginning.
+    for (let i = 0; i < batch.steps;) {
       const slot = (batch.first + i) % RING;
-      const from = slot * RESULT_BYTES;
-      encoder.copyBufferToBuffer(
-        this.#buffers.results,
-        from,
-        target,
-        i * RESULT_BYTES,
-        RESULT_BYTES,
-      );
+      const count = Math.min(batch.steps - i, RING - slot);
+      const [from, to] = [slot * RESULT_BYTES, i * RESULT_BYTES];
+      encoder.copyBufferToBuffer(this.#buffers.results, from, target, to, count * RESULT_BYTES);
+      i += count;
     }
     capture?.copy(encoder, batch.first, batch.steps, target, resultBytes);
     device.queue.submit([encoder.finish()]);

@@ -69,14 +69,19 @@ export class Forward implements Disposable {
   }
 
   /**
-   * Encodes the pass of the rows in {@linkcode rows}.
+   * The pass of the rows in {@linkcode rows}.
    *
    * @param maxRows Rows the pass can have at most.
    * @param maxLength Tokens the text can have at most, the pass's rows included.
    */
-  encode(pass: GPUComputePassEncoder, maxRows: number, maxLength: number): void {
+  dispatches(maxRows: number, maxLength: number): Dispatch[] {
     const chunks = Math.min(this.#dimensions.slots, Math.ceil(maxLength / CHUNK));
-    encode(pass, this.#decode.map((step) => sized(step, maxRows, chunks)));
+    return this.#decode.map((step) => sized(step, maxRows, chunks));
+  }
+
+  /** Encodes it. */
+  encode(pass: GPUComputePassEncoder, maxRows: number, maxLength: number): void {
+    encode(pass, this.dispatches(maxRows, maxLength));
   }
 
   /**
