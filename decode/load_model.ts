@@ -67,7 +67,7 @@ export interface LoadOptions {
    * is measured on the device, in a short text and a long one, once for each device and shape of model.
    */
   readonly rowCosts?: readonly number[];
-  /** Ends the loading early, which then fails with the signal's reason; between two steps, of which a driver's compiling is one. */
+  /** Ends the loading between two steps, of which compiling the kernels is one; it then fails with the signal's reason. */
   readonly signal?: AbortSignal;
   /** How to open the GPU; for tests. */
   readonly device?: OpenOptions;

@@ -43,7 +43,12 @@ export class PageFile implements Disposable {
   /** Closes the file. */
   [Symbol.dispose](): void {
     this.#file.close();
-    if (this.#isLeftover) Deno.removeSync(this.#path);
+    if (!this.#isLeftover) return;
+    try {
+      Deno.removeSync(this.#path);
+    } catch {
+      // Somebody else took it away, or it may not be removed: it is empty.
+    }
   }
 
   #or<T>(work: () => T): T {
