@@ -124,11 +124,11 @@ export const OPTION_GROUPS = {
     "no-color": { help: "never colour" },
     "quiet": { help: "nothing but the answer: no progress, notes or summary" },
     "json": { help: "one JSON object with text, token ids and figures" },
+    "logits-digest": { help: "add the SHA-256 of the logits that chose the tokens to it" },
     "html": {
       value: "FILE",
       help: "also write a page that shows what each pass copied from where",
     },
-    "logits-digest": { help: "add the SHA-256 of the logits that chose the tokens to it" },
   },
   "Other": {
     "list-devices": { help: "list the WebGPU devices, the one that is used first" },

@@ -48,8 +48,6 @@ export interface EngineOptions extends DraftOptions {
   readonly eos: readonly number[];
   /** Submissions that may be under way before the oldest is read. Default 2. */
   readonly batchesAhead?: number;
-  /** Steps of a submission at most, 1 to 16. Default 16. */
-  readonly maxBatch?: number;
   /** Ends the generation early. */
   readonly signal?: AbortSignal;
   /** How tokens are chosen. Default: greedily. */
@@ -169,7 +167,7 @@ export class Engine implements Disposable {
         : this.#sample;
       const limit = prompt.length + maxNewTokens;
       const batchesAhead = options.batchesAhead ?? 2;
-      const maxBatch = Math.min(options.maxBatch ?? MAX_BATCH, capture?.steps ?? MAX_BATCH);
+      const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
       let batch = 1;
       let submitted = 0; // steps
       let read = 0; // steps
@@ -282,8 +280,8 @@ export class Engine implements Disposable {
     queue.writeBuffer(this.#sampling, 0, samplingUniform(sampling));
     queue.writeBuffer(b.seen, 0, seenTokens(prompt, this.#vocabSize));
     if (options.replay) queue.writeBuffer(b.recorded, 0, new Uint32Array(options.replay));
-    const ends = eos.slice(0, MAX_EOS);
-    queue.writeBuffer(b.ends, 0, new Uint32Array([ends.length, ...ends]));
+    if (eos.length > MAX_EOS) throw new RangeError(`${eos.length} tokens that end an answer`);
+    queue.writeBuffer(b.ends, 0, new Uint32Array([eos.length, ...eos]));
     const { rows } = this.#forward;
     queue.writeBuffer(rows, 0, new Uint8Array(rows.size)); // nothing to commit yet
     const tokens = prompt.slice(0, -1);

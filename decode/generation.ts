@@ -101,7 +101,10 @@ export interface GenerationResult {
   readonly accepted: number;
   /** Why it ended. */
   readonly stopReason: StopReason;
-  /** Milliseconds: for the prompt but its last token and those cached, and from there to the end. */
+  /**
+   * Milliseconds: for the prompt but its last token and those cached, and from there to when the last piece was taken,
+   * what its reader did in between included.
+   */
   readonly timing: { readonly prefillMs: number; readonly decodeMs: number };
   /** Tokens divided by passes; 0 if there were none. */
   readonly tokensPerPass: number;

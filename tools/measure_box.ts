@@ -31,7 +31,7 @@ function parseOptions() {
   try {
     return parseArgs({
       options: {
-        model: { type: "string", default: "demo/ditto-tiny" },
+        model: { type: "string" },
         examples: { type: "string", default: "Infinity" },
         quantize: { type: "string" },
         "prompt-precision": { type: "string" },
@@ -59,17 +59,20 @@ async function main(): Promise<void> {
   if (promptPrecision !== undefined && promptPrecision !== "f16" && promptPrecision !== "f32") {
     return refuse("prompt-precision", promptPrecision, "f16 or f32");
   }
-  using model = await loadModel(options.model, {
+  const examples = Number(options.examples);
+  if (!(examples >= 1)) return refuse("examples", options.examples, "a number from 1 on");
+  const directory = options.model ?? new URL("../demo/ditto-tiny", import.meta.url);
+  using model = await loadModel(directory, {
     ...(quantize && { quantize }),
     ...(promptPrecision && { promptPrecision }),
   });
-  console.log(`${options.model} on ${model.device.name}`);
+  console.log(`${options.model ?? "demo/ditto-tiny"} on ${model.device.name}`);
   console.log(
     ["task", "examples", "exactly right", "tokens", "passes", "tokens per pass"].join("\t"),
   );
   for (const [task, all] of await heldOut()) {
     let asked = 0, right = 0, tokens = 0, passes = 0;
-    for (const { messages, answer } of all.slice(0, Number(options.examples))) {
+    for (const { messages, answer } of all.slice(0, examples)) {
       const result = await model.generate(messages, { maxNewTokens: 512 }).result();
       asked++;
       tokens += result.tokens.length;

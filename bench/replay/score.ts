@@ -13,10 +13,8 @@ import {
   INITIAL_STATE,
   type TreeOptions,
 } from "../../decode/tree.ts";
+import { fixedCost } from "../../decode/tree_buffers.ts";
 import type { RecordedAnswer } from "./answers.ts";
-
-/** The drafter takes costs below 64 × 1024; from here on no draft pays. */
-const MAX_COST = 65535;
 
 /** Drafts the rows of one pass after another for one answer. */
 export type Drafter = (tokens: Uint32Array, limit: number) => readonly Row[];
@@ -42,7 +40,7 @@ export function treeDrafter(
   { rowCosts, ...options }: TreeOptions & { readonly rowCosts: readonly number[] },
   onState?: (state: DrafterState, tokens: Uint32Array) => void,
 ): Drafter {
-  const costs = rowCosts.map((cost) => Math.min(Math.round(cost * 1024), MAX_COST));
+  const costs = rowCosts.map(fixedCost);
   let state = INITIAL_STATE;
   return (tokens, limit) => {
     const draft = draftTree(tokens, state, { ...options, rowCosts: costs, limit });

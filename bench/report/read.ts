@@ -1,13 +1,13 @@
 /**
  * Reads the results that the report draws: those of engines (bench/result.ts) and those that
- * `bench/replay.ts --json` computes without weights.
+ * `bench/replay.ts --out` writes, computed without weights.
  *
  * @module
  */
 import { DittoError } from "../../kernels/errors.ts";
 import type { EndToEndResult } from "../result.ts";
 
-/** What `bench/replay.ts --json` prints: a drafter's score on recorded answers, computed without weights. */
+/** What `bench/replay.ts --out` writes: a drafter's score on recorded answers, computed without weights. */
 export interface Simulation {
   readonly kind?: "simulation";
   readonly drafter?: string;
