@@ -158,7 +158,14 @@ export class Engine implements Disposable {
         const buffers = { state: this.#buffers.state, rows, logits };
         capture = new Capture(this.#gpu, this.#compiler, buffers, this.#vocabSize, MAX_BATCH);
       }
-      const draft = await this.#begin(prompt, options);
+      let read = 0; // steps
+      let since = 0; // when the steps began that are not read yet
+      const onPrefilled = () => {
+        if (read === 0) since = performance.now(); // the first steps begin now
+        options.onPrefilled?.();
+      };
+      const draft = await this.#begin(prompt, { ...options, onPrefilled });
+      since = performance.now();
       const { maxNewTokens, numDraft, signal } = options;
       const choose = options.replay
         ? this.#replay
@@ -170,13 +177,8 @@ export class Engine implements Disposable {
       const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
       let batch = 1;
       let submitted = 0; // steps
-      let read = 0; // steps
       let length = prompt.length; // tokens known of
       let isOver = maxNewTokens === 0;
-      let since = performance.now();
-      // The first steps do not begin before the prompt is through.
-      const begin = () => since = read === 0 ? performance.now() : since;
-      this.#gpu.device.queue.onSubmittedWorkDone().then(begin, () => {});
       while (!isOver && !signal?.aborted) {
         while (batches.length < batchesAhead) {
           // Steps after the last token do nothing, but their dispatches take time all the same.
