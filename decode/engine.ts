@@ -375,11 +375,8 @@ export class Engine implements Disposable {
     try {
       return await this.#gpu.unlessFailed(work, failed);
     } catch (error) {
-      if (error instanceof DittoError) throw error;
-      this.#checkDisposed();
-      // Work on a lost device fails in its own words, perhaps before the loss is announced.
-      const soon = new Promise<never>((_, reject) => setTimeout(reject, 100, error));
-      return await this.#gpu.unlessFailed(soon, failed);
+      if (!(error instanceof DittoError)) this.#checkDisposed();
+      throw error;
     }
   }
 }

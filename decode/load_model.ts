@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type DeviceInfo, openGpu, type OpenOptions } from "../kernels/device.ts";
+import { type DeviceInfo, type Gpu, openGpu, type OpenOptions } from "../kernels/device.ts";
 import { Compiler } from "../kernels/compiler.ts";
 import { isProfile, type Profile } from "../kernels/profile.ts";
 import { allSources } from "../kernels/stages.ts";
@@ -11,11 +11,17 @@ import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
 import { DittoError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
-import { checkMemory, dimensions, promptChunk, type PromptPrecision } from "../model/memory.ts";
+import {
+  checkMemory,
+  dimensions,
+  megabytes,
+  promptChunk,
+  type PromptPrecision,
+} from "../model/memory.ts";
 import { checkDevice, checkNames, checkSignal } from "../model/options.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
-import { type LoadProgress, loadWeights, type WeightSource } from "../model/weights.ts";
+import { type LoadProgress, type WeightSource, WeightUpload } from "../model/weights.ts";
 import { measureProfile } from "./device_profile.ts";
 import { Engine } from "./engine.ts";
 import { LanguageModel } from "./language_model.ts";
@@ -153,16 +159,22 @@ export async function loadFrom(
     const promptPrecision = checkPromptPrecision(options.promptPrecision, gpu.info);
     const chunk = promptChunk(gpu.info);
     const d = dimensions(config, context, kvCache, promptPrecision, chunk);
-    const memory = checkMemory(
-      config,
-      layout,
-      d,
-      gpu.info,
-      generationBuffers(config.vocabSize, context),
-      availableBytes(gpu.info),
-    );
-    gpu.device.pushErrorScope("out-of-memory");
-    const weights = await loadWeights(gpu, source, layout, onProgress, signal);
+    const others = generationBuffers(config.vocabSize, context);
+    const memory = checkMemory(config, layout, d, gpu.info, others, availableBytes(gpu.info));
+    const toError = (cause: GPUError) =>
+      new DittoError(
+        `${gpu.info.name} ran out of memory: the model needs ${megabytes(memory.total)} at a ` +
+          `context of ${context} tokens. Ask for a smaller context` +
+          `${quantization ? "" : " or quantized weights"}, or close what else uses the GPU.`,
+        { cause },
+      );
+    const upload = await gpu.unlessOutOfMemory(() => {
+      const upload = new WeightUpload(gpu, source, layout);
+      reserve(gpu, memory.cache + memory.workspaces);
+      return upload;
+    }, toError);
+    await gpu.unlessOutOfMemory(() => upload.run(onProgress, signal), toError);
+    const { weights } = upload;
     const cores = navigator.hardwareConcurrency; // which are the device where that is software
     const remembered = await Remembered.at(
       JSON.stringify([gpu.info, cores, Deno.version.deno, config, d, layout, allSources()]),
@@ -176,9 +188,12 @@ export async function loadFrom(
       profile = await measureProfile(gpu, compiler, config, weights, d, signal);
       if (profile) compiler = compiler.withProfile(profile);
     }
-    const forward = new Forward(gpu, compiler, config, weights, d);
-    const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
-    await engine.warmUp();
+    const engine = await gpu.unlessOutOfMemory(async () => {
+      const forward = new Forward(gpu, compiler, config, weights, d);
+      const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
+      await engine.warmUp();
+      return engine;
+    }, toError);
     signal?.throwIfAborted();
     const longest = Math.min(context, config.slidingWindow ?? Infinity);
     const passTimes = givenCosts
@@ -186,14 +201,6 @@ export async function loadFrom(
       : await engine.measurePassTimes(longest, known?.passTimes ?? null);
     if (profile && passTimes) await remembered.set({ profile, passTimes });
     signal?.throwIfAborted();
-    const outOfMemory = await gpu.device.popErrorScope();
-    if (outOfMemory) {
-      throw new DittoError(
-        `${gpu.info.name} ran out of memory: the model needs ${memory.total} bytes at a context of ` +
-          `${context} tokens. Ask for a smaller context, or close what else uses the GPU.`,
-        { cause: outOfMemory },
-      );
-    }
     return new LanguageModel({
       config,
       context,
@@ -213,6 +220,21 @@ export async function loadFrom(
     gpu[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Bytes reserved in a piece, which any device allows a buffer. */
+const RESERVED_BYTES = 128 << 20;
+
+/**
+ * Takes the memory that is needed once the weights have been read, and gives it back: a device that does not have it is to
+ * be refused before.
+ */
+function reserve(gpu: Gpu, bytes: number): void {
+  const pieces: GPUBuffer[] = [];
+  for (let left = bytes; left > 0; left -= RESERVED_BYTES) {
+    pieces.push(gpu.buffer("reserved", Math.min(left, RESERVED_BYTES)));
+  }
+  for (const piece of pieces) gpu.free(piece);
 }
 
 /** A software device's memory is the machine's; what a real GPU has, WebGPU does not tell. */

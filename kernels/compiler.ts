@@ -4,7 +4,7 @@
  * @module
  */
 import { type AttentionRules, attentionRules } from "./attention_tile.ts";
-import type { Gpu } from "./device.ts";
+import type { BufferRegion, Gpu } from "./device.ts";
 import {
   defaultProfile,
   isVector,
@@ -19,8 +19,11 @@ export interface Kernel {
   /** The pipeline. */
   readonly pipeline: GPUComputePipeline;
   /** Binds the stage's buffers, in the order of their binding numbers. */
-  bind(...buffers: GPUBuffer[]): GPUBindGroup;
+  bind(...buffers: Bindable[]): GPUBindGroup;
 }
+
+/** What a kernel reads or writes. */
+export type Bindable = GPUBuffer | BufferRegion;
 
 /** Compiles stages for one device; the same stage, variant and constants are compiled once. */
 export class Compiler {
@@ -81,11 +84,13 @@ export class Compiler {
     const layout = pipeline.getBindGroupLayout(0);
     const kernel = {
       pipeline,
-      bind: (...buffers: GPUBuffer[]) =>
+      bind: (...buffers: Bindable[]) =>
         device.createBindGroup({
           label: stage,
           layout,
-          entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+          entries: buffers.map((bound, binding) => {
+            return { binding, resource: "buffer" in bound ? bound : { buffer: bound } };
+          }),
         }),
     };
     this.#kernels.set(key, kernel);

@@ -38,6 +38,28 @@ export interface OpenOptions {
   maxBindingBytes?: number;
 }
 
+/** A part of a buffer, which a kernel can be given in place of a whole one. */
+export interface BufferRegion extends Required<GPUBufferBinding> {
+  /** What it holds. */
+  readonly label: string;
+}
+
+/**
+ * wgpu takes memory for buffers of this size at most in blocks of this size (on Vulkan and DirectX 12), and what is left of
+ * a block when the next buffer does not fit stays empty. Larger buffers have memory of their own.
+ */
+const BLOCK_BYTES = 128 << 20;
+/** Where a region may begin, on any device. */
+const REGION_ALIGNMENT = 256;
+
+/** Bytes that a region takes. */
+export function regionBytes(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / REGION_ALIGNMENT)) * REGION_ALIGNMENT;
+}
+
+/** How much later than the failure of what was under way a device's loss may be announced. In milliseconds. */
+const LOSS_MS = 100;
+
 /** A WebGPU device with the buffers made on it. Disposing it frees them all. */
 export class Gpu implements Disposable {
   /** The device itself. */
@@ -74,18 +96,46 @@ export class Gpu implements Disposable {
    *
    * A promise of the failure, raced against all work there is, would keep each result for as long as the device lives.
    *
-   * @param toError Makes what is thrown from what happened, such as "was lost: …".
+   * @param toError Makes what is thrown from what happened, such as "was lost: …". Default: a {@linkcode DittoError}.
    */
-  async unlessFailed<T>(work: Promise<T>, toError: (what: string) => Error): Promise<T> {
+  async unlessFailed<T>(
+    work: Promise<T>,
+    toError: (what: string) => Error = (what) =>
+      new DittoError(`The GPU device (${this.info.name}) ${what}.`),
+  ): Promise<T> {
     const { promise: failure, reject } = Promise.withResolvers<never>();
     const fail = (what: string) => reject(toError(what));
     this.#waiting.add(fail);
     if (this.#failure !== null) fail(this.#failure);
     try {
       return await Promise.race([work, failure]);
+    } catch (error) {
+      if (error instanceof DOMException && !this.#disposed) {
+        // Work on a lost device fails in its own words, perhaps before the loss is announced.
+        await Promise.race([failure, new Promise((resolve) => setTimeout(resolve, LOSS_MS))]);
+      }
+      throw error;
     } finally {
       this.#waiting.delete(fail);
     }
+  }
+
+  /**
+   * Does what makes buffers, and throws if the device had no memory for them. WebGPU makes a buffer all the same, and
+   * whatever uses it fails; of that nothing is said then.
+   *
+   * @param toError Makes what is thrown.
+   */
+  async unlessOutOfMemory<T>(
+    work: () => T | Promise<T>,
+    toError: (cause: GPUError) => Error,
+  ): Promise<T> {
+    this.device.pushErrorScope("out-of-memory");
+    const [outcome] = await Promise.allSettled([(async () => await work())()]);
+    const outOfMemory = await this.device.popErrorScope();
+    if (outOfMemory) throw toError(outOfMemory);
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
   }
 
   /** Bytes in the buffers that are alive. */
@@ -119,6 +169,36 @@ export class Gpu implements Disposable {
     return buffer;
   }
 
+  /**
+   * Makes regions filled with zeros, neighbours in one buffer until it is larger than a block: with a buffer for each
+   * weight matrix and each layer's cache, models took up to 40% more memory than these have bytes. No dispatch can write
+   * one of them and read another.
+   *
+   * @param label What they hold together, for error messages.
+   * @param wanted What each holds, and its size, which is rounded up to 16 bytes.
+   */
+  regions(
+    label: string,
+    wanted: readonly { readonly label: string; readonly bytes: number }[],
+  ): BufferRegion[] {
+    const regions: BufferRegion[] = [];
+    while (regions.length < wanted.length) {
+      const ends = [0];
+      for (const { bytes } of wanted.slice(regions.length)) {
+        const end = ends.at(-1)! + regionBytes(bytes);
+        if (ends.length > 1 && end > this.info.maxBufferBytes) break;
+        ends.push(end);
+        if (end > BLOCK_BYTES) break;
+      }
+      const buffer = this.buffer(label, ends.pop()!);
+      for (const offset of ends) {
+        const { label, bytes } = wanted[regions.length]!;
+        regions.push({ label, buffer, offset, size: Math.max(16, Math.ceil(bytes / 16) * 16) });
+      }
+    }
+    return regions;
+  }
+
   /** Makes a uniform buffer that holds `values`. */
   uniform(label: string, values: readonly number[]): GPUBuffer {
     const buffer = this.buffer(
@@ -139,6 +219,8 @@ export class Gpu implements Disposable {
   /**
    * Reads a buffer back. Costs 11.5 ms at least in Deno, however small the buffer, so nothing in the
    * decoding loop waits for it.
+   *
+   * @throws {DittoError} If the device was lost, or work before this failed.
    */
   async read(source: GPUBuffer, offset = 0, bytes = source.size - offset): Promise<ArrayBuffer> {
     const staging = this.buffer(
@@ -150,7 +232,8 @@ export class Gpu implements Disposable {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(source, offset, staging, 0, bytes);
       this.device.queue.submit([encoder.finish()]);
-      return await this.map(staging, bytes, (mapped) => mapped.slice(0));
+      const mapped = this.map(staging, bytes, (mapped) => mapped.slice(0));
+      return await this.unlessFailed(mapped);
     } finally {
       this.free(staging);
     }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BufferRegion } from "../kernels/device.ts";
 import { planes } from "../kernels/weight_types.ts";
 import { passStride, type Workspace } from "./memory.ts";
 import { type Stages, type Step, step } from "./model_stages.ts";
@@ -19,7 +20,7 @@ export function decodeSteps(
   stages: Stages,
   weights: Weights,
   b: Record<Workspace, GPUBuffer>,
-  caches: readonly GPUBuffer[],
+  caches: readonly BufferRegion[],
 ): Step[] {
   const { hiddenStride, attentionStride, intermediateStride } = stages.dimensions;
   // How a stage lays out rows that a product with `matrix` reads.
@@ -43,18 +44,14 @@ export function decodeSteps(
     const layout = rowsFor(first.qkv, hiddenStride);
     const kernel = stages.product("embed", weights.embedding, layout);
     const next = stream(first.inputNorm);
-    add(kernel, [part.buffer, b.rows, part.decode, ...next], (rows) => [rows]);
+    add(kernel, [part.weights, b.rows, part.decode, ...next], (rows) => [rows]);
   }
   weights.layers.forEach((layer, i) => {
     const cache = caches[i]!;
     for (const part of layer.qkv.parts) {
       const kernel = stages.product("qkv", layer.qkv);
-      const { buffer, decode } = part;
-      add(
-        kernel,
-        [buffer, b.rows, b.gained, b.squares, b.rope, b.q, cache, decode],
-        quads(part),
-      );
+      const inputs = [b.rows, b.gained, b.squares, b.rope];
+      add(kernel, [part.weights, ...inputs, b.q, cache, part.decode], quads(part));
     }
     add(
       stages.kernel("attend"),
@@ -73,7 +70,7 @@ export function decodeSteps(
     for (const part of layer.out.parts) {
       const kernel = stages.product("project", layer.out, rowsFor(layer.gateUp, hiddenStride));
       const next = stream(layer.postNorm);
-      add(kernel, [part.buffer, b.rows, b.attention, ...next, part.decode], quads(part));
+      add(kernel, [part.weights, b.rows, b.attention, ...next, part.decode], quads(part));
     }
     for (const part of layer.gateUp.parts) {
       const kernel = stages.product(
@@ -81,19 +78,19 @@ export function decodeSteps(
         layer.gateUp,
         rowsFor(layer.down, intermediateStride),
       );
-      add(kernel, [part.buffer, b.rows, b.gained, b.squares, b.h, part.decode], quads(part));
+      add(kernel, [part.weights, b.rows, b.gained, b.squares, b.h, part.decode], quads(part));
     }
     const after = weights.layers[i + 1];
     for (const part of layer.down.parts) {
       const layout = rowsFor(after?.qkv ?? weights.head, hiddenStride);
       const kernel = stages.product("project", layer.down, layout);
       const next = stream(after?.inputNorm ?? weights.norm);
-      add(kernel, [part.buffer, b.rows, b.h, ...next, part.decode], quads(part));
+      add(kernel, [part.weights, b.rows, b.h, ...next, part.decode], quads(part));
     }
   });
   for (const part of weights.head.parts) {
     const kernel = stages.product("head", weights.head);
-    add(kernel, [part.buffer, b.rows, b.gained, b.squares, b.logits, part.decode], quads(part));
+    add(kernel, [part.weights, b.rows, b.gained, b.squares, b.logits, part.decode], quads(part));
   }
   return steps;
 }

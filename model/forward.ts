@@ -50,8 +50,10 @@ export class Forward implements Disposable {
       ropeTable(d.context, config.headDim, config.ropeTheta),
     );
     const span = gpu.uniform("prompt chunk: rows, position", [0, 0]);
-    const caches = weights.layers.map((_, i) =>
-      gpu.buffer(`KV cache of layer ${i}`, cacheBytes(config, d))
+    const bytes = cacheBytes(config, d);
+    const caches = gpu.regions(
+      "KV caches",
+      weights.layers.map((_, i) => ({ label: `KV cache of layer ${i}`, bytes })),
     );
     const stages = new Stages(compiler, config, d);
     const scales = d.promptPrecision === "f16" ? weightScales(gpu, stages, weights) : null;
@@ -62,7 +64,8 @@ export class Forward implements Disposable {
     this.logits = buffers.logits;
     this.#promptIds = buffers.promptIds;
     this.#span = span;
-    this.#owned = [...Object.values(buffers), span, ...caches, ...scales?.values() ?? []];
+    const cached = new Set(caches.map(({ buffer }) => buffer));
+    this.#owned = [...Object.values(buffers), span, ...cached, ...scales?.values() ?? []];
     this.#decode = decodeSteps(stages, weights, buffers, caches);
     this.#prompt = promptSteps(stages, weights, buffers, caches, span, scales);
     this.#promptStepsAtOnce = promptStepsAtOnce(config, d, this.#prompt.length);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DeviceInfo } from "../kernels/device.ts";
+import { type DeviceInfo, regionBytes } from "../kernels/device.ts";
 import { type CacheType, CHUNK, MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
 import { DittoError } from "./errors.ts";
@@ -194,15 +194,17 @@ export function checkMemory(
   let weights = (2 * layers.length + 1) * d.hiddenStride * 4;
   for (const matrix of [embedding, ...(head === embedding ? [] : [head]), ...inLayers]) {
     for (const part of matrix.parts) {
-      weights += need(
+      const bytes = need(
         `the weights of ${matrix.label}`,
         part.bytes,
         "use a device with larger buffers",
       );
+      weights += regionBytes(bytes);
     }
   }
   const smaller = `ask for a context below ${d.context} tokens`;
-  const cache = need("one layer's KV cache", cacheBytes(config, d), smaller) * layers.length;
+  const layerCache = need("one layer's KV cache", cacheBytes(config, d), smaller);
+  const cache = regionBytes(layerCache) * layers.length;
   let spaces = d.promptPrecision === "f16" ? scaleBytes(inLayers) : 0;
   const fixed = workspaces(config, { ...d, context: 0, slots: 0 });
   for (const [name, bytes] of Object.entries({ ...workspaces(config, d), ...generation })) {

@@ -4,7 +4,7 @@
  * @module
  */
 import { type AttentionTile, attentionTile } from "../kernels/attention_tile.ts";
-import { Compiler, type Dispatch, type Kernel } from "../kernels/compiler.ts";
+import { type Bindable, Compiler, type Dispatch, type Kernel } from "../kernels/compiler.ts";
 import type { PromptProduct } from "../kernels/profile.ts";
 import type { MistralConfig } from "./config.ts";
 import type { Dimensions } from "./memory.ts";
@@ -20,7 +20,7 @@ export interface Step {
 /** A stage, bound to its buffers in the order of their binding numbers. */
 export function step(
   kernel: Kernel,
-  buffers: readonly GPUBuffer[],
+  buffers: readonly Bindable[],
   workgroups: Step["workgroups"],
 ): Step {
   return { kernel, bindings: kernel.bind(...buffers), workgroups };

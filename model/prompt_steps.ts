@@ -4,7 +4,7 @@
  * @module
  */
 import { encode } from "../kernels/compiler.ts";
-import type { Gpu } from "../kernels/device.ts";
+import type { BufferRegion, Gpu } from "../kernels/device.ts";
 import { F16_PRODUCT } from "../kernels/profile.ts";
 import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
@@ -18,7 +18,7 @@ export function promptSteps(
   stages: Stages,
   weights: Weights,
   b: Record<Workspace, GPUBuffer>,
-  caches: readonly GPUBuffer[],
+  caches: readonly BufferRegion[],
   span: GPUBuffer,
   scales: ReadonlyMap<MatrixPart, GPUBuffer> | null,
 ): Step[] {
@@ -40,7 +40,7 @@ export function promptSteps(
     const kernel = stages.product(stage, matrix, constants);
     for (const part of matrix.parts) {
       const across = Math.ceil(part.rows / tile.outputs);
-      const buffers = [part.buffer, input, output, part.prompt, span];
+      const buffers = [part.weights, input, output, part.prompt, span];
       if (scales) buffers.push(b.promptScales, scales.get(part)!);
       add(kernel, buffers, (size) => [across, Math.ceil(size / tile.rows)]);
     }
@@ -50,7 +50,7 @@ export function promptSteps(
 
   for (const part of weights.embedding.parts) {
     const kernel = stages.product("promptEmbed", weights.embedding);
-    add(kernel, [part.buffer, b.promptIds, part.decode, b.promptX], (size) => [size]);
+    add(kernel, [part.weights, b.promptIds, part.decode, b.promptX], (size) => [size]);
   }
   weights.layers.forEach((layer, i) => {
     const cache = caches[i]!;
@@ -109,11 +109,11 @@ export function weightScales(
   for (const matrix of matricesOf(weights.layers)) {
     const kernel = stages.product("promptScales", matrix);
     for (const part of matrix.parts) {
-      const { buffer, rows } = part;
+      const { rows } = part;
       const target = gpu.buffer("scales of weight rows", rows * 4);
       const span = gpu.uniform("weight rows", [rows]);
       const across = Math.min(rows, MAX_WORKGROUPS);
-      const bindings = kernel.bind(buffer, target, span);
+      const bindings = kernel.bind(part.weights, target, span);
       encode(pass, [{ kernel, bindings, workgroups: [across, Math.ceil(rows / across)] }]);
       scales.set(part, target);
       spans.push(span);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { Compiler, encode } from "../kernels/compiler.ts";
+import { type Bindable, Compiler, encode } from "../kernels/compiler.ts";
 import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { type FloatType, QUANTIZED_BITS, type QuantizedType } from "../kernels/weight_types.ts";
 import { DittoError, show } from "./errors.ts";
@@ -49,13 +49,13 @@ export class Quantizer implements Disposable {
    * Packs rows. It is under way when this returns; {@linkcode check} tells whether it went well.
    *
    * @param type How to store them.
-   * @param target A buffer of such rows.
+   * @param target Room for such rows.
    * @param row The first of its rows to be written.
    */
   pack(
     { tensor, dtype, inputs, rows, data }: Rows,
     type: QuantizedType,
-    target: GPUBuffer,
+    target: Bindable,
     row: number,
   ): void {
     const { device } = this.#gpu;

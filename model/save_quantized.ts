@@ -64,8 +64,8 @@ interface Stored {
  * @param target The directory to write; it is made unless it exists and is empty.
  * @returns Bytes of weights written.
  * @throws {DittoError} If `quantization` is neither "q8" nor "q4", the checkpoint is damaged, not supported or quantized
- * already, the target is not empty, an option cannot be taken, or a file cannot be written. What was written by then is
- * removed, and so after an abort.
+ * already, the target is not empty, an option cannot be taken, a file cannot be written, or the device fails. What was
+ * written by then is removed, and so after an abort.
  */
 export async function saveQuantized(
   directory: string | URL,
@@ -105,7 +105,7 @@ export async function saveQuantized(
   const root = directoryPath(target);
   await makeDirectory(root);
   const written: string[] = [];
-  try {
+  const save = async () => {
     const shards = intoShards(tensors, maxShardBytes);
     let loadedBytes = 0;
     for (const { file, tensors } of shards) {
@@ -135,6 +135,11 @@ export async function saveQuantized(
     const config = await readJson(`${directoryPath(directory)}/config.json`) as object;
     const extended = { ...config, quantization_config: quantizationConfig(quantization) };
     await writeJson(`${root}/config.json`, extended, written);
+  };
+  const toError = (cause: GPUError) =>
+    new DittoError(`${gpu.info.name} ran out of memory: close what else uses the GPU.`, { cause });
+  try {
+    await gpu.unlessOutOfMemory(save, toError);
   } catch (error) {
     await Promise.allSettled(written.map((path) => Deno.remove(path)));
     throw error;

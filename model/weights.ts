@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Gpu } from "../kernels/device.ts";
+import type { BufferRegion, Gpu } from "../kernels/device.ts";
 import {
   FLOAT_BYTES,
   type FloatType,
@@ -24,7 +24,7 @@ const IN_FLIGHT_BYTES = 256 << 20;
 /** A part of a matrix on the GPU. */
 export interface MatrixPart {
   /** Its weights, [rows][bytes of a row], in the matrix's type. */
-  readonly buffer: GPUBuffer;
+  readonly weights: BufferRegion;
   /** Uniform for the decode stages: first unit, and outputs or pairs of outputs. */
   readonly decode: GPUBuffer;
   /** Uniform for prompt/matmul.wgsl: first column, and weight rows. */
@@ -84,8 +84,8 @@ export interface LoadProgress {
  *
  * @param onProgress Called after every chunk.
  * @param signal Ends it between two chunks; it then fails with the signal's reason.
- * @throws {DittoError} If a file cannot be read to its end, or a weight that is to be quantized is infinite
- * or no number. What was allocated by then belongs to `gpu`, which the caller disposes, and so after an abort.
+ * @throws {DittoError} If a file cannot be read to its end, a weight that is to be quantized is infinite
+ * or no number, or the device fails. What was allocated by then belongs to `gpu`, which the caller disposes, and so after an abort.
  */
 export async function loadWeights(
   gpu: Gpu,
@@ -94,29 +94,9 @@ export async function loadWeights(
   onProgress: (progress: LoadProgress) => void = () => {},
   signal?: AbortSignal,
 ): Promise<Weights> {
-  using quantizer = new Quantizer(gpu);
-  const upload = new Upload(gpu, quantizer, source);
-  const embedding = upload.matrix(layout.embedding);
-  const layers = layout.layers.map((layer): LayerWeights => ({
-    inputNorm: upload.gain(layer.inputNorm),
-    qkv: upload.matrix(layer.qkv),
-    out: upload.matrix(layer.out),
-    postNorm: upload.gain(layer.postNorm),
-    gateUp: upload.matrix(layer.gateUp),
-    down: upload.matrix(layer.down),
-  }));
-  const norm = upload.gain(layout.norm);
-  const head = layout.head === layout.embedding ? embedding : upload.matrix(layout.head);
-  await upload.run(totalBytes(layout), onProgress, signal);
-  await quantizer.check();
-  return { embedding, layers, norm, head };
-}
-
-function totalBytes({ embedding, layers, head }: WeightLayout): number {
-  const matrices = matricesOf(layers);
-  if (head !== embedding) matrices.push(head);
-  return [embedding, ...matrices].flatMap((m) => m.parts)
-    .reduce((sum, part) => sum + part.bytes, 0);
+  const upload = new WeightUpload(gpu, source, layout);
+  await upload.run(onProgress, signal);
+  return upload.weights;
 }
 
 /** A piece of a tensor on its way to the GPU. */
@@ -131,31 +111,58 @@ interface Piece {
   take(bytes: Uint8Array<ArrayBuffer>): void;
 }
 
-/** Makes the buffers of the weights, then fills them piece by piece. */
-class Upload {
+/** Makes the buffers of a model's weights, then fills them piece by piece. */
+export class WeightUpload {
+  /** The weights: zeros, until {@linkcode run} has ended. */
+  readonly weights: Weights;
   #gpu: Gpu;
   #quantizer: Quantizer;
   #source: WeightSource;
+  #regions: Iterator<BufferRegion>;
+  #totalBytes: number;
   #pieces: Piece[] = [];
 
-  constructor(gpu: Gpu, quantizer: Quantizer, source: WeightSource) {
+  /** Makes the buffers. */
+  constructor(gpu: Gpu, source: WeightSource, layout: WeightLayout) {
+    const { embedding, layers, norm, head } = layout;
+    const isTied = head === embedding;
+    const parts = [embedding, ...matricesOf(layers), ...isTied ? [] : [head]].flatMap(
+      ({ label, parts }) => parts.map(({ bytes }) => ({ label: `weights of ${label}`, bytes })),
+    );
     this.#gpu = gpu;
-    this.#quantizer = quantizer;
+    this.#quantizer = new Quantizer(gpu);
     this.#source = source;
+    this.#regions = gpu.regions("weights", parts).values();
+    this.#totalBytes = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+    const embedded = this.#matrix(embedding);
+    this.weights = {
+      embedding: embedded,
+      layers: layers.map((layer): LayerWeights => ({
+        inputNorm: this.#gain(layer.inputNorm),
+        qkv: this.#matrix(layer.qkv),
+        out: this.#matrix(layer.out),
+        postNorm: this.#gain(layer.postNorm),
+        gateUp: this.#matrix(layer.gateUp),
+        down: this.#matrix(layer.down),
+      })),
+      norm: this.#gain(norm),
+      head: isTied ? embedded : this.#matrix(head),
+    };
   }
 
-  matrix(layout: MatrixLayout): Matrix {
+  /** A matrix, whose parts take the next regions. */
+  #matrix(layout: MatrixLayout): Matrix {
     const { label, type, k8, rowsPerUnit, countPerUnit } = layout;
-    const parts = layout.parts.map(({ first, units, segments, bytes }): MatrixPart => {
-      const buffer = this.#gpu.buffer(`weights of ${label}`, bytes);
+    const parts = layout.parts.map(({ first, units, segments }): MatrixPart => {
+      const weights: BufferRegion = this.#regions.next().value;
       const rows = units * rowsPerUnit;
       let row = 0;
       for (const segment of segments) {
-        this.#rows(layout, buffer, row, segment.tensor, segment.row, segment.rows);
+        this.#rows(layout, weights, row, segment.tensor, segment.row, segment.rows);
         row += segment.rows;
       }
       return {
-        buffer,
+        weights,
         rows,
         count: units * countPerUnit,
         decode: this.#gpu.uniform(`${label}: part`, [first, units * countPerUnit]),
@@ -166,7 +173,7 @@ class Upload {
   }
 
   /** A norm's gain, widened to f32. */
-  gain(tensor: string): GPUBuffer {
+  #gain(tensor: string): GPUBuffer {
     const { dtype, byteLength } = this.#source.tensors.get(tensor)!;
     const type = dtype as FloatType; // norms are never quantized
     const buffer = this.#gpu.buffer(tensor, Math.ceil(byteLength / FLOAT_BYTES[type] / 8) * 32);
@@ -179,7 +186,7 @@ class Upload {
   /** Rows of a tensor to rows of a part, padded, widened or quantized where they have to be. */
   #rows(
     layout: MatrixLayout,
-    buffer: GPUBuffer,
+    region: BufferRegion,
     targetRow: number,
     tensor: string,
     sourceRow: number,
@@ -206,26 +213,33 @@ class Upload {
             this.#quantizer.pack(
               { tensor, dtype, inputs, rows: count, data },
               type,
-              buffer,
+              region,
               target,
             );
           } else {
             const data = isQuantized(type) || isQuantized(dtype)
               ? bytes
               : repack(bytes, count, inputs, dtype, type);
-            this.#gpu.device.queue.writeBuffer(buffer, target * targetBytes, data);
+            const offset = region.offset + target * targetBytes;
+            this.#gpu.device.queue.writeBuffer(region.buffer, offset, data);
           }
         },
       });
     }
   }
 
-  /** Fills the buffers. While a piece is handed to the queue, the next one is being read. */
+  /** Fills the buffers, as {@linkcode loadWeights} says. */
   async run(
-    totalBytes: number,
-    onProgress: (progress: LoadProgress) => void,
+    onProgress: (progress: LoadProgress) => void = () => {},
     signal?: AbortSignal,
   ): Promise<void> {
+    using quantizer = this.#quantizer;
+    await this.#fill(onProgress, signal);
+    await quantizer.check();
+  }
+
+  /** Hands all pieces to the queue. Meanwhile the next one is being read. */
+  async #fill(onProgress: (progress: LoadProgress) => void, signal?: AbortSignal): Promise<void> {
     const most = this.#pieces.reduce((bytes, piece) => Math.max(bytes, piece.byteLength), 0);
     const chunks = [new Uint8Array(most), new Uint8Array(most)] as const;
     const read = (i: number) => {
@@ -245,7 +259,7 @@ class Upload {
         take(bytes);
         if (targetBytes > 0) {
           loadedBytes += targetBytes;
-          onProgress({ loadedBytes, totalBytes });
+          onProgress({ loadedBytes, totalBytes: this.#totalBytes });
         }
         inFlightBytes += Math.max(byteLength, targetBytes);
         if (inFlightBytes >= IN_FLIGHT_BYTES) {
@@ -262,7 +276,7 @@ class Upload {
   /** Waits until everything handed to the queue has arrived. */
   async #settle(): Promise<void> {
     this.#gpu.device.queue.submit([]);
-    await this.#gpu.device.queue.onSubmittedWorkDone();
+    await this.#gpu.unlessFailed(this.#gpu.device.queue.onSubmittedWorkDone());
   }
 }
 

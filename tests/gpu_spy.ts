@@ -11,7 +11,10 @@ export interface SeenBuffer {
   readonly usage: number;
 }
 
-/** Sees every device and buffer that is made until it is disposed of, and which of them are still there. */
+/**
+ * Sees every device and buffer that is made until it is disposed of, and which of them are still there. With a bound,
+ * buffers beyond it are what WebGPU makes of them without memory: useless ones, of which a scope for such errors tells.
+ */
 export class GpuSpy implements Disposable {
   /** All buffers so far. */
   readonly buffers: SeenBuffer[] = [];
@@ -21,8 +24,31 @@ export class GpuSpy implements Disposable {
   readonly aliveDevices = new Set<GPUDevice>();
   #undo = new DisposableStack();
 
-  constructor() {
+  /** `memoryBytes`: what buffers may have together, apart from those for reading back. */
+  constructor(memoryBytes = Infinity) {
     const { buffers, aliveBuffers, aliveDevices } = this;
+    const scopes: { filter: GPUErrorFilter; isOutOfMemory: boolean }[] = [];
+    this.#wrap(GPUDevice.prototype, "pushErrorScope", (push) =>
+      function (this: GPUDevice, filter) {
+        scopes.push({ filter, isOutOfMemory: false });
+        return push.call(this, filter);
+      });
+    this.#wrap(GPUDevice.prototype, "popErrorScope", (pop) =>
+      async function (this: GPUDevice) {
+        const { isOutOfMemory } = scopes.pop()!;
+        const error = await pop.apply(this);
+        return isOutOfMemory ? new GPUOutOfMemoryError("no room") : error;
+      });
+    const create = GPUDevice.prototype.createBuffer;
+    /** Makes an invalid buffer. */
+    const fail = (device: GPUDevice, descriptor: GPUBufferDescriptor) => {
+      device.pushErrorScope("validation");
+      const buffer = create.call(device, { ...descriptor, usage: 0 });
+      device.popErrorScope();
+      const scope = scopes.findLast(({ filter }) => filter === "out-of-memory");
+      if (scope) scope.isOutOfMemory = true;
+      return buffer;
+    };
     this.#wrap(
       GPUAdapter.prototype,
       "requestDevice",
@@ -41,9 +67,11 @@ export class GpuSpy implements Disposable {
     this.#wrap(
       GPUDevice.prototype,
       "createBuffer",
-      (create) =>
+      () =>
         function (this: GPUDevice, descriptor) {
-          const buffer = create.call(this, descriptor);
+          const taken = [...aliveBuffers].reduce((sum, { size }) => sum + size, descriptor.size);
+          const hasRoom = taken <= memoryBytes || descriptor.usage & GPUBufferUsage.MAP_READ;
+          const buffer = hasRoom ? create.call(this, descriptor) : fail(this, descriptor);
           aliveBuffers.add(buffer);
           const { label = "", size, usage } = descriptor;
           buffers.push({ label, size, usage });

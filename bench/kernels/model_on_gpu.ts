@@ -128,10 +128,10 @@ const ATTENTION = new Set(["attend", "combine"]);
 function stages(recorded: readonly Recorded[]): StageWork[] {
   const found = new Map<string, { recorded: Recorded[]; layers: Set<string>; bytes: number }>();
   for (const dispatch of recorded) {
-    const weights = dispatch.buffers.find(({ label }) => WEIGHTS.test(label));
+    const weights = dispatch.bound.find(({ label }) => WEIGHTS.test(label));
     const [, layer = "", matrix] = weights?.label.match(WEIGHTS) ?? [];
     const name = matrix ?? (ATTENTION.has(dispatch.stage) ? "attention" : dispatch.stage);
-    const cache = dispatch.buffers.find(({ label }) => label.startsWith("KV cache"));
+    const cache = dispatch.bound.find(({ label }) => label.startsWith("KV cache"));
     const work = found.get(name) ?? { recorded: [], layers: new Set(), bytes: 0 };
     found.set(name, work);
     work.recorded.push(dispatch);

@@ -7,14 +7,15 @@
  *
  * @module
  */
-import type { Gpu } from "../../kernels/device.ts";
+import type { Bindable } from "../../kernels/compiler.ts";
+import type { BufferRegion, Gpu } from "../../kernels/device.ts";
 
 /** A dispatch that the engine encoded. */
 export interface Recorded {
   /** The stage, by its pipeline's label. */
   readonly stage: string;
-  /** The buffers it sees, in the order of their binding numbers. */
-  readonly buffers: readonly GPUBuffer[];
+  /** What it sees, in the order of binding numbers. */
+  readonly bound: readonly Bindable[];
   /** Encodes it again. */
   readonly encode: (pass: GPUComputePassEncoder) => void;
 }
@@ -22,7 +23,7 @@ export interface Recorded {
 /** Records what one device is asked to do. Make it before what is to be recorded makes its bind groups. */
 export class Recorder {
   #device: GPUDevice;
-  #buffers = new WeakMap<GPUBindGroup, GPUBuffer[]>();
+  #bound = new WeakMap<GPUBindGroup, Bindable[]>();
 
   /** Begins to note bind groups. */
   constructor(gpu: Gpu) {
@@ -30,10 +31,10 @@ export class Recorder {
     const createBindGroup = gpu.device.createBindGroup.bind(gpu.device);
     gpu.device.createBindGroup = (descriptor) => {
       const group = createBindGroup(descriptor);
-      const buffers = [...descriptor.entries].map(({ resource }) =>
-        (resource as GPUBufferBinding).buffer
+      const bound = [...descriptor.entries].map(({ resource }) =>
+        "label" in resource ? resource as BufferRegion : (resource as GPUBufferBinding).buffer
       );
-      this.#buffers.set(group, buffers);
+      this.#bound.set(group, bound);
       return group;
     };
   }
@@ -63,13 +64,13 @@ export class Recorder {
       setPipeline: (given: GPUComputePipeline) => pipeline = given,
       setBindGroup: (_index: number, given: GPUBindGroup) => bindings = given,
       dispatchWorkgroups: (x: number, y?: number, z?: number) => {
-        const [program, bound] = [pipeline, bindings];
+        const [program, group] = [pipeline, bindings];
         recorded.push({
           stage: program.label,
-          buffers: this.#buffers.get(bound) ?? [],
+          bound: this.#bound.get(group) ?? [],
           encode: (pass) => {
             pass.setPipeline(program);
-            pass.setBindGroup(0, bound);
+            pass.setBindGroup(0, group);
             pass.dispatchWorkgroups(x, y, z);
           },
         });

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { type DeviceInfo, Gpu, subgroupsOf } from "../../kernels/device.ts";
+import { DittoError } from "../../kernels/errors.ts";
+import { type DeviceInfo, Gpu, regionBytes, subgroupsOf } from "../../kernels/device.ts";
+import { seeded } from "../random.ts";
 
 Deno.test("subgroupsOf() takes the fewest lanes there may be, and none where that is not known", () => {
   const of = (name: string, least: number, most: number) => {
@@ -56,6 +58,73 @@ Deno.test("unlessFailed() ends with the device's first failure, whenever that co
   other.lose("gone");
   await assertRejects(() => wait, RangeError, "was lost: gone");
 });
+
+Deno.test("unlessFailed() waits for the loss that other words announce", async () => {
+  const { gpu, lose } = failing();
+  const wait = gpu.unlessFailed(Promise.reject(new DOMException("mapping failed")));
+  setTimeout(() => lose("gone"), 10);
+  await assertRejects(() => wait, DittoError, "was lost: gone");
+});
+
+Deno.test("unlessOutOfMemory() tells of that before all else", async () => {
+  const scopes: (GPUError | null)[] = [];
+  let next: GPUError | null = null;
+  const device = {
+    lost: new Promise(() => {}),
+    addEventListener() {},
+    pushErrorScope: () => scopes.push(next),
+    popErrorScope: () => Promise.resolve(scopes.pop()!),
+  } as unknown as GPUDevice;
+  const gpu = new Gpu(device, {} as DeviceInfo);
+  const toError = ({ message }: GPUError) => new RangeError(message);
+  const fail = () => {
+    throw new TypeError("x");
+  };
+  assertEquals(await gpu.unlessOutOfMemory(() => 7, toError), 7);
+  assertEquals(await gpu.unlessOutOfMemory(() => Promise.resolve(8), toError), 8);
+  await assertRejects(() => gpu.unlessOutOfMemory(fail, toError), TypeError, "x");
+  next = { message: "full" } as GPUError;
+  for (const work of [() => 7, fail, () => Promise.reject(new TypeError("x"))]) {
+    await assertRejects(() => gpu.unlessOutOfMemory<number>(work, toError), RangeError, "full");
+  }
+  assertEquals(scopes, []);
+});
+
+Deno.test(
+  "regions() lie side by side in buffers larger than a block of the driver's, but for the last",
+  seeded((random) => {
+    const block = 128 << 20;
+    for (let i = 0; i < 50; i++) {
+      const device = {
+        lost: new Promise(() => {}),
+        addEventListener() {},
+        createBuffer: ({ size }: GPUBufferDescriptor) => ({ size }),
+      } as unknown as GPUDevice;
+      const maxBufferBytes = random.pick([2 * block, 2 ** 31, 2 ** 40]);
+      const gpu = new Gpu(device, { maxBufferBytes } as DeviceInfo);
+      const largest = random.pick([100, 10e6, block, maxBufferBytes]);
+      const wanted = Array.from({ length: random.between(0, 60) }, (_, i) => {
+        return { label: `region ${i}`, bytes: random.between(0, Math.min(largest, 2 ** 31)) };
+      });
+      const regions = gpu.regions("all", wanted);
+      const ends = new Map<GPUBuffer, number>();
+      for (const [i, { label, buffer, offset, size }] of regions.entries()) {
+        assertEquals(label, `region ${i}`);
+        assertEquals(size, Math.max(16, Math.ceil(wanted[i]!.bytes / 16) * 16));
+        assertEquals([offset, offset % 256], [ends.get(buffer) ?? 0, 0]);
+        ends.set(buffer, offset + regionBytes(size));
+      }
+      assertEquals(regions.length, wanted.length);
+      const buffers = [...ends.keys()];
+      for (const [i, buffer] of buffers.entries()) {
+        assertEquals(ends.get(buffer), buffer.size);
+        assert(buffer.size <= Math.max(maxBufferBytes, regionBytes(largest)));
+        const next = regions.find(({ buffer }) => buffer === buffers[i + 1]);
+        if (next) assert(buffer.size > block || buffer.size + next.size > maxBufferBytes - 256);
+      }
+    }
+  }),
+);
 
 Deno.test("unlessFailed() keeps nothing of what it waited for", async () => {
   const script = fileURLToPath(new URL("wait_repeatedly.ts", import.meta.url));

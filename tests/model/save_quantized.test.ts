@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DittoError, loadModel, type Quantization, saveQuantized } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
+import { GpuSpy } from "../gpu_spy.ts";
 import {
   safetensorsFile,
   TempDir,
@@ -100,6 +101,20 @@ Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind"
   await refused(save, bad.name, "infinite");
   assertEquals([...Deno.readDirSync(`${path}/bad`)], []);
   await refused(() => loadModel(damaged.path, { quantize: "q8" }), bad.name, "infinite");
+});
+
+Deno.test("saveQuantized() on a device that fails says so, and leaves nothing behind", async () => {
+  await using source = await writeCheckpoint(new TempDir());
+  await using target = new TempDir();
+  {
+    using spy = new GpuSpy(100);
+    await refused(() => saveQuantized(source.path, target.path, "q8"), "ran out of memory");
+    assertEquals(spy.aliveDevices.size, 0);
+  }
+  using spy = new GpuSpy();
+  const onProgress = () => spy.aliveDevices.forEach((device) => device.destroy());
+  await refused(() => saveQuantized(source.path, target.path, "q8", { onProgress }), "was lost");
+  assertEquals([...Deno.readDirSync(target.path)], []);
 });
 
 Deno.test("openCheckpoint() checks the tensors of a quantized checkpoint", async () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { shapeConfig } from "../../bench/shapes.ts";
 import { loadFrom } from "../../decode/load_model.ts";
-import { type Gpu, openGpu } from "../../kernels/device.ts";
+import { type DeviceInfo, Gpu, openGpu } from "../../kernels/device.ts";
 import { FLOAT_BYTES, type FloatType, isQuantized } from "../../kernels/weight_types.ts";
 import { DittoError, loadModel, type LoadProgress } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
@@ -87,7 +87,8 @@ function expectedParts(
 async function assertMatrix(gpu: Gpu, matrix: Matrix, parts: Uint8Array[]): Promise<void> {
   assertEquals(matrix.parts.length, parts.length);
   for (const [i, part] of parts.entries()) {
-    const found = new Uint8Array(await gpu.read(matrix.parts[i]!.buffer));
+    const { buffer, offset, size } = matrix.parts[i]!.weights;
+    const found = new Uint8Array(await gpu.read(buffer, offset, size));
     assertEquals(found, part);
   }
 }
@@ -142,9 +143,11 @@ Deno.test("widen() is exact for every value of 16 bits", () => {
 
 /** A GPU that stores nothing and counts what is under way. */
 function countingGpu(onWrite: () => void) {
+  const { promise: never } = Promise.withResolvers<never>();
   const count = { underWay: 0, most: 0, written: 0 };
   const queue = {
-    writeBuffer(_buffer: unknown, _offset: number, data: Uint8Array) {
+    writeBuffer(_buffer: unknown, _offset: number, data: ArrayBufferView) {
+      if (data instanceof Uint32Array) return; // a uniform
       onWrite();
       count.written += data.byteLength;
       count.underWay += data.byteLength;
@@ -156,8 +159,8 @@ function countingGpu(onWrite: () => void) {
       return Promise.resolve();
     },
   };
-  const gpu = { device: { queue }, buffer: () => ({}), uniform: () => ({}) };
-  return { count, gpu: gpu as unknown as Gpu };
+  const device = { queue, lost: never, addEventListener() {}, createBuffer: () => ({}) };
+  return { count, gpu: new Gpu(device as unknown as GPUDevice, {} as DeviceInfo) };
 }
 
 Deno.test("Mistral-7B streams in chunks of 16 MiB, of which 256 MiB at most are under way", async () => {
@@ -235,6 +238,42 @@ Deno.test("a load that fails anywhere leaves nothing on the GPU", async () => {
     RangeError,
   );
   assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+});
+
+Deno.test("a device without memory for a model is refused before a weight is read", async () => {
+  const made = madeUp({
+    vocab_size: 50,
+    hidden_size: 64,
+    intermediate_size: 96,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+  }, "BF16");
+  let reads = 0;
+  const source: WeightSource = {
+    ...made,
+    read(name, byteOffset, into) {
+      reads++;
+      return made.read(name, byteOffset, into);
+    },
+  };
+  const load = async () => {
+    using model = await loadFrom(source, null, { context: 20, rowCosts });
+    return model.memory;
+  };
+  const { weights, total } = await load();
+  assert(reads > 0);
+  reads = 0;
+  // Too little for a part of the weights, for all of them, and for what comes after them.
+  for (const memoryBytes of [1000, weights - 1, weights + 10_000, total - 1]) {
+    using spy = new GpuSpy(memoryBytes);
+    const { message } = await assertRejects(load, DittoError);
+    assert(
+      /ran out of memory: the model needs .+ at a context of 20 tokens\. Ask for/.test(message),
+      message,
+    );
+    assertEquals([reads, spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0, 0]);
+  }
 });
 
 Deno.test("a file that shrinks while it is loaded ends the load with a sentence", async () => {
