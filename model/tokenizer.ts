@@ -107,6 +107,9 @@ export class Tokenizer {
     return renderChat(this.#chatTemplate, messages, {
       ...this.#specialTokens,
       add_generation_prompt: addGenerationPrompt,
+      // Templates that do not ask whether there are any are written for these, which transformers gives too.
+      tools: null,
+      documents: null,
     });
   }
 
@@ -142,10 +145,14 @@ export async function loadTokenizer(
     throw new DittoError(`${root}/tokenizer_config.json holds ${show(settings)}, not an object.`);
   }
   checkVocabulary(json, config.vocabSize, root);
-  const detokenizer = parseDetokenizer((json as JsonObject).decoder);
+  checkPreTokenizer(json, root);
+  // Llama-2 was first published so: a padding token that was added for training, which the model has no embedding for.
+  const added = json.added_tokens as { readonly id: number }[] | null | undefined ?? [];
+  json.added_tokens = added.filter(({ id }) => id < config.vocabSize);
+  const detokenizer = parseDetokenizer(json.decoder);
   let tokenizer: HuggingFaceTokenizer;
   try {
-    tokenizer = new HuggingFaceTokenizer(json as JsonObject, settings);
+    tokenizer = new HuggingFaceTokenizer(json, settings);
   } catch (cause) {
     throw new DittoError(
       `${root}/tokenizer.json is not a tokenizer Ditto can use: ${(cause as Error).message}.`,
@@ -178,17 +185,24 @@ export function requireTokenizer(tokenizer: Tokenizer | null, directory: string 
   );
 }
 
-/** Checks every id before anything is built from them; an id may lie, too. */
-function checkVocabulary(json: unknown, vocabSize: number, root: string): void {
+/** Checks every id before anything is built from them; an id may lie, too. Added tokens may go beyond the model's. */
+function checkVocabulary(
+  json: unknown,
+  vocabSize: number,
+  root: string,
+): asserts json is JsonObject {
   const model = isObject(json) ? json.model : undefined;
   const vocab = isObject(model) ? model.vocab : undefined;
   const added = isObject(json) ? json.added_tokens ?? [] : undefined;
   const broken = (found: unknown) =>
     new DittoError(`${root}/tokenizer.json is not a tokenizer: it has ${found}.`);
-  const check = (token: unknown, id: unknown) => {
+  const checkId = (token: unknown, id: unknown) => {
     if (typeof token !== "string" || !Number.isSafeInteger(id) || (id as number) < 0) {
       throw broken(`a token ${show(token)} with the id ${show(id)}`);
     }
+  };
+  const check = (token: unknown, id: unknown) => {
+    checkId(token, id);
     if ((id as number) >= vocabSize) {
       throw new DittoError(
         `${root}/tokenizer.json has a token ${
@@ -203,7 +217,7 @@ function checkVocabulary(json: unknown, vocabSize: number, root: string): void {
     throw broken(`a model of the type ${show(type)}`); // the library would take it for a word list
   }
   if (!Array.isArray(added)) throw broken(`added_tokens ${show(added)}`);
-  for (const token of added) check(token?.content, token?.id);
+  for (const token of added) checkId(token?.content, token?.id);
   if (Array.isArray(vocab)) { // Unigram: [token, score], the position is the id
     vocab.forEach((entry, id) => check(Array.isArray(entry) ? entry[0] : entry, id));
   } else if (isObject(vocab)) {
@@ -211,6 +225,23 @@ function checkVocabulary(json: unknown, vocabSize: number, root: string): void {
   } else {
     throw broken(`a vocabulary ${show(vocab)}`);
   }
+}
+
+/** Refuses what `@huggingface/tokenizers` would do otherwise than Hugging Face's library in Rust. */
+function checkPreTokenizer({ pre_tokenizer }: JsonObject, root: string): void {
+  const { type, pretokenizers } = Object(pre_tokenizer);
+  const steps: unknown[] = type === "Sequence" && Array.isArray(pretokenizers)
+    ? pretokenizers
+    : [pre_tokenizer];
+  // Where it is not said, text is split; the library never does.
+  const splits = steps.some((step) => {
+    return isObject(step) && step.type === "Metaspace" && step.split !== false;
+  });
+  if (!splits) return;
+  throw new DittoError(
+    `${root}/tokenizer.json has a pre_tokenizer of the type Metaspace that splits text at spaces, which is not ` +
+      `supported ("split": false is): give token ids with --prompt-ids.`,
+  );
 }
 
 /** Reads `bos_token` and its like, each a string or an object with `content`. */

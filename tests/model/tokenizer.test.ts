@@ -129,8 +129,24 @@ Deno.test("loadTokenizer() refuses broken files", async () => {
   const size = Object.keys(SENTENCEPIECE.model.vocab).length;
   await refuse({ "tokenizer.json": SENTENCEPIECE }, `vocab_size ${size - 1}`, size - 1);
   await load({ "tokenizer.json": SENTENCEPIECE }, { ...CONFIG, vocabSize: size });
-  const pad = { id: 600, content: "[PAD]", special: true };
-  await refuse(change({ added_tokens: [...SENTENCEPIECE.added_tokens, pad] }), "[PAD]");
+  const metaspace = { type: "Metaspace", replacement: "▁", prepend_scheme: "first" };
+  for (const splitting of [metaspace, { ...metaspace, split: true }]) {
+    await refuse(change({ pre_tokenizer: splitting }), "Metaspace that splits text");
+    const sequence = { type: "Sequence", pretokenizers: [splitting] };
+    await refuse(change({ pre_tokenizer: sequence }), "Metaspace that splits text");
+  }
+});
+
+Deno.test("loadTokenizer() leaves out added tokens that the model has no embedding for", async () => {
+  const pad = { id: 600, content: "ab", special: true };
+  const added_tokens = [...SENTENCEPIECE.added_tokens, pad];
+  const json = { ...SENTENCEPIECE, added_tokens };
+  const small = await load({ "tokenizer.json": json }, { ...CONFIG, vocabSize: 600 });
+  const large = await load({ "tokenizer.json": json }, { ...CONFIG, vocabSize: 601 });
+  const plain = await load({ "tokenizer.json": SENTENCEPIECE }, { ...CONFIG, vocabSize: 600 });
+  assertEquals(large.encode("ab").at(-1), 600);
+  assertEquals(small.encode("ab"), plain.encode("ab"));
+  assertEquals(small.decode(small.encode("ab")), "ab");
 });
 
 const CHAT = "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}" +
@@ -158,6 +174,8 @@ Deno.test("Tokenizer.applyChatTemplate() renders the checkpoint's template", asy
   assertEquals((await withConfig({ chat_template: named })).applyChatTemplate(MESSAGES), expected);
   const file = await withConfig({ chat_template: "F" }, { "chat_template.jinja": CHAT });
   assertEquals(file.applyChatTemplate(MESSAGES), expected);
+  const asked = "{% if tools is none and documents is none %}none{% endif %}";
+  assertEquals((await withConfig({ chat_template: asked })).applyChatTemplate(MESSAGES), "none");
   const bare = await withConfig({ chat_template: "{{ messages[0].content }}" });
   // As transformers' apply_chat_template(tokenize=True), which calls the tokenizer with add_special_tokens=False.
   assertEquals(bare.encodeChat(MESSAGES), bare.encode("a", { addSpecialTokens: false }));
