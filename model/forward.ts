@@ -11,7 +11,7 @@ import type { MistralConfig } from "./config.ts";
 import { decodeSteps } from "./decode_steps.ts";
 import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memory.ts";
 import { sized, Stages, type Step } from "./model_stages.ts";
-import { promptSteps, promptStepsAtOnce, weightScales } from "./prompt_steps.ts";
+import { promptRowsAt, promptSteps, promptStepsAtOnce, weightScales } from "./prompt_steps.ts";
 import { ropeTable } from "./rope.ts";
 import type { Weights } from "./weights.ts";
 
@@ -24,10 +24,10 @@ export class Forward implements Disposable {
   /** Logits of every row of the pass just run, [MAX_ROWS][vocab_size] f32. */
   readonly logits: GPUBuffer;
   #gpu: Gpu;
+  #config: MistralConfig;
   #dimensions: Dimensions;
   #decode: Step[];
   #prompt: Step[];
-  #promptStepsAtOnce: number;
   #promptIds: GPUBuffer;
   #span: GPUBuffer;
   #owned: readonly GPUBuffer[];
@@ -58,6 +58,7 @@ export class Forward implements Disposable {
     const stages = new Stages(compiler, config, d);
     const scales = d.promptPrecision === "f16" ? weightScales(gpu, stages, weights) : null;
     this.#gpu = gpu;
+    this.#config = config;
     this.#dimensions = d;
     this.rows = buffers.rows;
     this.capacity = d.capacity;
@@ -68,7 +69,6 @@ export class Forward implements Disposable {
     this.#owned = [...Object.values(buffers), span, ...cached, ...scales?.values() ?? []];
     this.#decode = decodeSteps(stages, weights, buffers, caches);
     this.#prompt = promptSteps(stages, weights, buffers, caches, span, scales);
-    this.#promptStepsAtOnce = promptStepsAtOnce(config, d, this.#prompt.length);
   }
 
   /**
@@ -101,18 +101,21 @@ export class Forward implements Disposable {
     first: number,
     proceed: () => boolean | Promise<boolean> = () => true,
   ): Promise<number> {
-    const { promptRows } = this.#dimensions;
+    const [config, d] = [this.#config, this.#dimensions];
     const { device } = this.#gpu;
-    for (let position = first; position < tokens.length; position += promptRows) {
+    for (let position = first; position < tokens.length;) {
       if (position > first && !await proceed()) return position;
-      const steps = this.#chunk(tokens.slice(position, position + promptRows), position);
-      for (let i = 0; i < steps.length; i += this.#promptStepsAtOnce) {
+      const ids = tokens.slice(position, position + promptRowsAt(config, d, position));
+      const steps = this.#chunk(ids, position);
+      const atOnce = promptStepsAtOnce(config, d, steps.length, position);
+      for (let i = 0; i < steps.length; i += atOnce) {
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
-        encode(pass, steps.slice(i, i + this.#promptStepsAtOnce));
+        encode(pass, steps.slice(i, i + atOnce));
         pass.end();
         device.queue.submit([encoder.finish()]);
       }
+      position += ids.length;
     }
     return tokens.length;
   }

@@ -82,17 +82,44 @@ export function promptSteps(
 }
 
 /**
- * Multiply-adds of a prompt's matrix products in one submission, about: half a second on a slow integrated GPU. Drivers
+ * Multiply-adds of a prompt in one submission, about: half a second on a slow integrated GPU. Drivers
  * give up on a submission that takes seconds (Windows on two). Small ones cost time too: prompts of the model in the box
  * took some 2% longer in parts of 8 steps than of 64 (llvmpipe).
  */
 const SUBMITTED = 5e10;
 
-/** How many steps of a prompt's chunk go into one submission. `steps`: those of the chunk. */
-export function promptStepsAtOnce(config: MistralConfig, d: Dimensions, steps: number): number {
+/** Multiply-adds of one layer's attention, for a row of a chunk that begins at `position`, at most. */
+function attended(config: MistralConfig, d: Dimensions, position: number): number {
+  const { numAttentionHeads, headDim, slidingWindow } = config;
+  const keys = Math.min(position + d.promptRows, slidingWindow ?? Infinity);
+  return 2 * numAttentionHeads * headDim * keys;
+}
+
+/**
+ * Rows of the chunk of a prompt that begins at `position`: as many as fit one, or fewer where one layer's attention alone
+ * would take twice of what is submitted at once. For Mistral-7B that is beyond 23k tokens.
+ */
+export function promptRowsAt(config: MistralConfig, d: Dimensions, position: number): number {
+  const rows = Math.floor(2 * SUBMITTED / attended(config, d, position));
+  return Math.max(1, Math.min(rows, d.promptRows));
+}
+
+/**
+ * How many steps of a chunk of a prompt go into one submission.
+ *
+ * @param steps Those of the chunk.
+ * @param position Where it begins.
+ */
+export function promptStepsAtOnce(
+  config: MistralConfig,
+  d: Dimensions,
+  steps: number,
+  position: number,
+): number {
   const { hiddenSize, intermediateSize, numAttentionHeads, headDim, numHiddenLayers } = config;
   const weights = hiddenSize * (d.qkvSize + numAttentionHeads * headDim + 3 * intermediateSize);
-  const share = SUBMITTED / (numHiddenLayers * weights * d.promptRows);
+  const row = numHiddenLayers * (weights + attended(config, d, position));
+  const share = SUBMITTED / (row * promptRowsAt(config, d, position));
   return Math.max(1, Math.floor(share * steps));
 }
 

@@ -1,9 +1,9 @@
 /** What a prompt leaves behind is the same to the bit, in whatever chunks it goes through the model. */
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { shapeConfig } from "../../bench/shapes.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import { dimensions, promptChunk } from "../../model/memory.ts";
-import { promptStepsAtOnce } from "../../model/prompt_steps.ts";
+import { promptRowsAt, promptStepsAtOnce } from "../../model/prompt_steps.ts";
 import { seeded } from "../random.ts";
 import { Parts } from "./parts.ts";
 
@@ -39,11 +39,30 @@ Deno.test("of a large model a part of a layer is submitted at once, of a small o
     const config = shapeConfig(shape);
     const steps = 9 * config.numHiddenLayers;
     const d = dimensions(config, 4096, "f16", "f32", 512);
-    return promptStepsAtOnce(config, d, steps) / steps * config.numHiddenLayers;
+    return promptStepsAtOnce(config, d, steps, 0) / steps * config.numHiddenLayers;
   });
-  // Layers at once: one of Mistral-7B has 218 million weights.
-  assertAlmostEquals(shares[0]!, 5e10 / (218e6 * 512), 0.1);
+  // Layers at once: one of Mistral-7B has 218 million weights, and a row of the first chunk sees 512 keys and values.
+  assertEquals(shares[0], Math.floor(9 * 5e10 / ((218e6 + 512 * 8192) * 512)) / 9); // in whole steps
   assert(shares[1]! > shapeConfig("tiny").numHiddenLayers, `${shares[1]} layers`);
+});
+
+Deno.test("far into a text chunks are shorter, so that no layer's attention takes a driver too long", () => {
+  const rows = (shape: "mistral-7b" | "mistral-nemo", position: number, window?: number) => {
+    const config = { ...shapeConfig(shape), ...(window && { slidingWindow: window }) };
+    const d = dimensions(config, 131072, "f16", "f32", 512);
+    const steps = 9 * config.numHiddenLayers;
+    const rows = promptRowsAt(config, d, position);
+    const keys = Math.min(position + 512, window ?? Infinity);
+    const layer = rows * 2 * 32 * 128 * keys; // heads of 128
+    assert(layer <= 1e11, `${layer} multiply-adds of attention after ${position}`);
+    const atOnce = promptStepsAtOnce(config, d, steps, position);
+    assert(atOnce <= 9 && (position < 4096 || atOnce <= 3), `${atOnce} steps after ${position}`);
+    return rows;
+  };
+  assertEquals([0, 4096, 20_000].map((at) => rows("mistral-7b", at)), [512, 512, 512]);
+  assertEquals(rows("mistral-7b", 32_000), Math.floor(1e11 / 8192 / 32_512));
+  assertEquals(rows("mistral-nemo", 130_000), Math.floor(1e11 / 8192 / 130_512));
+  assertEquals(rows("mistral-7b", 130_000, 4096), 512);
 });
 
 Deno.test("a GPU takes a prompt in longer chunks than a CPU", () => {
