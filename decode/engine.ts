@@ -153,11 +153,8 @@ export class Engine implements Disposable {
     let capture: Capture | null = null;
     let written = prompt.length; // tokens of the text, passes that nobody reads included
     try {
-      if (options.logits) {
-        const { rows, logits } = this.#forward;
-        const buffers = { state: this.#buffers.state, rows, logits };
-        capture = new Capture(this.#gpu, this.#compiler, buffers, this.#vocabSize, MAX_BATCH);
-      }
+      const batchesAhead = options.batchesAhead ?? 2;
+      if (options.logits) capture = await this.#makeCapture(staging, batchesAhead);
       let read = 0; // steps
       let since = 0; // when the steps began that are not read yet
       const onPrefilled = () => {
@@ -173,7 +170,6 @@ export class Engine implements Disposable {
         ? this.#choose
         : this.#sample;
       const limit = prompt.length + maxNewTokens;
-      const batchesAhead = options.batchesAhead ?? 2;
       const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
       let batch = 1;
       let submitted = 0; // steps
@@ -303,6 +299,37 @@ export class Engine implements Disposable {
     return draft;
   }
 
+  /** Makes room for logits, here and in as many buffers for reading them back. */
+  async #makeCapture(staging: GPUBuffer[], batches: number): Promise<Capture> {
+    const { rows, logits } = this.#forward;
+    const buffers = { state: this.#buffers.state, rows, logits };
+    using made = new DisposableStack();
+    const capture = await this.#gpu.unlessOutOfMemory(() => {
+      const vocabSize = this.#vocabSize;
+      const capture = new Capture(this.#gpu, this.#compiler, buffers, vocabSize, MAX_BATCH);
+      made.use(capture);
+      while (staging.length < batches) staging.push(this.#makeStaging(capture));
+      return capture;
+    }, (cause) =>
+      new DittoError(
+        `${this.#gpu.info.name} has no memory left to read logits back: do without their digest, or ` +
+          `load the model with a smaller context.`,
+        { cause },
+      ));
+    made.move();
+    return capture;
+  }
+
+  /** Room for the results of a batch. */
+  #makeStaging(capture: Capture | null): GPUBuffer {
+    const captureBytes = capture ? capture.steps * capture.stepBytes : 0;
+    return this.#gpu.buffer(
+      "staging",
+      MAX_BATCH * RESULT_BYTES + captureBytes,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    );
+  }
+
   /** Submits a batch of steps and reads their results when they are there. */
   async #submit(
     batch: { first: number; steps: number; maxRows: number; maxLength: number },
@@ -313,13 +340,7 @@ export class Engine implements Disposable {
   ): Promise<Pass[]> {
     const { device } = this.#gpu;
     const resultBytes = MAX_BATCH * RESULT_BYTES;
-    const captureBytes = capture ? capture.steps * capture.stepBytes : 0;
-    const target = staging.pop() ??
-      this.#gpu.buffer(
-        "staging",
-        resultBytes + captureBytes,
-        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-      );
+    const target = staging.pop() ?? this.#makeStaging(capture);
     const step = [
       ...draft,
       ...this.#forward.dispatches(batch.maxRows, batch.maxLength),

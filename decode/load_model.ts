@@ -173,7 +173,7 @@ export async function loadFrom(
       reserve(gpu, memory.cache + memory.workspaces);
       return upload;
     }, toError);
-    await gpu.unlessOutOfMemory(() => upload.run(onProgress, signal), toError);
+    await upload.run(onProgress, signal);
     const { weights } = upload;
     const cores = navigator.hardwareConcurrency; // which are the device where that is software
     const remembered = await Remembered.at(
@@ -188,12 +188,11 @@ export async function loadFrom(
       profile = await measureProfile(gpu, compiler, config, weights, d, signal);
       if (profile) compiler = compiler.withProfile(profile);
     }
-    const engine = await gpu.unlessOutOfMemory(async () => {
+    const engine = await gpu.unlessOutOfMemory(() => {
       const forward = new Forward(gpu, compiler, config, weights, d);
-      const engine = new Engine(gpu, compiler, forward, config.vocabSize, context);
-      await engine.warmUp();
-      return engine;
+      return new Engine(gpu, compiler, forward, config.vocabSize, context);
     }, toError);
+    await engine.warmUp();
     signal?.throwIfAborted();
     const longest = Math.min(context, config.slidingWindow ?? Infinity);
     const passTimes = givenCosts

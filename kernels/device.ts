@@ -82,7 +82,9 @@ export class Gpu implements Disposable {
     });
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault(); // it is thrown from the generation at hand, not printed
-      this.#fail(`failed: ${(event as GPUUncapturedErrorEvent).error.message}`);
+      const { error } = event as GPUUncapturedErrorEvent;
+      const isOutOfMemory = error instanceof GPUOutOfMemoryError;
+      this.#fail(isOutOfMemory ? "ran out of memory" : `failed: ${error.message}`);
     });
   }
 
@@ -108,7 +110,7 @@ export class Gpu implements Disposable {
     this.#waiting.add(fail);
     if (this.#failure !== null) fail(this.#failure);
     try {
-      return await Promise.race([work, failure]);
+      return await Promise.race([failure, work]);
     } catch (error) {
       if (error instanceof DOMException && !this.#disposed) {
         // Work on a lost device fails in its own words, perhaps before the loss is announced.
@@ -121,21 +123,26 @@ export class Gpu implements Disposable {
   }
 
   /**
-   * Does what makes buffers, and throws if the device had no memory for them. WebGPU makes a buffer all the same, and
-   * whatever uses it fails; of that nothing is said then.
+   * Does what makes buffers and binds them, and throws if the device had no memory for them: WebGPU makes them all the
+   * same, and whatever uses them fails. The device itself is none the worse for it.
    *
    * @param toError Makes what is thrown.
    */
-  async unlessOutOfMemory<T>(
-    work: () => T | Promise<T>,
-    toError: (cause: GPUError) => Error,
-  ): Promise<T> {
-    this.device.pushErrorScope("out-of-memory");
-    const [outcome] = await Promise.allSettled([(async () => await work())()]);
-    const outOfMemory = await this.device.popErrorScope();
+  async unlessOutOfMemory<T>(work: () => T, toError: (cause: GPUError) => Error): Promise<T> {
+    const { device } = this;
+    device.pushErrorScope("out-of-memory");
+    device.pushErrorScope("validation"); // what follows from it
+    let result: T;
+    let errors: Promise<GPUError | null>[];
+    try {
+      result = work();
+    } finally {
+      errors = [device.popErrorScope(), device.popErrorScope()];
+    }
+    const [invalid, outOfMemory] = await Promise.all(errors);
     if (outOfMemory) throw toError(outOfMemory);
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
+    if (invalid) this.#fail(`failed: ${invalid.message}`);
+    return await this.unlessFailed(Promise.resolve(result));
   }
 
   /** Bytes in the buffers that are alive. */

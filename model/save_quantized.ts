@@ -105,7 +105,7 @@ export async function saveQuantized(
   const root = directoryPath(target);
   await makeDirectory(root);
   const written: string[] = [];
-  const save = async () => {
+  try {
     const shards = intoShards(tensors, maxShardBytes);
     let loadedBytes = 0;
     for (const { file, tensors } of shards) {
@@ -135,11 +135,6 @@ export async function saveQuantized(
     const config = await readJson(`${directoryPath(directory)}/config.json`) as object;
     const extended = { ...config, quantization_config: quantizationConfig(quantization) };
     await writeJson(`${root}/config.json`, extended, written);
-  };
-  const toError = (cause: GPUError) =>
-    new DittoError(`${gpu.info.name} ran out of memory: close what else uses the GPU.`, { cause });
-  try {
-    await gpu.unlessOutOfMemory(save, toError);
   } catch (error) {
     await Promise.allSettled(written.map((path) => Deno.remove(path)));
     throw error;

@@ -22,10 +22,15 @@ export class GpuSpy implements Disposable {
   readonly aliveBuffers = new Set<GPUBuffer>();
   /** Devices that were not destroyed, the latest last. */
   readonly aliveDevices = new Set<GPUDevice>();
+  /** What buffers may have together. */
+  memoryBytes: number;
   #undo = new DisposableStack();
 
-  /** `memoryBytes`: what buffers may have together, apart from those for reading back. */
+  /** Without `memoryBytes` there is no bound. */
   constructor(memoryBytes = Infinity) {
+    this.memoryBytes = memoryBytes;
+    // deno-lint-ignore no-this-alias
+    const spy = this;
     const { buffers, aliveBuffers, aliveDevices } = this;
     const scopes: { filter: GPUErrorFilter; isOutOfMemory: boolean }[] = [];
     this.#wrap(GPUDevice.prototype, "pushErrorScope", (push) =>
@@ -46,7 +51,9 @@ export class GpuSpy implements Disposable {
       const buffer = create.call(device, { ...descriptor, usage: 0 });
       device.popErrorScope();
       const scope = scopes.findLast(({ filter }) => filter === "out-of-memory");
+      const error = new GPUOutOfMemoryError("no room");
       if (scope) scope.isOutOfMemory = true;
+      else device.dispatchEvent(Object.assign(new Event("uncapturederror"), { error }));
       return buffer;
     };
     this.#wrap(
@@ -70,8 +77,9 @@ export class GpuSpy implements Disposable {
       () =>
         function (this: GPUDevice, descriptor) {
           const taken = [...aliveBuffers].reduce((sum, { size }) => sum + size, descriptor.size);
-          const hasRoom = taken <= memoryBytes || descriptor.usage & GPUBufferUsage.MAP_READ;
-          const buffer = hasRoom ? create.call(this, descriptor) : fail(this, descriptor);
+          const buffer = taken <= spy.memoryBytes
+            ? create.call(this, descriptor)
+            : fail(this, descriptor);
           aliveBuffers.add(buffer);
           const { label = "", size, usage } = descriptor;
           buffers.push({ label, size, usage });

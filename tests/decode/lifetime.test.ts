@@ -58,6 +58,29 @@ Deno.test("a generation leaves no buffer behind, however it ends", async () => {
   assertEquals(spy.aliveBuffers.size, before);
 });
 
+Deno.test("logits that there is no memory for end a generation, and the model lives on", async () => {
+  using spy = new GpuSpy();
+  using model = await loadModel(DIRECTORY, options);
+  const before = spy.aliveBuffers.size;
+  const made = [...spy.aliveBuffers].reduce((sum, { size }) => sum + size, 0);
+  const { vocabSize } = model.config;
+  const wanted = { maxNewTokens: 40, logitsDigest: true };
+  const first = await model.generate("Say", wanted).result();
+  // Room for nothing, and for the logits of 16 steps of 32 rows but not for what they are read back to.
+  for (const more of [0, 16 * 32 * vocabSize * 4 + 10_000]) {
+    spy.memoryBytes = made + more;
+    const generation = model.generate("Say", wanted);
+    await assertRejects(
+      () => soon(generation.result()),
+      DittoError,
+      "no memory left to read logits",
+    );
+    assertEquals(spy.aliveBuffers.size, before);
+  }
+  spy.memoryBytes = Infinity;
+  assertEquals((await model.generate("Say", wanted).result()).logitsDigest, first.logitsDigest);
+});
+
 Deno.test("using and await using free the model; later uses say so", async () => {
   using spy = new GpuSpy();
   const generation = await (async () => {

@@ -66,27 +66,28 @@ Deno.test("unlessFailed() waits for the loss that other words announce", async (
   await assertRejects(() => wait, DittoError, "was lost: gone");
 });
 
-Deno.test("unlessOutOfMemory() tells of that before all else", async () => {
-  const scopes: (GPUError | null)[] = [];
-  let next: GPUError | null = null;
+Deno.test("unlessOutOfMemory() tells of that before all else, and spares the device", async () => {
+  const scopes: string[] = [];
+  const errors: Record<string, GPUError> = {};
   const device = {
     lost: new Promise(() => {}),
     addEventListener() {},
-    pushErrorScope: () => scopes.push(next),
-    popErrorScope: () => Promise.resolve(scopes.pop()!),
+    pushErrorScope: (filter: string) => scopes.push(filter),
+    popErrorScope: () => Promise.resolve(errors[scopes.pop()!] ?? null),
   } as unknown as GPUDevice;
-  const gpu = new Gpu(device, {} as DeviceInfo);
+  const gpu = new Gpu(device, { name: "a device" } as DeviceInfo);
   const toError = ({ message }: GPUError) => new RangeError(message);
   const fail = () => {
     throw new TypeError("x");
   };
-  assertEquals(await gpu.unlessOutOfMemory(() => 7, toError), 7);
-  assertEquals(await gpu.unlessOutOfMemory(() => Promise.resolve(8), toError), 8);
+  const seven = () => gpu.unlessOutOfMemory(() => 7, toError);
+  assertEquals(await seven(), 7);
   await assertRejects(() => gpu.unlessOutOfMemory(fail, toError), TypeError, "x");
-  next = { message: "full" } as GPUError;
-  for (const work of [() => 7, fail, () => Promise.reject(new TypeError("x"))]) {
-    await assertRejects(() => gpu.unlessOutOfMemory<number>(work, toError), RangeError, "full");
-  }
+  errors["out-of-memory"] = { message: "full" } as GPUError;
+  errors["validation"] = { message: "a buffer is invalid" } as GPUError;
+  await assertRejects(seven, RangeError, "full");
+  delete errors["out-of-memory"];
+  await assertRejects(seven, DittoError, "(a device) failed: a buffer is invalid.");
   assertEquals(scopes, []);
 });
 
