@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MAX_ROWS } from "../kernels/stages.ts";
 import { CANDIDATES, KINDS, leastReach, LOGISTIC } from "./tree.ts";
 import {
   AGREEMENT_BOUNDS,
@@ -16,7 +17,7 @@ import {
 } from "./tree_parameters.ts";
 
 const GROWN_WORDS = 5;
-const MAX_DRAFTS = 31;
+const MAX_DRAFTS = MAX_ROWS - 1;
 
 /** Bytes of `Memory`. */
 export const MEMORY_BYTES = 4 * (2 + KINDS + 1 + MAX_DRAFTS * GROWN_WORDS);
@@ -71,4 +72,4 @@ export function fixedCost(cost: number): number {
 }
 
 /** Bytes of `TreeOptions`. */
-export const TREE_OPTIONS_BYTES = treeOptions(0, new Array(32).fill(1)).byteLength;
+export const TREE_OPTIONS_BYTES = treeOptions(0, new Array(MAX_ROWS).fill(1)).byteLength;

@@ -5,6 +5,7 @@
  * @module
  */
 import { DittoError } from "../../kernels/errors.ts";
+import type { TaskFigures } from "../replay/score.ts";
 import type { EndToEndResult } from "../result.ts";
 
 /** What `bench/replay.ts --out` writes: a drafter's score on recorded answers, computed without weights. */
@@ -14,7 +15,7 @@ export interface Simulation {
   readonly numDraft?: number;
   /** A pass of r rows is taken to cost 1 + rowCost · (r − 1) plain passes. */
   readonly rowCost?: number;
-  readonly tasks: Readonly<Record<string, SimulatedTask>>;
+  readonly tasks: Readonly<Record<string, TaskFigures>>;
   /** The single answers. */
   readonly answers?: readonly {
     readonly task: string;
@@ -23,13 +24,6 @@ export interface Simulation {
     readonly passes: number;
     readonly speed: number;
   }[];
-}
-
-/** What a drafter comes to on a task's answers: all together, mean, and the least. */
-export interface SimulatedTask {
-  readonly tokensPerPass: { readonly total: number; readonly mean: number };
-  readonly rowsPerPass: number;
-  readonly speed: { readonly total: number; readonly mean: number; readonly min: number };
 }
 
 /** A result and the file it came from. */

@@ -63,6 +63,19 @@ export class BrowserPage implements AsyncDisposable {
       stdout: "null",
       stderr: "piped",
     }).spawn();
+    try {
+      return await BrowserPage.#attach(process, profile, url);
+    } catch (error) {
+      process.kill();
+      throw error;
+    }
+  }
+
+  static async #attach(
+    process: Deno.ChildProcess,
+    profile: string,
+    url: URL,
+  ): Promise<BrowserPage> {
     const socket = new WebSocket(await debuggerUrl(process.stderr));
     await new Promise((resolve, reject) => {
       socket.onopen = resolve;
