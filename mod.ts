@@ -1,8 +1,7 @@
 /**
- * Ditto runs Mistral checkpoints on any WebGPU device and makes input-grounded generation (summaries,
- * answers from documents, code edits) several times faster by prompt lookup: the next tokens are guessed
- * by finding the last few earlier in the text, and all guesses are checked in one pass. The answer is the
- * same, to the bit, as without it.
+ * Ditto runs Mistral checkpoints on any WebGPU device and makes answers that repeat their prompt (summaries, answers
+ * from documents, edits of code) faster by prompt lookup: the next tokens are guessed by finding the last few earlier
+ * in the text, and all guesses are checked in one pass. The answer is the same, to the bit, as without it.
  *
  * @example Stream an answer
  * ```ts

@@ -20,7 +20,7 @@ import { PageFile } from "./page/file.ts";
 import { pageHtml } from "./page/page.ts";
 import { loadShowing } from "./progress_bar.ts";
 import { readPrompt } from "./prompt.ts";
-import { paint, print, tame, tell } from "./terminal.ts";
+import { paint, print, tame, tell, untilClosed } from "./terminal.ts";
 
 /** Does what the command line asks for. */
 export async function answer(options: Options): Promise<void> {
@@ -47,6 +47,8 @@ export async function answer(options: Options): Promise<void> {
   const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
   const generation = model.generate(ids, { ...options.generate, signal: interrupt.signal });
   const decorate = decorator(options.color);
+  // Who reads standard output may go away: that ends the answer, but not one that a page is made of.
+  const show = page === null ? print : untilClosed(print);
   const pieces: Piece[] = [];
   let last = "\n";
   try {
@@ -54,14 +56,14 @@ export async function answer(options: Options): Promise<void> {
       pieces.push(piece);
       const shown = model.hasTokenizer ? piece.text : idsText(piece.tokens).join("");
       if (json || shown === "") continue;
-      await print(decorate(shown, piece.pass));
+      await show(decorate(shown, piece.pass));
       last = shown.at(-1)!;
     }
   } finally {
-    if (last !== "\n") await print("\n"); // also before the sentence of an error
+    if (last !== "\n") await show("\n"); // also before the sentence of an error
   }
   const result = await generation.result();
-  if (json) await print(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
+  if (json) await show(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
   await note(summary(result));
   if (page === null) return;
   const tokens = [...ids, ...result.tokens];

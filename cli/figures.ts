@@ -28,14 +28,13 @@ export function summary(result: GenerationResult): string {
   const { tokens, passes, drafted, accepted, promptTokens, cachedPromptTokens, timing } = result;
   const { prefillMs, decodeMs } = timing;
   // The last token of the prompt goes through with the first pass.
-  const prefillRate = prefillMs === 0
-    ? 0
-    : (promptTokens - cachedPromptTokens - 1) / prefillMs * 1000;
+  const prefilled = promptTokens - cachedPromptTokens - 1;
+  const prefillRate = prefillMs === 0 ? 0 : prefilled / prefillMs * 1000;
   return [
     `${countText(tokens.length, "token")} in ${countText(passes, "pass", "passes")}: ` +
     `${result.tokensPerPass.toFixed(2)} tokens per pass; ` +
     `${accepted} of ${countText(drafted, "draft")} accepted`,
-    `prefill ${msText(prefillMs)} for ${countText(promptTokens, "token")} ` +
+    `prefill ${msText(prefillMs)} for ${prefilled} of ${countText(promptTokens, "token")} ` +
     `(${prefillRate.toFixed(0)} tokens a second), decode ${msText(decodeMs)} ` +
     `(${result.tokensPerSecond.toFixed(1)} tokens a second); ${STOPS[result.stopReason]}`,
   ].join("\n");

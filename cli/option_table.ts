@@ -20,11 +20,11 @@ export interface Option {
   readonly help: string;
 }
 
-/** The largest number that is useful nowhere. */
+/** More than is useful, where there is no other limit. */
 const MANY = 2 ** 31 - 1;
 
 /** The options by name, in the groups of the help. */
-export const OPTION_GROUPS = {
+const OPTION_GROUPS = {
   "Model": {
     "model": {
       value: "DIR",
@@ -58,7 +58,10 @@ export const OPTION_GROUPS = {
   },
   "Prompt (one of these; without any it is read from standard input)": {
     "prompt": { value: "TEXT", help: "the prompt itself" },
-    "prompt-file": { value: "FILE", help: "a text file in UTF-8, taken as it is" },
+    "prompt-file": {
+      value: "FILE",
+      help: "a text file in UTF-8, taken as it is (but for a byte-order mark)",
+    },
     "prompt-ids": { value: "FILE", help: "a JSON array of token ids, taken as they are" },
     "chat": { help: "the prompt is what a user says: write it with the model's chat template" },
   },

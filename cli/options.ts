@@ -101,6 +101,7 @@ function parse(args: readonly string[]): Given {
     boolean: SWITCHES,
     string: [...WITH_VALUE, "_"],
     collect: LISTS,
+    alias: { help: "h" },
     unknown(arg, name) {
       if (name === undefined && arg !== "") throw strayArgument(arg);
       // parseArgs takes `--prompt=` for an option of that name, and `--prompt ""` for two arguments.
@@ -250,6 +251,9 @@ function notesOn(given: Given): string[] {
   }
   if (given.has("max-ngram") && choice(given, "drafter") !== "original") {
     notes.push("--max-ngram does nothing without --drafter original: the tree takes any length.");
+  }
+  if (given.has("color") && given.has("json")) {
+    notes.push("--color does nothing beside --json, which prints no coloured text.");
   }
   return notes;
 }

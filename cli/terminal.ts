@@ -48,6 +48,20 @@ export async function print(text: string): Promise<void> {
   }
 }
 
+/** Does the same, and once nobody reads standard output any more, nothing. */
+export function untilClosed(print: (text: string) => Promise<void>): typeof print {
+  let isClosed = false;
+  return async (text) => {
+    if (isClosed) return;
+    try {
+      await print(text);
+    } catch (error) {
+      if (!(error instanceof OutputClosed)) throw error;
+      isClosed = true;
+    }
+  };
+}
+
 /** Writes a text to standard error; if nobody reads it, it is lost. */
 export async function tell(text: string): Promise<void> {
   try {

@@ -97,7 +97,7 @@ export interface GenerationResult {
   readonly passes: number;
   /** Drafts that were verified. */
   readonly drafted: number;
-  /** Drafts that were right. */
+  /** Drafts that were right and are part of the answer, which a stop string may end in the middle of a pass. */
   readonly accepted: number;
   /** Why it ended. */
   readonly stopReason: StopReason;
@@ -124,6 +124,10 @@ export interface GenerationResult {
  */
 export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
   #pieces: AsyncGenerator<Piece>;
+  /** Pieces that whoever iterates has not taken. */
+  #untaken: Piece[] = [];
+  #advancing: Promise<void> | null = null;
+  #isOver = false;
   #isIterated = false;
   #result: GenerationResult | null = null;
   #failure: unknown = null;
@@ -140,7 +144,8 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
   }
 
   /**
-   * The pieces of the answer, as they are accepted. Can be iterated over once.
+   * The pieces of the answer, as they are accepted; all of them, even if the result is waited for meanwhile. Can be
+   * iterated over once.
    *
    * @throws {DittoError} If it is iterated over again.
    */
@@ -151,7 +156,31 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
       );
     }
     this.#isIterated = true;
-    return this.#pieces;
+    return {
+      next: async () => {
+        while (this.#untaken.length === 0 && !this.#isOver) await this.#advance();
+        const value = this.#untaken.shift();
+        return value ? { value, done: false } : { value: undefined, done: true };
+      },
+      return: async () => {
+        this.#untaken = [];
+        await this[Symbol.asyncDispose]();
+        return { value: undefined, done: true };
+      },
+    };
+  }
+
+  /** Runs until the next piece is there, or there are no more; once for all who wait for it. */
+  #advance(): Promise<void> {
+    return this.#advancing ??= (async () => {
+      try {
+        const { value, done } = await this.#pieces.next();
+        if (done) this.#isOver = true;
+        else this.#untaken.push(value);
+      } finally {
+        this.#advancing = null;
+      }
+    })();
   }
 
   /**
@@ -161,8 +190,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
    * began.
    */
   async result(): Promise<GenerationResult> {
-    this.#isIterated = true;
-    while (!(await this.#pieces.next()).done);
+    while (!this.#isOver) await this.#advance();
     if (this.#result) return this.#result;
     throw this.#failure ??
       new DittoError("This generation was left before it began; it has no result.");
@@ -171,6 +199,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
   /** Ends the generation, if it is not over; then the model is free for another. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pieces.return(undefined);
+    this.#isOver = true;
   }
 
   async *#run(

@@ -14,7 +14,7 @@ import { type Message, requireTokenizer, type Tokenizer } from "../model/tokeniz
 import type { Engine } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
 import { flag, integer, maxNewTokensOf, samplingOf } from "./options.ts";
-import { checkFits, checkTokens, encode, type Prompt, promptTokens } from "./prompt.ts";
+import { checkFits, checkIds, checkTokens, encode, type Prompt, promptTokens } from "./prompt.ts";
 
 /** Drafts of a pass at most, unless the caller says otherwise: the tree takes no more than pay. */
 const DRAFTS = { original: 10, tree: MAX_ROWS - 1 } as const;
@@ -109,7 +109,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    * Turns text into token ids, with the special tokens that the tokenizer puts around a text (usually
    * begin-of-sequence), or a chat into the token ids of the checkpoint's chat template.
    *
-   * @throws {DittoError} If the checkpoint has no tokenizer, or no chat template for a chat.
+   * @throws {DittoError} If it is neither, or the checkpoint has no tokenizer, or no chat template for a chat.
    */
   tokenize(prompt: string | readonly Message[]): number[] {
     return encode(prompt, this.#tokenizer, this.#directory);
@@ -118,9 +118,11 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   /**
    * Turns token ids into text, special tokens left out.
    *
-   * @throws {DittoError} If the checkpoint has no tokenizer.
+   * @param tokens Those that the model has no text for add none.
+   * @throws {DittoError} If the checkpoint has no tokenizer, or a token is no whole number.
    */
-  detokenize(tokens: Iterable<number>): string {
+  detokenize(tokens: readonly number[]): string {
+    checkIds(tokens);
     return requireTokenizer(this.#tokenizer, this.#directory).decode(tokens);
   }
 
@@ -128,9 +130,10 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    * What each of some tokens in a row adds to their text, special tokens by their names. A character that
    * several tokens make comes with the last of them.
    *
-   * @throws {DittoError} If the checkpoint has no tokenizer.
+   * @throws {DittoError} As {@linkcode detokenize}.
    */
-  tokenTexts(tokens: Iterable<number>): string[] {
+  tokenTexts(tokens: readonly number[]): string[] {
+    checkIds(tokens);
     const tokenizer = requireTokenizer(this.#tokenizer, this.#directory);
     const decoder = tokenizer.streamDecoder({ skipSpecialTokens: false });
     return Array.from(tokens, (token) => decoder.push([token]));
@@ -141,7 +144,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    * another is under way fails.
    *
    * @param prompt Text, the turns of a chat, or token ids, which are taken as they are.
-   * @throws {DittoError} If the prompt is empty or does not fit the context, a token id or an option is
+   * @throws {DittoError} If the prompt has no token or does not fit the context, a token id or an option is
    * out of range, or the model was disposed of.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {

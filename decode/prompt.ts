@@ -26,14 +26,17 @@ export function promptTokens(
   directory: string | URL,
   vocabSize: number,
 ): number[] {
-  if (typeof prompt !== "string" && !Array.isArray(prompt)) {
-    throw new DittoError(
-      `The prompt is ${show(prompt)}: it must be text, a list of messages, or a list of token ids.`,
-    );
-  }
+  checkKind(prompt);
   const ids = isTokens(prompt) ? [...prompt] : encode(prompt, tokenizer, directory);
   checkTokens(ids, "prompt", vocabSize);
   return ids;
+}
+
+function checkKind(prompt: Prompt): void {
+  if (typeof prompt === "string" || Array.isArray(prompt)) return;
+  throw new DittoError(
+    `The prompt is ${show(prompt)}: it must be text, a list of messages, or a list of token ids.`,
+  );
 }
 
 /** Turns text, or a chat, into token ids. */
@@ -42,8 +45,15 @@ export function encode(
   tokenizer: Tokenizer | null,
   directory: string | URL,
 ): number[] {
+  checkKind(prompt);
   const found = requireTokenizer(tokenizer, directory);
   return typeof prompt === "string" ? found.encode(prompt) : found.encodeChat(prompt);
+}
+
+/** Refuses what is no list of whole numbers. */
+export function checkIds(ids: readonly number[]): void {
+  if (Array.isArray(ids) && ids.every((id) => Number.isInteger(id))) return;
+  throw new DittoError(`The tokens are ${show(ids)}: they must be a list of token ids.`);
 }
 
 /** Refuses token ids that a model does not have, or none at all. */

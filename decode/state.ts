@@ -34,7 +34,7 @@ export interface PassResult {
 }
 
 /** Bytes of `State`. */
-export const STATE_BYTES = 4 * 4;
+const STATE_BYTES = 4 * 4;
 
 const RESULT_WORDS = 5 + MAX_ROWS;
 /** Bytes of a `Result`. */

@@ -18,7 +18,7 @@ export class StopStrings {
    * Takes the next part of the text.
    *
    * @returns What may be shown now, and whether a stop string came: then that was the last of it. The stop
-   * string itself is not shown. Of several the one that begins first counts.
+   * string itself is not shown. Of several that are complete then, the one that begins first counts.
    */
   push(text: string): { text: string; stopped: boolean } {
     const all = this.#held + text;

@@ -196,7 +196,7 @@ export interface Candidate {
 }
 
 /** The best candidates: by agreement, then by resumed agreement, then near ones first, then late ones first. */
-export function findCandidates(tokens: ArrayLike<number>, source: number): Candidate[] {
+function findCandidates(tokens: ArrayLike<number>, source: number): Candidate[] {
   const { length } = tokens;
   /** How many tokens agree behind the last `skip` of the text and those before `place`, up to `most`. */
   function agreeing(place: number, skip: number, most: number): number {

@@ -145,13 +145,6 @@ export class Gpu implements Disposable {
     return await this.unlessFailed(Promise.resolve(result));
   }
 
-  /** Bytes in the buffers that are alive. */
-  get allocatedBytes(): number {
-    let bytes = 0;
-    for (const buffer of this.#buffers) bytes += buffer.size;
-    return bytes;
-  }
-
   /** Buffers that are alive. */
   get allocatedBuffers(): number {
     return this.#buffers.size;

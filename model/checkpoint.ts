@@ -148,9 +148,18 @@ export async function openCheckpoint(directory: string | URL): Promise<Checkpoin
   return new Checkpoint(config, places, stack.move());
 }
 
-/** The path of a checkpoint directory, given as a path or a `file:` URL, without checking it. */
+/**
+ * The path of a checkpoint directory, given as a path or a `file:` URL, without looking for it.
+ *
+ * @throws {DittoError} If it is neither.
+ */
 export function directoryPath(directory: string | URL): string {
-  const path = directory instanceof URL ? fileURLToPath(directory) : directory;
+  const isUrl = directory instanceof URL;
+  if (isUrl ? directory.protocol !== "file:" : typeof directory !== "string") {
+    const found = isUrl ? directory.href : show(directory);
+    throw new DittoError(`The directory is ${found}: it must be a path or a file: URL.`);
+  }
+  const path = isUrl ? fileURLToPath(directory) : directory;
   return path.replace(/(?<=.)\/+$/, "");
 }
 
@@ -159,9 +168,9 @@ async function checkDirectory(directory: string | URL): Promise<string> {
   try {
     if ((await Deno.stat(path)).isDirectory) return path;
   } catch (cause) {
-    throw new DittoError(`Cannot open the model directory ${path}: ${(cause as Error).message}.`, {
-      cause,
-    });
+    const isMissing = cause instanceof Deno.errors.NotFound;
+    const why = isMissing ? "it does not exist" : (cause as Error).message;
+    throw new DittoError(`Cannot open the model directory ${path || '""'}: ${why}.`, { cause });
   }
   throw new DittoError(`${path} is a file; give the directory of a Hugging Face checkpoint.`);
 }

@@ -11,7 +11,7 @@ import { DittoError } from "./errors.ts";
 import { matricesOf, type MatrixLayout, type WeightLayout } from "./layout.ts";
 
 /** Prompt tokens that go through the model in one pass, unless a device takes more. */
-export const PROMPT_CHUNK = 256;
+const PROMPT_CHUNK = 256;
 
 /**
  * Prompt tokens that go through the model in one pass on a device. Which they are does not change a bit.

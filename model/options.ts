@@ -10,13 +10,18 @@ import { DittoError, show } from "./errors.ts";
  * Refuses options that there are not. TypeScript does so too, but `deno run` checks no types.
  *
  * @param known All names that there are.
+ * @param within The option whose own options they are, if any.
  */
 export function checkNames<Options extends object>(
   options: Options,
   known: Readonly<Record<keyof Options & string, true>>,
+  within = "",
 ): void {
   if (typeof options !== "object" || options === null) {
-    throw new DittoError(`The options are ${show(options)}: they must be an object.`);
+    const what = within ? `option ${within} is` : "options are";
+    throw new DittoError(
+      `The ${what} ${show(options)}: ${within ? "it" : "they"} must be an object.`,
+    );
   }
   const names = Object.keys(known);
   const wrong = Object.keys(options).find((name) => !names.includes(name));
@@ -24,7 +29,7 @@ export function checkNames<Options extends object>(
   const plain = (name: string) => name.replaceAll(/[_-]/g, "").toLowerCase();
   const meant = names.find((name) => plain(name) === plain(wrong));
   throw new DittoError(
-    `There is no option ${wrong}: ` +
+    `There is no option ${wrong}${within && ` within ${within}`}: ` +
       (meant ? `it is called ${meant}.` : `the options are ${names.join(", ")}.`),
   );
 }
@@ -37,7 +42,7 @@ const DEVICE_OPTIONS = {
 
 /** What opens the GPU. */
 export function checkDevice(device: OpenOptions | undefined): void {
-  if (device !== undefined) checkNames(device, DEVICE_OPTIONS);
+  if (device !== undefined) checkNames(device, DEVICE_OPTIONS, "device");
 }
 
 /** What ends the work early. */

@@ -254,6 +254,23 @@ Deno.test("decode.ts ends in silence when its reader goes away", async () => {
   assertEquals((await child.status).code, 0);
 });
 
+Deno.test("a page is written though nobody reads the answer, and to what is no regular file", async () => {
+  await using dir = new TempDir();
+  const page = `${dir.path}/page.html`;
+  const child = start([...LONG.slice(0, -1), "60", "--quiet", "--html", page]);
+  await feed(child, "");
+  const reader = child.stdout.getReader();
+  await reader.read();
+  await reader.cancel();
+  assertEquals(await new Response(child.stderr).text(), "");
+  assertEquals((await child.status).code, 0);
+  assertStringIncludes(await Deno.readTextFile(page), "</html>");
+  if (Deno.build.os === "windows") return;
+  const none = ["--model", FIXTURE, "--prompt", "Say", "--max-new-tokens", "2", "--quiet"];
+  const { code, stderr } = await run([...none, "--html", "/dev/null"]);
+  assertEquals([code, stderr], [0, ""]);
+});
+
 Deno.test("decode.ts tells about itself and the devices", async () => {
   const help = await run(["--help"]);
   assertEquals(help.code, 0);

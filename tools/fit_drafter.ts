@@ -206,7 +206,7 @@ function report(answers: readonly RecordedAnswer[], parameters: TreeParameters):
 }
 
 /** Fits the tables to `answers`, starting from those in use. */
-export function fitParameters(
+function fitParameters(
   answers: readonly RecordedAnswer[],
   start: TreeParameters = TREE_PARAMETERS,
 ): TreeParameters {

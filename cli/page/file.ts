@@ -34,7 +34,7 @@ export class PageFile implements Disposable {
   write(html: string): void {
     this.#isLeftover = false;
     this.#or(() => {
-      this.#file.truncateSync(0);
+      if (this.#file.statSync().isFile) this.#file.truncateSync(0); // not a pipe, or /dev/stdout
       const bytes = new TextEncoder().encode(html);
       for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
     });
@@ -55,7 +55,8 @@ export class PageFile implements Disposable {
     try {
       return work();
     } catch (cause) {
-      throw new DittoError(`Cannot write ${this.#path}: ${describeFileError(cause)}.`, { cause });
+      const why = describeFileError(cause, "its directory does not exist");
+      throw new DittoError(`Cannot write ${this.#path}: ${why}.`, { cause });
     }
   }
 }

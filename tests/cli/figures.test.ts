@@ -21,7 +21,7 @@ Deno.test("summary() says what an answer took", () => {
   assertEquals(
     summary(RESULT),
     "5 tokens in 2 passes: 2.50 tokens per pass; 3 of 4 drafts accepted\n" +
-      "prefill 50 ms for 131 tokens (2000 tokens a second), decode 2.50 s (2.0 tokens a second); " +
+      "prefill 50 ms for 100 of 131 tokens (2000 tokens a second), decode 2.50 s (2.0 tokens a second); " +
       "ended by the model",
   );
   const none = {
@@ -36,7 +36,7 @@ Deno.test("summary() says what an answer took", () => {
   assertEquals(
     summary({ ...RESULT, ...none, timing, tokensPerPass: 1, stopReason: "aborted" }),
     "1 token in 1 pass: 1.00 tokens per pass; 0 of 0 drafts accepted\n" +
-      "prefill 0 ms for 1 token (0 tokens a second), decode 0 ms (2.0 tokens a second); interrupted",
+      "prefill 0 ms for 0 of 1 token (0 tokens a second), decode 0 ms (2.0 tokens a second); interrupted",
   );
 });
 

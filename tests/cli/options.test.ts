@@ -62,8 +62,12 @@ Deno.test("parseOptions() hands every option to the place where it counts", () =
     quiet: true,
     json: true,
     html: "a.html",
-    notes: [],
+    notes: ["--color does nothing beside --json, which prints no coloured text."],
   });
+});
+
+Deno.test("parseOptions() knows -h", () => {
+  assertEquals(parseOptions(["-h"]).action, "help");
 });
 
 Deno.test("parseOptions() knows where the prompt is and what else there is to do", () => {

@@ -96,7 +96,7 @@ Deno.test("--html says at once that a page cannot be written", async () => {
   const { code, stdout, stderr } = await run(args);
   assertEquals(code, 1);
   assertEquals(stdout, "");
-  assertEquals(stderr, `Cannot write ${page}: it does not exist.\n`);
+  assertEquals(stderr, `Cannot write ${page}: its directory does not exist.\n`);
 });
 
 const browser = findBrowser();

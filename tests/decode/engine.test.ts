@@ -1,6 +1,12 @@
 /** The decoding loop: what it waits for, how it ends, and that generations leave nothing behind. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { DittoError, type LanguageModel, loadModel, type Piece } from "../../mod.ts";
+import {
+  DittoError,
+  type GenerationResult,
+  type LanguageModel,
+  loadModel,
+  type Piece,
+} from "../../mod.ts";
 import { promptChunk } from "../../model/memory.ts";
 import { Random, seeded } from "../random.ts";
 import { makePrompt } from "./prompts.ts";
@@ -132,6 +138,29 @@ Deno.test("pieces add up to the result", async () => {
   // The pieces were read; the result can be had again.
   assertThrows(() => generation[Symbol.asyncIterator](), DittoError, "was read already");
   assertEquals(await generation.result(), result);
+});
+
+Deno.test("who iterates gets every piece, though the result is waited for before or meanwhile", async () => {
+  const model = await load();
+  const options = { maxNewTokens: 60, ignoreEos: true };
+  for (const isFirst of [true, false]) {
+    const generation = model.generate("The quick brown fox", options);
+    const waits: Promise<GenerationResult>[] = [];
+    if (isFirst) waits.push(generation.result());
+    const pieces: Piece[] = [];
+    for await (const piece of generation) {
+      if (waits.length === 0) waits.push(generation.result());
+      pieces.push(piece);
+    }
+    const result = await waits[0]!;
+    assertEquals(pieces.flatMap(({ tokens }) => tokens), result.tokens);
+    assertEquals(pieces.map(({ pass }) => pass), pieces.map((_, i) => i));
+  }
+  // Leaving the loop ends what is waited for, too.
+  const generation = model.generate("The quick brown fox", { ...options, maxNewTokens: 300 });
+  const waits = generation.result();
+  for await (const _ of generation) break;
+  assertEquals((await waits).stopReason, "aborted");
 });
 
 Deno.test("an abort before the start, or in the middle, keeps what there was by then", async () => {

@@ -103,6 +103,26 @@ Deno.test("using and await using free the model; later uses say so", async () =>
   assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
 });
 
+Deno.test("what is no directory, text or list of tokens is refused with a sentence", async () => {
+  for (const bad of [null, 3, undefined, new URL("https://example.org/model")]) {
+    await assertRejects(
+      () => loadModel(bad as URL),
+      DittoError,
+      "must be a path or a file: URL",
+    );
+  }
+  await assertRejects(() => loadModel(""), DittoError, 'the model directory "": ');
+  await assertRejects(() => loadModel("/no/such"), DittoError, "/no/such: it does not exist.");
+  using model = await loadModel(DIRECTORY, options);
+  for (const bad of [null, 3, undefined, {}]) {
+    assertThrows(() => model.tokenize(bad as string), DittoError, "it must be text");
+  }
+  for (const bad of [null, 3, "abc", ["a"], [1, NaN]]) {
+    assertThrows(() => model.detokenize(bad as number[]), DittoError, "a list of token ids");
+    assertThrows(() => model.tokenTexts(bad as number[]), DittoError, "a list of token ids");
+  }
+});
+
 Deno.test("disposing in the middle of a generation ends it with a sentence", async () => {
   using spy = new GpuSpy();
   const model = await loadModel(DIRECTORY, options);

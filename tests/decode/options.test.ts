@@ -104,7 +104,12 @@ Deno.test("loadModel() refuses wrong options by name", async () => {
   const signal = {} as AbortSignal;
   await refused({ rowCosts, signal }, "The option signal is {}: it must be an AbortSignal.");
   const device = { sub_groups: false } as LoadOptions["device"] & object;
-  await refused({ rowCosts, device }, "There is no option sub_groups: it is called subgroups.");
+  await refused(
+    { rowCosts, device },
+    "There is no option sub_groups within device: it is called subgroups.",
+  );
+  const none = 3 as unknown as LoadOptions["device"] & object;
+  await refused({ rowCosts, device: none }, "The option device is 3: it must be an object.");
   const named = (name: string) => ({ [name]: 1 }) as LoadOptions;
   await refused(named("kv_cache"), "There is no option kv_cache: it is called kvCache.");
   await refused(named("dtype"), "There is no option dtype: the options are context, ");

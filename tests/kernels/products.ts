@@ -47,7 +47,7 @@ export function cut(random: Random, n: number, parts: number): [first: number, c
 }
 
 /** The same, but no part ends within four. */
-export function cutInFours(random: Random, n: number, parts: number): [number, number][] {
+function cutInFours(random: Random, n: number, parts: number): [number, number][] {
   return cut(random, Math.ceil(n / 4), parts).map(([first, count]) => [
     4 * first,
     Math.min(4 * count, n - 4 * first),
