@@ -33,7 +33,7 @@ Deno.test("loading and disposing 20 times leaves nothing", async () => {
   }
 });
 
-Deno.test("loading and disposing 30 times does not grow the process", async () => {
+Deno.test("loading and disposing 40 times does not grow the process", async () => {
   const script = fileURLToPath(new URL("load_repeatedly.ts", import.meta.url));
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--v8-flags=--expose-gc", script],
@@ -41,9 +41,10 @@ Deno.test("loading and disposing 30 times does not grow the process", async () =
   assert(success, new TextDecoder().decode(stderr));
   const rss: number[] = JSON.parse(new TextDecoder().decode(stdout));
   const megabytes = rss.map((bytes) => Math.round(bytes / 1e6));
-  // Until the 15th load the process takes up to 80 MB in a few steps, and then no more.
-  const grown = Math.max(...megabytes.slice(20)) - megabytes[20]!;
-  assert(grown < 10, `resident MB after each: ${megabytes}`);
+  // Until the 20th load the process takes up to 140 MB in a few steps, and then goes up and down by up to 6 MB (seen in 100).
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const grown = mean(megabytes.slice(30)) - mean(megabytes.slice(20, 30));
+  assert(grown < 8, `resident MB after each: ${megabytes}`);
 });
 
 Deno.test("a generation leaves no buffer behind, however it ends", async () => {
