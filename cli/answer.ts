@@ -20,7 +20,7 @@ import { PageFile } from "./page/file.ts";
 import { pageHtml } from "./page/page.ts";
 import { loadShowing } from "./progress_bar.ts";
 import { readPrompt } from "./prompt.ts";
-import { paint, print, tame, tell, untilClosed } from "./terminal.ts";
+import { paint, print, printUntilClosed, tame, tell } from "./terminal.ts";
 
 /** Does what the command line asks for. */
 export async function answer(options: Options): Promise<void> {
@@ -48,7 +48,7 @@ export async function answer(options: Options): Promise<void> {
   const generation = model.generate(ids, { ...options.generate, signal: interrupt.signal });
   const decorate = decorator(options.color);
   // Who reads standard output may go away: that ends the answer, but not one that a page is made of.
-  const show = page === null ? print : untilClosed(print);
+  const show = page === null ? print : printUntilClosed();
   const pieces: Piece[] = [];
   let last = "\n";
   try {

@@ -48,8 +48,8 @@ export async function print(text: string): Promise<void> {
   }
 }
 
-/** Does the same, and once nobody reads standard output any more, nothing. */
-export function untilClosed(print: (text: string) => Promise<void>): typeof print {
+/** Makes what prints as long as somebody reads standard output, and then does nothing. */
+export function printUntilClosed(): typeof print {
   let isClosed = false;
   return async (text) => {
     if (isClosed) return;

@@ -26,17 +26,9 @@ export function promptTokens(
   directory: string | URL,
   vocabSize: number,
 ): number[] {
-  checkKind(prompt);
   const ids = isTokens(prompt) ? [...prompt] : encode(prompt, tokenizer, directory);
   checkTokens(ids, "prompt", vocabSize);
   return ids;
-}
-
-function checkKind(prompt: Prompt): void {
-  if (typeof prompt === "string" || Array.isArray(prompt)) return;
-  throw new DittoError(
-    `The prompt is ${show(prompt)}: it must be text, a list of messages, or a list of token ids.`,
-  );
 }
 
 /** Turns text, or a chat, into token ids. */
@@ -45,7 +37,11 @@ export function encode(
   tokenizer: Tokenizer | null,
   directory: string | URL,
 ): number[] {
-  checkKind(prompt);
+  if (typeof prompt !== "string" && !Array.isArray(prompt)) {
+    throw new DittoError(
+      `The prompt is ${show(prompt)}: it must be text, a list of messages, or a list of token ids.`,
+    );
+  }
   const found = requireTokenizer(tokenizer, directory);
   return typeof prompt === "string" ? found.encode(prompt) : found.encodeChat(prompt);
 }
@@ -98,5 +94,5 @@ export function checkFits(ids: readonly number[], context: number): void {
 }
 
 function isTokens(prompt: Prompt): prompt is readonly number[] {
-  return typeof prompt !== "string" && typeof prompt[0] !== "object";
+  return Array.isArray(prompt) && typeof prompt[0] !== "object";
 }

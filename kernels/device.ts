@@ -52,6 +52,11 @@ const BLOCK_BYTES = 128 << 20;
 /** Where a region may begin, on any device. */
 const REGION_ALIGNMENT = 256;
 
+/** Bytes of a buffer, or of what a kernel sees of a region. */
+function boundBytes(bytes: number): number {
+  return Math.max(16, Math.ceil(bytes / 16) * 16);
+}
+
 /** Bytes that a region takes. */
 export function regionBytes(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / REGION_ALIGNMENT)) * REGION_ALIGNMENT;
@@ -163,8 +168,7 @@ export class Gpu implements Disposable {
     usage: GPUBufferUsageFlags = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST |
       GPUBufferUsage.COPY_SRC,
   ): GPUBuffer {
-    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
-    const buffer = this.device.createBuffer({ label, size, usage });
+    const buffer = this.device.createBuffer({ label, size: boundBytes(bytes), usage });
     this.#buffers.add(buffer);
     return buffer;
   }
@@ -193,7 +197,7 @@ export class Gpu implements Disposable {
       const buffer = this.buffer(label, ends.pop()!);
       for (const offset of ends) {
         const { label, bytes } = wanted[regions.length]!;
-        regions.push({ label, buffer, offset, size: Math.max(16, Math.ceil(bytes / 16) * 16) });
+        regions.push({ label, buffer, offset, size: boundBytes(bytes) });
       }
     }
     return regions;
