@@ -90,7 +90,7 @@ for (const vocab of [1, 96, 255, 259, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE + 7
             tokens,
             rows,
             bests[0]!,
-            Uint32Array.of(0, 1),
+            new Uint32Array(2 * MAX_ROWS),
             Uint32Array.of(0),
             poisoned(RESULT_BYTES / 4),
             poisoned(Math.ceil(vocab / 32)),

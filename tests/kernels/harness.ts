@@ -11,6 +11,7 @@ import { Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
 import { Compiler, encode, type Kernel } from "../../kernels/compiler.ts";
 import { defaultProfile, type Profile } from "../../kernels/profile.ts";
 import type { Stage, Variant } from "../../kernels/stages.ts";
+import { Recorder } from "./record.ts";
 
 /** What a buffer holds. */
 export type Data = Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
@@ -43,6 +44,10 @@ export function bits(data: Data): Uint32Array<ArrayBuffer> {
 
 const TAIL = 64; // bytes of poison behind every array
 
+/** Where dispatches are kept, if they are; then they are those of a GPU. */
+const recordTo = Deno.env.get("DITTO_RECORD");
+const recorder = recordTo ? new Recorder(recordTo) : null;
+
 /** A device, the kernels compiled for it, and a way to run them. */
 export class Harness implements Disposable {
   readonly gpu: Gpu;
@@ -55,12 +60,14 @@ export class Harness implements Disposable {
   }
 
   static async open(options?: OpenOptions, profile?: Partial<Profile>): Promise<Harness> {
-    return new Harness(await openGpu(options), profile);
+    return recorder
+      ? Harness.likeGpu(profile, options)
+      : new Harness(await openGpu(options), profile);
   }
 
   /** The kernels of a GPU, whatever the device at hand is. */
-  static async likeGpu(profile?: Partial<Profile>): Promise<Harness> {
-    const { device, info } = await openGpu();
+  static async likeGpu(profile?: Partial<Profile>, options?: OpenOptions): Promise<Harness> {
+    const { device, info } = await openGpu(options);
     return new Harness(new Gpu(device, { ...info, isSoftware: false }), profile);
   }
 
@@ -74,7 +81,12 @@ export class Harness implements Disposable {
 
   /** Compiles a stage. */
   kernel(stage: Stage, variant: Variant, constants: Record<string, number>): Kernel {
-    return this.compiler.kernel(stage, variant, constants);
+    const kernel = this.compiler.kernel(stage, variant, constants);
+    if (recorder) {
+      const { source, used } = this.compiler.source(stage, variant, constants);
+      recorder.name(kernel, stage, source, used);
+    }
+    return kernel;
   }
 
   /** Workgroups of a product with so many quads of outputs. */
@@ -134,6 +146,10 @@ export class Harness implements Disposable {
         throw new AssertionError(`A kernel wrote past the end of ${data.length} words`);
       }
     }
+    recorder?.run(jobs, outputs, (data) => {
+      const { offset } = places.get(data)!;
+      return image.subarray(offset / 4, offset / 4 + data.length);
+    });
     for (const { buffer } of places.values()) gpu.free(buffer);
     gpu.free(whole);
     gpu.free(staging);

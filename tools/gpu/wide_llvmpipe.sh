@@ -17,14 +17,9 @@ fi
 mkdir -p "$1"
 cd "$1"
 
-sources=$(mktemp)
-trap 'rm -f "$sources"' EXIT
-echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main" \
-  > "$sources"
-apt-get install -y -qq dpkg-dev meson glslang-tools python3-mako llvm-15-dev libdrm-dev libelf-dev libexpat1-dev \
+apt-get install -y -qq curl meson glslang-tools python3-mako llvm-15-dev libdrm-dev libelf-dev libexpat1-dev \
   zlib1g-dev libzstd-dev libudev-dev bison flex pkg-config
-apt-get update -qq -o Dir::Etc::SourceList="$sources" -o Dir::Etc::SourceParts=/dev/null
-apt-get source -qq -o Dir::Etc::SourceList="$sources" -o Dir::Etc::SourceParts=/dev/null mesa=22.3.6-1+deb12u2
+curl -fsSL http://deb.debian.org/debian/pool/main/m/mesa/mesa_22.3.6.orig.tar.gz | tar -xz
 cd mesa-22.3.6
 
 gallium=src/gallium
