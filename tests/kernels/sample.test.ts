@@ -1,5 +1,13 @@
-/** The repetition penalty over drafts: a row's ancestors count as text, its siblings do not. */
-import { GREEDY, samplingUniform, seenTokens } from "../../decode/sampling.ts";
+/**
+ * The sampler's rows: of the repetition penalty a row's ancestors count as text, its siblings do not, and what a row
+ * draws does not depend on the rows that its workgroup draws for before. (tests/decode/sampling.test.ts: what is drawn.)
+ */
+import {
+  GREEDY,
+  type SamplingOptions,
+  samplingUniform,
+  seenTokens,
+} from "../../decode/sampling.ts";
 import { MAX_ROWS, SLICE } from "../../kernels/stages.ts";
 import { seeded } from "../random.ts";
 import { assertSameBits, bits, Harness, poisonedFloats } from "./harness.ts";
@@ -48,6 +56,46 @@ for (const vocab of [1, 33, 300, 2 * SLICE + 77]) {
       for (const { rows, text, best, expected } of cases) {
         const what = () => `The choices of ${Deno.inspect(rows)} after ${text}`;
         assertSameBits(what, best, expected, slices, 2);
+      }
+    }),
+  );
+}
+
+for (const vocab of [53, 1025, 2 * SLICE + 77]) {
+  Deno.test(
+    `sample: rows draw the same however they are spread over workgroups (vocabulary of ${vocab})`,
+    seeded(async (random) => {
+      const slices = Math.ceil(vocab / SLICE);
+      const kernel = harness.kernel("sample", {}, { VOCAB: vocab, SLICES: slices });
+      for (let trial = 0; trial < 3; trial++) {
+        const token = () => random.below(vocab);
+        const rows = encodeRows(randomTree(random, random.between(5, 9), token));
+        // Few tokens are within a threshold of some rows, and many of others.
+        const logits = poisonedFloats(MAX_ROWS * vocab);
+        for (let row = 0; row < MAX_ROWS; row++) {
+          logits.set(random.floats(vocab, random.pick([0.01, 1, 30])), row * vocab);
+        }
+        const sampling: SamplingOptions = {
+          temperature: random.pick([0.2, 1, 2]),
+          topK: random.pick([0, 7, 1000, 1025, 3000]),
+          topP: random.pick([1, 0.95, 0.5, 0.01]),
+          minP: random.pick([0, 0.05]),
+          repetitionPenalty: random.pick([1, 1.5]),
+          seed: random.below(2 ** 32),
+        };
+        const options = new Uint32Array(samplingUniform(sampling));
+        const seen = seenTokens([token(), token()], vocab);
+        const jobs = [MAX_ROWS, 1, 2, 3].map((spread) => {
+          const best = poisonedFloats(MAX_ROWS * slices * 2);
+          const bindings = [rows, logits, best, seen, options];
+          return { kernel, bindings, workgroups: [spread] as const, best };
+        });
+        await harness.run(jobs, jobs.map(({ best }) => best));
+        const [alone, ...others] = jobs;
+        for (const { best, workgroups } of others) {
+          const what = `Draws in ${workgroups} workgroups, of ${Deno.inspect(sampling)}`;
+          assertSameBits(what, best, alone!.best, slices, 2);
+        }
       }
     }),
   );
