@@ -4,10 +4,13 @@ that a barrier that is missing does not show.
     DITTO_RECORD=/tmp/record deno test -A tests/kernels
     python3 tools/gpu/races.py /tmp/record [--lanes 8] [--without-barriers] [STAGE ...]
 
-The first command keeps some dispatches of each kernel of the tests, with what they read and wrote, with a GPU's kernels. The
-second runs them again, thread by thread, and reports what races/races.cpp says it does. LANES are those of the device that was
-recorded: llvmpipe has 8, that of wide_llvmpipe.sh 32 or 64. With --without-barriers each workgroupBarrier() is taken out
-in turn, to see that this is found; where it is not, another barrier does the same, or no recorded run needs it.
+The first command keeps some dispatches of each kernel of the tests, with what they read and wrote; the kernels are a
+GPU's. The second runs them again, thread by thread, and reports what races/races.cpp says it does. LANES are those of the
+device that was recorded: llvmpipe has 8, that of wide_llvmpipe.sh 32 or 64. With --without-barriers each
+workgroupBarrier() is taken out in turn, to see that this is found; where it is not, another barrier does the same, or no
+recorded run needs it.
+
+With 32 lanes 339 runs, of all stages, had no reports (2026-11-25).
 
 Needed: naga (cargo install naga-cli --version ^29), Clang 15 or newer (on Debian clang-15 and libclang-common-15-dev).
 """

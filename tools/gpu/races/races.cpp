@@ -3,23 +3,24 @@
 //   races RUN LANES
 //
 // Reported are accesses to one word by two threads, one of them a write, that no barrier lies between (of two
-// workgroups: none ever does), with atomics where the order of the two matters; accesses out of bounds; barriers and subgroup
-// operations that not all threads reach at the same place. A kernel is a library that races.py makes of WGSL through Metal's
-// language; Clang's -fsanitize=thread puts a call in front of every access, and this file answers the calls in place of
-// the sanitizer's own runtime, which knows neither workgroups nor bounds.
+// workgroups none ever does), with atomics where the order of the two matters; accesses out of bounds; barriers and
+// subgroup operations that not all threads reach at the same place.
 //
-// A word is remembered with its last write and its last reads, so that not each racing pair is found, but each racing word.
+// A kernel is a library that races.py makes of WGSL through Metal's language. Clang's -fsanitize=thread puts a call in
+// front of every access, and this file answers the calls in place of the sanitizer's own runtime, which knows neither
+// workgroups nor bounds. A word is remembered with its last write and its last reads, so that each racing word is found,
+// but not each pair.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 #include <string>
