@@ -5,10 +5,11 @@
  */
 import type { Kernel } from "../../kernels/compiler.ts";
 import type { Stage } from "../../kernels/stages.ts";
-import { bits, type Data, type Job } from "./harness.ts";
+import type { Data, Job } from "./harness.ts";
 
-/** Runs that are kept of a kernel at most, and how large they may be, in words. */
+/** Runs that are kept of a kernel at most. */
 const RUNS = 3;
+/** Words that the arrays of a run have at most. */
 const WORDS = 10e6;
 
 /** Records into one directory. */
@@ -18,10 +19,10 @@ export class Recorder {
   #runs = new Map<string, number>();
 
   constructor(directory: string) {
-    this.#directory = directory;
     for (const name of ["kernels", "runs"]) {
       Deno.mkdirSync(`${directory}/${name}`, { recursive: true });
     }
+    this.#directory = Deno.realPathSync(directory);
   }
 
   /** Names a kernel and keeps its text and constants. */
@@ -34,7 +35,7 @@ export class Recorder {
   }
 
   /** Keeps a run that is over: `before` says what was in an array. */
-  run(jobs: readonly Job[], outputs: readonly Data[], before: (data: Data) => Uint32Array): void {
+  run(jobs: readonly Job[], outputs: readonly Data[], before: (data: Data) => Data): void {
     const names = jobs.map(({ kernel }) => this.#names.get(kernel)!);
     const data = [...new Set(jobs.flatMap((job) => job.bindings))];
     const isKnown = names.every((name) => (this.#runs.get(name) ?? 0) >= RUNS);
@@ -55,11 +56,11 @@ export class Recorder {
     ];
     Deno.writeTextFileSync(`${directory}/run.txt`, lines.join("\n") + "\n");
     write(`${directory}/before.bin`, data.map(before));
-    write(`${directory}/after.bin`, data.filter((one) => outputs.includes(one)).map(bits));
+    write(`${directory}/after.bin`, data.filter((one) => outputs.includes(one)));
   }
 }
 
-function write(path: string, arrays: Uint32Array[]): void {
+function write(path: string, arrays: readonly Data[]): void {
   using file = Deno.openSync(path, { write: true, create: true, truncate: true });
   for (const array of arrays) {
     const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
