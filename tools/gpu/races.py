@@ -10,7 +10,8 @@ device that was recorded: llvmpipe has 8, that of wide_llvmpipe.sh 32 or 64. Wit
 workgroupBarrier() is taken out in turn, to see that this is found; where it is not, another barrier does the same, or no
 recorded run needs it.
 
-With 32 lanes 339 runs, of all stages, had no reports (2026-11-25).
+With 32 lanes 339 runs, of all stages, had no reports (2026-11-25); with 8 lanes those of promptMatmulLanes have, which
+reads rows past the last and throws them away.
 
 Needed: naga (cargo install naga-cli --version ^29), Clang 15 or newer (on Debian clang-15 and libclang-common-15-dev).
 """

@@ -162,11 +162,13 @@ template <class T, class F> inline T join_lanes(T v, F f) {
 }
 template <class T> inline T simd_sum(T v) { return join_lanes(v, [](float a, float b) { return a + b; }); }
 template <class T> inline T simd_max(T v) { return join_lanes(v, [](float a, float b) { return fmaxf(a, b); }); }
-template <class T> inline T simd_shuffle_xor(T v, uint mask) {
+template <class T> inline T take_from(uint lane, T v) {
   constexpr int n = Shape<T>::n == 0 ? 1 : Shape<T>::n;
   float all[128 * n];
   exchange((const float*)&v, n, all);
-  memcpy(&v, all + (subgroup_lane() ^ mask) * n, n * sizeof(float));
+  memcpy(&v, all + lane * n, n * sizeof(float));
   return v;
 }
+template <class T> inline T simd_shuffle_xor(T v, uint mask) { return take_from(subgroup_lane() ^ mask, v); }
+template <class T> inline T simd_broadcast(T v, uint lane) { return take_from(lane, v); }
 } // namespace metal
