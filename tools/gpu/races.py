@@ -129,14 +129,15 @@ def without_barriers(races: pathlib.Path, record: pathlib.Path, stage: str, runs
             changed = place / "kernel.wgsl"
             changed.write_text(text[: barrier.start()] + text[barrier.end() :])
             library = build(changed, source.with_suffix(".json"))
-            for run in runs[kernel]:
-                (place / "run.txt").write_text(
-                    (run / "run.txt").read_text().replace(f"{source.with_suffix('.so')} ", f"{library} ")
-                )
+            for directory in runs[kernel]:
+                jobs = (directory / "run.txt").read_text()
+                (place / "run.txt").write_text(jobs.replace(f"{source.with_suffix('.so')} ", f"{library} "))
                 for file in ("before.bin", "after.bin"):
                     (place / file).unlink(missing_ok=True)
-                    (place / file).symlink_to(run / file)
-                needed[name] = needed[name] or len(reports(races, place, lanes)) > 1
+                    (place / file).symlink_to(directory / file)
+                needed[name] = len(reports(races, place, lanes)) > 1
+                if needed[name]:
+                    break
     count = sum(needed.values())
     return [
         f"{stage}: {count} of {len(needed)} barriers were needed",

@@ -131,7 +131,9 @@ void note_word(Region& region, size_t i, bool is_write, bool is_change, Place pl
     if (read.known && (read.of_several_workgroups || (!is_apart(read) && !is_own(read)))) {
       report("write after read", region.name, place, pair_text(i, read));
     }
-    word.write = {true, false, false, workgroup, phase, (uint32_t)current, is_change};
+    // Changes of several threads do not race with each other, but with what one of them reads next.
+    const bool is_several = commutes && !is_apart(word.write) && !is_own(word.write);
+    word.write = {true, is_several, false, workgroup, phase, (uint32_t)current, is_change};
     return;
   }
   const bool is_same_phase = read.known && read.workgroup == workgroup && read.phase == phase;
@@ -291,10 +293,10 @@ uint32_t touch_atomic(const void* word) {
 
 // What the sanitizer's instrumentation calls.
 void __tsan_init() {}
-#define ACCESSES(n)                                                                                      \
-  void __tsan_read##n(void* p) { note(p, n, false, false, CALLED); }                               \
-  void __tsan_write##n(void* p) { note(p, n, true, false, CALLED); }                               \
-  void __tsan_unaligned_read##n(void* p) { note(p, n, false, false, CALLED); }                     \
+#define ACCESSES(n)                                                                   \
+  void __tsan_read##n(void* p) { note(p, n, false, false, CALLED); }                  \
+  void __tsan_write##n(void* p) { note(p, n, true, false, CALLED); }                  \
+  void __tsan_unaligned_read##n(void* p) { note(p, n, false, false, CALLED); }        \
   void __tsan_unaligned_write##n(void* p) { note(p, n, true, false, CALLED); }
 ACCESSES(1) ACCESSES(2) ACCESSES(4) ACCESSES(8) ACCESSES(16)
 uint32_t __tsan_atomic32_load(uint32_t* p, int) {
@@ -388,8 +390,8 @@ int main(int argc, char** argv) {
     for (int i = 0; i < variable_count; i++) munmap(variables[i], variable_bytes[i] + GAP);
   }
 
-  // To show that the kernels did run: results are the device's, but for the order of sums. (Words of two f16 are compared as
-  // if they were f32.)
+  // To show that the kernels did run: results are the device's, but for the order of sums. (Words of two f16 are compared
+  // as if they were f32.)
   size_t words = 0, others = 0;
   for (size_t i = 0; i < count; i++) {
     if (!is_output[i]) continue;
