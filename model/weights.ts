@@ -18,8 +18,11 @@ import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 
 /** Bytes read from a file at a time. */
 const CHUNK_BYTES = 16 << 20;
-/** Bytes handed to the queue before waiting until they have arrived: what bounds the memory in use. */
-const IN_FLIGHT_BYTES = 256 << 20;
+/**
+ * Bytes under way to the GPU at most, which bounds the memory in use. In Deno an arrival is heard of up to some 10 ms
+ * late, so that this much in 10 ms, 13 GB a second, is the most that loading can reach.
+ */
+const IN_FLIGHT_BYTES = 128 << 20;
 
 /** A part of a matrix on the GPU. */
 export interface MatrixPart {
@@ -249,7 +252,8 @@ export class WeightUpload {
       done.catch(() => {}); // seen when it is awaited; until then it is not an unhandled one
       return done;
     };
-    let loadedBytes = 0, inFlightBytes = 0;
+    const queue = new UploadQueue(this.#gpu);
+    let loadedBytes = 0;
     let reading = read(0);
     try {
       for (const [i, { byteLength, targetBytes, take }] of this.#pieces.entries()) {
@@ -261,22 +265,57 @@ export class WeightUpload {
           loadedBytes += targetBytes;
           onProgress({ loadedBytes, totalBytes: this.#totalBytes });
         }
-        inFlightBytes += Math.max(byteLength, targetBytes);
-        if (inFlightBytes >= IN_FLIGHT_BYTES) {
-          await this.#settle();
-          inFlightBytes = 0;
-        }
+        await queue.add(Math.max(byteLength, targetBytes));
       }
-      await this.#settle();
+      await queue.end();
     } finally {
       await reading.catch(() => {}); // the file must not be closed under it
     }
   }
+}
 
-  /** Waits until everything handed to the queue has arrived. */
-  async #settle(): Promise<void> {
-    this.#gpu.device.queue.submit([]);
-    await this.#gpu.unlessFailed(this.#gpu.device.queue.onSubmittedWorkDone());
+/**
+ * What was written to the GPU's queue and may not have arrived. What was written is kept in memory until a submission that
+ * comes after it is over. With one for each chunk the memory of the first is free for a later one: taking new memory for
+ * each took several times as long as copying into it.
+ */
+class UploadQueue {
+  #gpu: Gpu;
+  #writtenBytes = 0; // since the last submission
+  #inFlightBytes = 0; // in submissions
+  #inFlight: { readonly bytes: number; readonly done: Promise<void> }[] = [];
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /** Takes note of bytes that were written. Waits until fewer than {@linkcode IN_FLIGHT_BYTES} are under way. */
+  async add(bytes: number): Promise<void> {
+    this.#writtenBytes += bytes;
+    if (this.#writtenBytes >= CHUNK_BYTES / 2) this.#submit(); // few chunks are quite full
+    while (this.#inFlightBytes >= IN_FLIGHT_BYTES) await this.#oldest();
+  }
+
+  /** Waits until everything has arrived. */
+  async end(): Promise<void> {
+    this.#submit();
+    while (this.#inFlight.length > 0) await this.#oldest();
+  }
+
+  #submit(): void {
+    const { queue } = this.#gpu.device;
+    queue.submit([]);
+    const done = queue.onSubmittedWorkDone();
+    done.catch(() => {}); // seen when it is awaited; until then it is not an unhandled one
+    this.#inFlight.push({ bytes: this.#writtenBytes, done });
+    this.#inFlightBytes += this.#writtenBytes;
+    this.#writtenBytes = 0;
+  }
+
+  async #oldest(): Promise<void> {
+    const { bytes, done } = this.#inFlight.shift()!;
+    await this.#gpu.unlessFailed(done);
+    this.#inFlightBytes -= bytes;
   }
 }
 
