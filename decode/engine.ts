@@ -11,6 +11,7 @@ import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
 import { Capture } from "./capture.ts";
 import { Drafters, type DraftOptions } from "./drafters.ts";
+import { MAX_BATCH, Pacing } from "./pacing.ts";
 import { PromptCache } from "./prompt_cache.ts";
 import { measurePassTimes, type PassTimes } from "./row_costs.ts";
 import { chain, rowWords } from "./rows.ts";
@@ -33,21 +34,14 @@ import {
   RING,
 } from "./state.ts";
 
-/** Steps of one submission at most. */
-const MAX_BATCH = 16;
-/** A submission should not take longer than this, so that slow devices stream too. In milliseconds. */
-const MAX_BATCH_MS = 100;
-/** Steps submitted for each that the answer is likely to need: waiting for one more costs more than an idle one. */
-const SURPLUS = 1.25;
-
 /** What a generation is to do. */
 export interface EngineOptions extends DraftOptions {
   /** Tokens to append at most. */
   readonly maxNewTokens: number;
   /** Tokens that end the answer. */
   readonly eos: readonly number[];
-  /** Submissions that may be under way before the oldest is read. Default 2. */
-  readonly batchesAhead?: number;
+  /** Submissions at most whose results have not been read. */
+  readonly submissionsAhead: number;
   /** Ends the generation early. */
   readonly signal?: AbortSignal;
   /** How tokens are chosen. Default: greedily. */
@@ -62,6 +56,17 @@ export interface EngineOptions extends DraftOptions {
   readonly onCached?: (tokens: number) => void;
   /** Called once, when the prompt has gone through. */
   readonly onPrefilled?: () => void;
+}
+
+/** Steps that are submitted together. */
+interface Batch {
+  /** The number of the first. */
+  readonly first: number;
+  readonly steps: number;
+  readonly commands: GPUCommandBuffer;
+  /** Where their results go. */
+  readonly staging: GPUBuffer;
+  readonly capture: Capture | null;
 }
 
 /** A pass, with the logits that chose its tokens where they were asked for. */
@@ -85,6 +90,7 @@ export class Engine implements Disposable {
   #replay: Choice;
   #sampling: GPUBuffer;
   #accept: Dispatch;
+  #stepMs = Infinity; // of the generation before
   #isBusy = false;
   #isDisposed = false;
 
@@ -148,72 +154,75 @@ export class Engine implements Disposable {
     }
     this.#checkDisposed();
     this.#isBusy = true;
-    const batches: Promise<Pass[]>[] = [];
+    const arriving: Promise<Pass[]>[] = []; // submissions whose results were asked for
+    let running: Batch | null = null; // the submission after them
     const staging: GPUBuffer[] = [];
     let capture: Capture | null = null;
     let written = prompt.length; // tokens of the text, passes that nobody reads included
     try {
-      const batchesAhead = options.batchesAhead ?? 2;
-      if (options.logits) capture = await this.#makeCapture(staging, batchesAhead);
-      let read = 0; // steps
-      let since = 0; // when the steps began that are not read yet
-      const onPrefilled = () => {
-        if (read === 0) since = performance.now(); // the first steps begin now
+      const ahead = options.submissionsAhead;
+      if (options.logits) capture = await this.#makeCapture(staging, ahead);
+      const { maxNewTokens, numDraft, signal } = options;
+      const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
+      const pacing = new Pacing(maxNewTokens, maxBatch, this.#stepMs);
+      const waitForPrompt = () => {
+        this.#wait();
+        pacing.begin();
         options.onPrefilled?.();
       };
-      const draft = await this.#begin(prompt, { ...options, onPrefilled });
-      since = performance.now();
-      const { maxNewTokens, numDraft, signal } = options;
+      const draft = await this.#begin(prompt, options);
       const choose = options.replay
         ? this.#replay
         : isPlainArgmax(options.sampling ?? GREEDY)
         ? this.#choose
         : this.#sample;
-      const limit = prompt.length + maxNewTokens;
-      const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
-      let batch = 1;
-      let submitted = 0; // steps
-      let length = prompt.length; // tokens known of
+      let batches = 0; // submitted
       let isOver = maxNewTokens === 0;
+      if (isOver) waitForPrompt();
       while (!isOver && !signal?.aborted) {
-        while (batches.length < batchesAhead) {
-          // Steps after the last token do nothing, but their dispatches take time all the same.
-          const made = length - prompt.length;
-          const rate = Math.max(1, made / read || 1);
-          const needed = Math.ceil((maxNewTokens - made) / rate * (rate > 1 ? SURPLUS : 1));
-          const missing = Math.min(needed - (submitted - read), maxNewTokens - submitted);
-          if (missing <= 0 && batches.length > 0) break;
-          const steps = Math.max(1, Math.min(batch, missing));
-          const bound = length + (submitted + steps - read) * (1 + numDraft);
-          batches.push(this.#submit(
-            { first: submitted, steps, maxRows: 1 + numDraft, maxLength: Math.min(limit, bound) },
-            staging,
+        const steps = arriving.length + (running ? 1 : 0) < ahead ? pacing.next() : 0;
+        if (steps > 0) {
+          const unknown = pacing.submitted + steps - pacing.read;
+          const most = Math.min(maxNewTokens, pacing.made + unknown * (1 + numDraft));
+          // All of this while the submission before runs, so that the GPU waits for nothing but `submit`.
+          const next = this.#encode(
+            {
+              first: pacing.submitted,
+              steps,
+              maxRows: 1 + numDraft,
+              maxLength: prompt.length + most,
+            },
+            staging[batches % ahead] ??= this.#makeStaging(capture),
             draft,
             choose,
             capture,
-          ));
-          // Its failure is seen when it is awaited; until then it is not an unhandled one.
-          batches.at(-1)!.catch(() => {});
-          submitted += steps;
-          batch = Math.min(batch * 2, maxBatch);
+          );
+          if (running) arriving.push(this.#results(running));
+          else if (batches === 0) waitForPrompt();
+          this.#gpu.device.queue.submit([next.commands]);
+          running = next;
+          batches++;
+          pacing.submitted += steps;
+        } else if (arriving.length === 0) {
+          arriving.push(this.#results(running!));
+          running = null;
+        } else {
+          const passes = await arriving.shift()!;
+          written += tokensOf(passes);
+          for (const pass of passes) {
+            pacing.read = pass.pass + 1;
+            pacing.made += pass.tokens.length;
+            if (pass.stop) isOver = true;
+            yield pass;
+          }
+          pacing.grow();
+          this.#stepMs = pacing.stepMs;
         }
-        const before = read;
-        const passes = await batches.shift()!;
-        written += tokensOf(passes);
-        for (const pass of passes) {
-          read = pass.pass + 1;
-          length += pass.tokens.length;
-          if (pass.stop) isOver = true;
-          yield pass;
-        }
-        const now = performance.now();
-        const stepMs = (now - since) / Math.max(1, read - before);
-        since = now;
-        batch = Math.max(1, Math.min(batch, Math.floor(MAX_BATCH_MS / stepMs)));
       }
     } finally {
-      for (const batch of await Promise.allSettled(batches)) {
-        if (batch.status === "fulfilled") written += tokensOf(batch.value);
+      if (running) arriving.push(this.#results(running));
+      for (const passes of await Promise.allSettled(arriving)) {
+        if (passes.status === "fulfilled") written += tokensOf(passes.value);
       }
       this.#promptCache.reach(written);
       for (const buffer of staging) this.#gpu.free(buffer);
@@ -226,12 +235,14 @@ export class Engine implements Disposable {
   async warmUp(): Promise<void> {
     await this.#forward.prefill([0], 0);
     this.#gpu.device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
-    const staging: GPUBuffer[] = [];
+    const staging = this.#makeStaging(null);
     for (const [first, choose] of [this.#choose, this.#sample].entries()) {
-      const batch = { first, steps: 1, maxRows: 1, maxLength: 1 };
-      await this.#submit(batch, staging, this.#drafters.all, choose, null);
+      const steps = { first, steps: 1, maxRows: 1, maxLength: 1 };
+      const batch = this.#encode(steps, staging, this.#drafters.all, choose, null);
+      this.#gpu.device.queue.submit([batch.commands]);
+      await this.#results(batch);
     }
-    for (const buffer of staging) this.#gpu.free(buffer);
+    this.#gpu.free(staging);
   }
 
   /**
@@ -295,8 +306,12 @@ export class Engine implements Disposable {
       return !signal?.aborted;
     });
     this.#promptCache.end(tokens.slice(0, through));
-    queue.onSubmittedWorkDone().then(() => options.onPrefilled?.(), () => {});
     return draft;
+  }
+
+  /** Waits until all that was submitted is over; the call itself does, as {@linkcode Gpu.map} says. */
+  #wait(): void {
+    this.#gpu.device.queue.onSubmittedWorkDone().catch(() => {}); // a failure is seen with the first results
   }
 
   /** Makes room for logits, here and in as many buffers for reading them back. */
@@ -330,51 +345,57 @@ export class Engine implements Disposable {
     );
   }
 
-  /** Submits a batch of steps and reads their results when they are there. */
-  async #submit(
-    batch: { first: number; steps: number; maxRows: number; maxLength: number },
-    staging: GPUBuffer[],
+  /** Encodes a batch of steps, which is to be submitted, and whose results go to `staging`. */
+  #encode(
+    steps: { first: number; steps: number; maxRows: number; maxLength: number },
+    staging: GPUBuffer,
     draft: readonly Dispatch[],
     choose: Choice,
     capture: Capture | null,
-  ): Promise<Pass[]> {
-    const { device } = this.#gpu;
-    const resultBytes = MAX_BATCH * RESULT_BYTES;
-    const target = staging.pop() ?? this.#makeStaging(capture);
+  ): Batch {
+    const { first, steps: count, maxRows, maxLength } = steps;
     const step = [
       ...draft,
-      ...this.#forward.dispatches(batch.maxRows, batch.maxLength),
-      choose(batch.maxRows),
+      ...this.#forward.dispatches(maxRows, maxLength),
+      choose(maxRows),
       this.#accept,
-      ...(capture ? [capture.dispatch(batch.maxRows)] : []),
+      ...(capture ? [capture.dispatch(maxRows)] : []),
     ];
-    const encoder = device.createCommandEncoder();
-    for (let i = 0; i < batch.steps; i++) {
+    const encoder = this.#gpu.device.createCommandEncoder();
+    for (let i = 0; i < count; i++) {
       const pass = encoder.beginComputePass();
       encode(pass, step);
       pass.end();
     }
     // The ring's slots in a row, which may go on at its beginning.
-    for (let i = 0; i < batch.steps;) {
-      const slot = (batch.first + i) % RING;
-      const count = Math.min(batch.steps - i, RING - slot);
+    for (let i = 0; i < count;) {
+      const slot = (first + i) % RING;
+      const inRow = Math.min(count - i, RING - slot);
       const [from, to] = [slot * RESULT_BYTES, i * RESULT_BYTES];
-      encoder.copyBufferToBuffer(this.#buffers.results, from, target, to, count * RESULT_BYTES);
-      i += count;
+      encoder.copyBufferToBuffer(this.#buffers.results, from, staging, to, inRow * RESULT_BYTES);
+      i += inRow;
     }
-    capture?.copy(encoder, batch.first, batch.steps, target, resultBytes);
-    device.queue.submit([encoder.finish()]);
-    const used = resultBytes + (capture ? batch.steps * capture.stepBytes : 0);
-    const passes = await this.#guard(this.#gpu.map(target, used, (mapped): Pass[] => {
-      const words = new Uint32Array(mapped, 0, batch.steps * RESULT_BYTES / 4);
-      const passes = parseResults(words, batch.first);
+    capture?.copy(encoder, first, count, staging, MAX_BATCH * RESULT_BYTES);
+    return { first, steps: count, commands: encoder.finish(), staging, capture };
+  }
+
+  /**
+   * Asks for a submitted batch's results. In Deno that is to wait, as {@linkcode Gpu.map} says: so the next batch is to be
+   * encoded before it, and submitted right after.
+   */
+  #results({ first, steps, staging, capture }: Batch): Promise<Pass[]> {
+    const resultBytes = MAX_BATCH * RESULT_BYTES;
+    const used = resultBytes + (capture ? steps * capture.stepBytes : 0);
+    const results = this.#guard(this.#gpu.map(staging, used, (mapped): Pass[] => {
+      const words = new Uint32Array(mapped, 0, steps * RESULT_BYTES / 4);
+      const passes = parseResults(words, first);
       if (!capture) return passes;
       return passes.map((pass, i) => {
         return { ...pass, logits: capture.logits(mapped, resultBytes, i, pass.tokens.length) };
       });
     }));
-    staging.push(target);
-    return passes;
+    results.catch(() => {}); // seen when it is awaited; until then it is not an unhandled one
+    return results;
   }
 
   #checkDisposed(): void {

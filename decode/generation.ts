@@ -54,7 +54,7 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
    * not the model's; say "replay" wherever a figure comes from that.
    */
   readonly replay?: readonly number[];
-  /** Submissions of up to 16 steps that are under way at once, 1 to 8. Does not change the answer. Default 2. */
+  /** Submissions of up to 16 steps whose results have not been read, 1 to 8. Does not change the answer. Default 3. */
   readonly submissionsAhead?: number;
 }
 
@@ -223,11 +223,10 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
       const run = engine.run(prompt, {
         ...options,
         onCached: (tokens) => cached = tokens,
-        onPrefilled: () => prefilled ??= performance.now(),
+        onPrefilled: () => prefilled = performance.now(),
       });
       for await (const pass of run) {
         end = performance.now();
-        prefilled ??= end; // the first results may arrive before the news of the prompt
         const { kept, shown } = text.push(pass.tokens);
         tokens.push(...kept);
         for (const row of pass.logits?.slice(0, kept.length) ?? []) hash?.update(row);

@@ -173,7 +173,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         numDraft: integer(options, "promptLookupNumTokens", DRAFTS[drafter], 0, MAX_ROWS - 1),
         rowCosts: this.#costsAt(ids.length),
         maxNgram: integer(options, "maxMatchingNgramSize", 3, 1, 15),
-        batchesAhead: integer(options, "submissionsAhead", 2, 1, 8),
+        submissionsAhead: integer(options, "submissionsAhead", 3, 1, 8),
         eos: flag(options, "ignoreEos", false) ? [] : this.config.eosTokenIds,
         sampling: samplingOf(options),
         ...(replay && { replay: [...ids, ...replay.slice(0, room)] }),

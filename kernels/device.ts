@@ -246,6 +246,9 @@ export class Gpu implements Disposable {
   /**
    * Maps a staging buffer for as long as `read` looks at it. Counts as a read-back.
    *
+   * In Deno (2.9) the call itself waits until all that was submitted is over, whatever the buffer is for, and the promise
+   * is kept 10 ms later. The same is true of `queue.onSubmittedWorkDone()`.
+   *
    * @param read Takes what it needs from the first `bytes`, and keeps no reference to them.
    */
   async map<T>(staging: GPUBuffer, bytes: number, read: (mapped: ArrayBuffer) => T): Promise<T> {

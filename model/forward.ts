@@ -104,17 +104,20 @@ export class Forward implements Disposable {
     const [config, d] = [this.#config, this.#dimensions];
     const { device } = this.#gpu;
     for (let position = first; position < tokens.length;) {
-      if (position > first && !await proceed()) return position;
       const ids = tokens.slice(position, position + promptRowsAt(config, d, position));
       const steps = this.#chunk(ids, position);
       const atOnce = promptStepsAtOnce(config, d, steps.length, position);
+      const submissions: GPUCommandBuffer[] = [];
       for (let i = 0; i < steps.length; i += atOnce) {
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         encode(pass, steps.slice(i, i + atOnce));
         pass.end();
-        device.queue.submit([encoder.finish()]);
+        submissions.push(encoder.finish());
       }
+      // Asked this late because who is asked may wait for the chunk before, which runs while this one is encoded.
+      if (position > first && !await proceed()) return position;
+      for (const commands of submissions) device.queue.submit([commands]);
       position += ids.length;
     }
     return tokens.length;

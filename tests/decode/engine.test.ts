@@ -61,31 +61,86 @@ Deno.test("few steps are submitted beyond those that an answer of given length n
   }
 });
 
-Deno.test("submissions are ahead of what has been read, and nothing else is waited for", async () => {
+Deno.test("each submission is encoded before the one before it is waited for, and nothing else is waited for", async () => {
   const model = await load();
+  const options = {
+    maxNewTokens: 90,
+    ignoreEos: true,
+    promptLookupNumTokens: 0,
+    cachePrompt: false,
+  };
+  for (const submissionsAhead of [1, 2, 3, 8]) {
+    const { tokens, events } = await eventsOf(() =>
+      model.generate([1, 2, 3], { ...options, submissionsAhead }).result()
+    );
+    assertEquals(tokens.length, 90);
+    // The prompt's submission, the first of the answer, and the wait for the one before the other.
+    const [begin, rest] = [events.slice(0, 5), events.slice(5)];
+    assertEquals(begin, ["encode", "submit", "encode", "wait", "submit"]);
+    const count = (name: string) => rest.filter((event) => event === name).length;
+    const submissions = 1 + count("submit");
+    assertEquals([count("encode"), count("wait"), count("read")], [
+      submissions - 1,
+      submissions,
+      submissions,
+    ]);
+    // In Deno the GPU has nothing to do once a wait is over: what comes next should be a submission.
+    const after = rest.flatMap((event, i) => event === "wait" ? [rest[i + 1]] : []);
+    if (submissionsAhead === 1) assert(after.every((event) => event === "read"), `${rest}`);
+    else assert(after.slice(0, submissions - 1).every((event) => event === "submit"), `${rest}`);
+    // Until the first results are there, as many are submitted as may be ahead.
+    const before = rest.slice(0, rest.indexOf("read"));
+    assertEquals(1 + before.filter((event) => event === "submit").length, submissionsAhead);
+  }
+});
+
+Deno.test("the prompt's time is told from the answer's", async () => {
+  const model = await load();
+  const time = async (length: number) => {
+    const prompt = Array.from({ length }, (_, i) => 5 + i * 7 % 300);
+    const options = { maxNewTokens: 1, ignoreEos: true, cachePrompt: false };
+    return (await model.generate(prompt, options).result()).timing;
+  };
+  await time(399);
+  const [short, long] = [await time(2), await time(399)];
+  const more = long.prefillMs - short.prefillMs;
+  const later = long.decodeMs - short.decodeMs;
+  assert(more > Math.abs(later), `${Deno.inspect(short)} and ${Deno.inspect(long)}`);
+});
+
+/** What happens at the GPU's queue meanwhile, in order. */
+async function eventsOf<T extends object>(
+  run: () => Promise<T>,
+): Promise<T & { events: string[] }> {
   const events: string[] = [];
+  const { createCommandEncoder } = GPUDevice.prototype;
+  const { submit, onSubmittedWorkDone } = GPUQueue.prototype;
   const { mapAsync } = GPUBuffer.prototype;
+  GPUDevice.prototype.createCommandEncoder = function (...descriptor) {
+    events.push("encode");
+    return createCommandEncoder.apply(this, descriptor);
+  };
+  GPUQueue.prototype.submit = function (...commands) {
+    events.push("submit");
+    return submit.apply(this, commands);
+  };
+  GPUQueue.prototype.onSubmittedWorkDone = function () {
+    events.push("wait");
+    return onSubmittedWorkDone.apply(this);
+  };
   GPUBuffer.prototype.mapAsync = async function (...range) {
-    events.push("submitted");
+    events.push("wait");
     await mapAsync.apply(this, range);
     events.push("read");
   };
   try {
-    for (const submissionsAhead of [1, 2, 3, 8]) {
-      events.length = 0;
-      await model.generate([1, 2, 3], {
-        maxNewTokens: 90,
-        ignoreEos: true,
-        promptLookupNumTokens: 0,
-        submissionsAhead,
-      }).result();
-      const isEarly = (event: string, i: number) => i < submissionsAhead && event === "submitted";
-      assertEquals(events.filter(isEarly).length, submissionsAhead);
-    }
+    return { ...await run(), events };
   } finally {
+    GPUDevice.prototype.createCommandEncoder = createCommandEncoder;
+    Object.assign(GPUQueue.prototype, { submit, onSubmittedWorkDone });
     GPUBuffer.prototype.mapAsync = mapAsync;
   }
-});
+}
 
 Deno.test(
   "generations in a row give what freshly loaded models give",

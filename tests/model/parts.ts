@@ -90,7 +90,7 @@ export class Parts implements Disposable {
       eos: [],
       cachePrompt: false,
       logits: true,
-      batchesAhead: 4,
+      submissionsAhead: 4,
     };
     for await (const pass of this.engine.run(prompt, { ...defaults, ...options })) {
       tokens.push(...pass.tokens);
