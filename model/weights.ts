@@ -18,10 +18,9 @@ import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 
 /** Bytes read from a file at a time. */
 const CHUNK_BYTES = 16 << 20;
-/**
- * Bytes under way to the GPU at most, which bounds the memory in use. In Deno an arrival is heard of up to some 10 ms
- * late, so that this much in 10 ms, 13 GB a second, is the most that loading can reach.
- */
+/** Bytes handed to the queue before asking when they have arrived; in Deno to ask is to wait, as {@linkcode Gpu.map} says. */
+const ASKED_BYTES = 64 << 20;
+/** Bytes asked for and not arrived at most, which bounds the memory in use. */
 const IN_FLIGHT_BYTES = 128 << 20;
 
 /** A part of a matrix on the GPU. */
@@ -282,39 +281,46 @@ export class WeightUpload {
 class UploadQueue {
   #gpu: Gpu;
   #writtenBytes = 0; // since the last submission
-  #inFlightBytes = 0; // in submissions
-  #inFlight: { readonly bytes: number; readonly done: Promise<void> }[] = [];
+  #submittedBytes = 0; // since it was asked when they have arrived
+  #inFlightBytes = 0; // asked for
+  #inFlight: { readonly bytes: number; readonly arrived: Promise<void> }[] = [];
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
   }
 
-  /** Takes note of bytes that were written. Waits until fewer than {@linkcode IN_FLIGHT_BYTES} are under way. */
+  /** Takes note of bytes that were written. Waits while {@linkcode IN_FLIGHT_BYTES} are under way. */
   async add(bytes: number): Promise<void> {
     this.#writtenBytes += bytes;
     if (this.#writtenBytes >= CHUNK_BYTES / 2) this.#submit(); // few chunks are quite full
+    if (this.#submittedBytes >= ASKED_BYTES) this.#ask();
     while (this.#inFlightBytes >= IN_FLIGHT_BYTES) await this.#oldest();
   }
 
   /** Waits until everything has arrived. */
   async end(): Promise<void> {
     this.#submit();
+    this.#ask();
     while (this.#inFlight.length > 0) await this.#oldest();
   }
 
   #submit(): void {
-    const { queue } = this.#gpu.device;
-    queue.submit([]);
-    const done = queue.onSubmittedWorkDone();
-    done.catch(() => {}); // seen when it is awaited; until then it is not an unhandled one
-    this.#inFlight.push({ bytes: this.#writtenBytes, done });
-    this.#inFlightBytes += this.#writtenBytes;
+    this.#gpu.device.queue.submit([]);
+    this.#submittedBytes += this.#writtenBytes;
     this.#writtenBytes = 0;
   }
 
+  #ask(): void {
+    const arrived = this.#gpu.device.queue.onSubmittedWorkDone();
+    arrived.catch(() => {}); // seen when it is awaited; until then it is not an unhandled one
+    this.#inFlight.push({ bytes: this.#submittedBytes, arrived });
+    this.#inFlightBytes += this.#submittedBytes;
+    this.#submittedBytes = 0;
+  }
+
   async #oldest(): Promise<void> {
-    const { bytes, done } = this.#inFlight.shift()!;
-    await this.#gpu.unlessFailed(done);
+    const { bytes, arrived } = this.#inFlight.shift()!;
+    await this.#gpu.unlessFailed(arrived);
     this.#inFlightBytes -= bytes;
   }
 }

@@ -173,7 +173,7 @@ function countingGpu(onWrite: () => void) {
   return { count, left, gpu: new Gpu(device as unknown as GPUDevice, {} as DeviceInfo) };
 }
 
-Deno.test("Mistral-7B streams in chunks of 16 MiB, of which 128 MiB at most are under way", async () => {
+Deno.test("Mistral-7B streams in chunks of 16 MiB, of which about 200 MiB at most are under way", async () => {
   const config = shapeConfig("mistral-7b");
   const tensors = new Map(
     requiredTensors(config).map(({ name, shape }) => {
@@ -202,8 +202,8 @@ Deno.test("Mistral-7B streams in chunks of 16 MiB, of which 128 MiB at most are 
   for (const [name, { byteLength }] of tensors) assertEquals(read.get(name), byteLength);
   // While a piece is handed over, the next one is being read, and no other.
   assertEquals(ahead, Array.from({ length: begun }, (_, i) => Math.min(i + 2, begun)));
-  // 128 MiB, the chunk that made it so many, and less than half a one that waits for its submission.
-  assert(count.most < 152 << 20, `${count.most} bytes were under way`);
+  // Two parts of 64 MiB whose arrival was asked for, and nearly a third; each with the chunk that made it so many.
+  assert(count.most < 3 * (64 + 16) << 20, `${count.most} bytes were under way`);
   // The GPU always has something to do until the end.
   assert(left.findIndex((bytes) => bytes < 1 << 20) >= left.length - 2, `${left}`);
   assertEquals(count.underWay, 0);
