@@ -290,7 +290,7 @@ export async function listDevices(): Promise<DeviceInfo[]> {
 /**
  * Opens the device that Deno prefers, with the largest buffers it allows.
  *
- * @throws {DittoError} If there is no WebGPU device.
+ * @throws {DittoError} If there is no WebGPU device, or its driver refuses it.
  */
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
@@ -322,7 +322,15 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     }
   }
   const subgroupSize = device ? info.subgroupSize : null;
-  device ??= await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
+  try {
+    device ??= await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
+  } catch (cause) {
+    const reason = (cause as Error).message.replace(/\.$/, "");
+    throw new DittoError(
+      `${info.name} cannot be opened (${reason}): close what else uses it, or update its driver.`,
+      { cause },
+    );
+  }
   return new Gpu(device, {
     ...info,
     subgroupSize,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { DittoError } from "../../kernels/errors.ts";
-import { type DeviceInfo, Gpu, regionBytes, subgroupsOf } from "../../kernels/device.ts";
+import { type DeviceInfo, Gpu, openGpu, regionBytes, subgroupsOf } from "../../kernels/device.ts";
 import { seeded } from "../random.ts";
 
 Deno.test("subgroupsOf() takes the fewest lanes there may be, and none where that is not known", () => {
@@ -19,6 +19,22 @@ Deno.test("subgroupsOf() takes the fewest lanes there may be, and none where tha
   assertEquals(of("Apple M9", 64, 64), [64, false]);
   for (const [least, most] of [[0, 0], [1, 32], [2, 2], [64, 32], [4, 256]] as const) {
     assertEquals(of("some device", least, most), [null, false]);
+  }
+});
+
+Deno.test("a device that its driver refuses is refused with a sentence", async () => {
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = () => {
+    return Promise.reject(new DOMException("Parent device is lost", "OperationError"));
+  };
+  try {
+    await assertRejects(
+      () => openGpu(),
+      DittoError,
+      "cannot be opened (Parent device is lost): close",
+    );
+  } finally {
+    GPUAdapter.prototype.requestDevice = requestDevice;
   }
 });
 
