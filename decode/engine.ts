@@ -177,35 +177,42 @@ export class Engine implements Disposable {
         ? this.#choose
         : this.#sample;
       let batches = 0; // submitted
+      let since = 0; // when the last was
+      const ask = (batch: Batch) => {
+        const asked = performance.now();
+        arriving.push(this.#results(batch));
+        const now = performance.now();
+        pacing.ran(batch.steps, now - since, now - asked);
+        running = null;
+      };
       let isOver = maxNewTokens === 0;
       if (isOver) waitForPrompt();
       while (!isOver && !signal?.aborted) {
-        const steps = arriving.length + (running ? 1 : 0) < ahead ? pacing.next() : 0;
+        const underWay = arriving.length + (running ? 1 : 0);
+        // What arrives while a submission runs is read before the next is encoded, unless that would be too late.
+        const most = !running || pacing.isShort(running.steps) ? ahead : Math.min(ahead, 2);
+        const steps = underWay < most ? pacing.next() : 0;
         if (steps > 0) {
           const unknown = pacing.submitted + steps - pacing.read;
-          const most = Math.min(maxNewTokens, pacing.made + unknown * (1 + numDraft));
+          const made = Math.min(maxNewTokens, pacing.made + unknown * (1 + numDraft)); // at most
+          const maxLength = prompt.length + made;
           // All of this while the submission before runs, so that the GPU waits for nothing but `submit`.
           const next = this.#encode(
-            {
-              first: pacing.submitted,
-              steps,
-              maxRows: 1 + numDraft,
-              maxLength: prompt.length + most,
-            },
+            { first: pacing.submitted, steps, maxRows: 1 + numDraft, maxLength },
             staging[batches % ahead] ??= this.#makeStaging(capture),
             draft,
             choose,
             capture,
           );
-          if (running) arriving.push(this.#results(running));
+          if (running) ask(running);
           else if (batches === 0) waitForPrompt();
           this.#gpu.device.queue.submit([next.commands]);
+          since = performance.now();
           running = next;
           batches++;
           pacing.submitted += steps;
         } else if (arriving.length === 0) {
-          arriving.push(this.#results(running!));
-          running = null;
+          ask(running!);
         } else {
           const passes = await arriving.shift()!;
           written += tokensOf(passes);

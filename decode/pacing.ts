@@ -25,6 +25,7 @@ export class Pacing {
   #maxBatch: number;
   #batch: number;
   #begun = 0;
+  #ranMs = Infinity;
 
   /**
    * Nothing is submitted yet.
@@ -59,6 +60,22 @@ export class Pacing {
     const missing = Math.min(needed - (submitted - read), this.#maxNewTokens - submitted);
     // At least one where all that was submitted has been read.
     return Math.max(submitted === read ? 1 : 0, Math.min(this.#batch, missing));
+  }
+
+  /**
+   * A submission is over.
+   *
+   * @param steps How many it had.
+   * @param ms Milliseconds that have passed since it was submitted.
+   * @param waitedMs How many of them it was waited for; if hardly any, it may have been over long before.
+   */
+  ran(steps: number, ms: number, waitedMs: number): void {
+    this.#ranMs = waitedMs > 1 ? ms / steps : 0;
+  }
+
+  /** Whether a submission of so many steps is over before the results of the one before it can be there. */
+  isShort(steps: number): boolean {
+    return steps * this.#ranMs < READ_BACK_MS;
   }
 
   /** The results of a submission have been read: with `read` and `made` the next ones can have more steps. */

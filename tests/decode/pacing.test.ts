@@ -38,6 +38,15 @@ Deno.test("slow steps are submitted one by one", async () => {
   assert(pacing.stepMs >= 59, `${pacing.stepMs}`);
 });
 
+Deno.test("submissions are short that are over before the results of the one before can be there", () => {
+  const pacing = new Pacing(100, 16, Infinity);
+  assertEquals([1, 16].map((steps) => pacing.isShort(steps)), [false, false]);
+  pacing.ran(2, 7, 5); // 3.5 ms a step
+  assertEquals([1, 2, 3, 16].map((steps) => pacing.isShort(steps)), [true, true, false, false]);
+  pacing.ran(2, 7, 0); // over before it was asked for
+  assertEquals([1, 16].map((steps) => pacing.isShort(steps)), [true, true]);
+});
+
 Deno.test(
   "whatever passes make, there is a step until the last token is known, and few after it",
   seeded((random: Random) => {
