@@ -156,6 +156,7 @@ async function logitsOf(
       maxNgram: 1,
       eos: [],
       replay: text,
+      submissionsAhead: 2,
       logits: true,
     };
     for await (const pass of engine.run(prompt, options)) {
