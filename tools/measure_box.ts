@@ -3,10 +3,11 @@
  * the share of answers that are right to the last character, per task.
  *
  *     deno run -A tools/measure_box.ts [--model DIRECTORY] [--examples N] [--quantize q8 | q4] [--prompt-precision f16]
- *         [--wrong]
+ *         [--wrong] [--chats FILE]
  *
  * N is the number of examples of each task; default all in tools/train/held_out.json. --wrong shows the wrong
- * answers.
+ * answers. With --chats it asks nothing, and writes the examples with their right answers to a file, one chat after
+ * another, for bench/quality.ts.
  *
  * @module
  */
@@ -36,6 +37,7 @@ function parseOptions() {
         quantize: { type: "string" },
         "prompt-precision": { type: "string" },
         wrong: { type: "boolean", default: false },
+        chats: { type: "string" },
       },
     }).values;
   } catch (error) {
@@ -66,6 +68,13 @@ async function main(): Promise<void> {
     ...(quantize && { quantize }),
     ...(promptPrecision && { promptPrecision }),
   });
+  if (options.chats !== undefined) {
+    const chats = [...(await heldOut()).values()].flatMap((all) => all.slice(0, examples)).map(
+      ({ messages, answer }) => [...messages, { role: "assistant", content: answer }],
+    );
+    const texts = chats.map((chat) => model.tokenTexts(model.tokenize(chat)).join(""));
+    return await Deno.writeTextFile(options.chats, texts.join(""));
+  }
   console.log(`${options.model ?? "demo/ditto-tiny"} on ${model.device.name}`);
   console.log(
     ["task", "examples", "exactly right", "tokens", "passes", "tokens per pass"].join("\t"),
