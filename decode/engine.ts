@@ -90,7 +90,7 @@ export class Engine implements Disposable {
   #replay: Choice;
   #sampling: GPUBuffer;
   #accept: Dispatch;
-  #stepMs = Infinity; // of the generation before
+  #stepMs = Infinity; // of the generation before; at first, of a pass of one row
   #isBusy = false;
   #isDisposed = false;
 
@@ -271,7 +271,9 @@ export class Engine implements Disposable {
         encode(pass, [this.#choose(MAX_ROWS)]);
       },
     });
-    return await measurePassTimes(this.#gpu, timed, longest, known);
+    const times = await measurePassTimes(this.#gpu, timed, longest, known);
+    if (times) this.#stepMs = times.short[0]![1] / 1e6;
+    return times;
   }
 
   /**
