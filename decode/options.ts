@@ -4,6 +4,7 @@
  * @module
  */
 import type { DeviceInfo } from "../kernels/device.ts";
+import { hasFewRegisters } from "../kernels/profile.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
 import { DittoError, show } from "../model/errors.ts";
 import type { PromptPrecision } from "../model/memory.ts";
@@ -47,10 +48,12 @@ export function checkQuantize(
 /** What prompts are multiplied in. */
 export function checkPromptPrecision(
   wanted: PromptPrecision | undefined,
-  { hasF16, isSoftware, name }: DeviceInfo,
+  device: DeviceInfo,
 ): PromptPrecision {
-  // A CPU that plays the device has no f16 and makes each operation from several.
-  const precision = wanted ?? (hasF16 && !isSoftware ? "f16" : "f32");
+  const { hasF16, isSoftware, name } = device;
+  // A CPU that plays the device has no f16 and makes each operation from several; where registers are few, f16 takes more.
+  const isFaster = hasF16 && !isSoftware && !hasFewRegisters(device);
+  const precision = wanted ?? (isFaster ? "f16" : "f32");
   if (precision !== "f16" && precision !== "f32") {
     throw new DittoError(
       `The option promptPrecision is ${show(precision)}: it must be "f16" or "f32".`,

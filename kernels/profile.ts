@@ -19,7 +19,7 @@ export interface Profile {
   /** Workgroups among which a stage that works row by row spreads its rows, at most. */
   readonly spread: number;
   /** How chunks of a prompt are multiplied, if in f32. */
-  readonly promptProduct: "tiles" | "lanes";
+  readonly promptProduct: "tiles" | "lowTiles" | "lanes";
 }
 
 /**
@@ -43,12 +43,14 @@ export function profileChoices(
     threads: threads as [number, ...number[]],
     // Two read keys and values half as often; on a CPU one quad alone then costs as much as two (model in the box, one
     // row: 1.6 times on llvmpipe and 1.7 times on SwiftShader).
-    quadsTogether: isSoftware ? [1] : [2, 1],
+    quadsTogether: isSoftware ? [1] : hasFewRegisters(info) ? [1, 2] : [2, 1],
     // On a CPU an idle workgroup costs as much as a small busy one, and a pass without drafts would pay for the
     // drafts it does not have (attention of one row after 300, model in the box, llvmpipe: 2.6 ms with 2, 1.7 with 1).
     spread: isSoftware ? [1] : [MAX_ROWS, 8, 2],
     promptProduct: isVector(info)
       ? ["lanes"]
+      : hasFewRegisters(info)
+      ? ["lowTiles", "tiles"]
       : subgroupSize === 8 && !subgroupVaries
       ? ["tiles", "lanes"]
       : ["tiles"],
@@ -58,6 +60,16 @@ export function profileChoices(
 /** Whether subgroups are a CPU's vector registers of eight. */
 export function isVector({ isSoftware, subgroupSize, subgroupVaries }: DeviceInfo): boolean {
   return isSoftware && subgroupSize === 8 && !subgroupVaries;
+}
+
+/**
+ * Whether a GPU's lanes have 128 registers at most: Intel's, known by subgroups that may have 8 or 16 lanes. What Mesa's
+ * compiler (22.3 and 25.0, for Arc and Xe) makes of a prompt's product, for each multiply-add: 1.9 to 3.6 instructions and a
+ * spilled register fetched or stored for every fourth in tiles, 1.3 to 1.4 and none in low ones, 3.4 to 16 in f16. (Counted,
+ * not timed.)
+ */
+export function hasFewRegisters({ isSoftware, subgroupSize, subgroupVaries }: DeviceInfo): boolean {
+  return !isSoftware && subgroupVaries && subgroupSize !== null && subgroupSize <= 16;
 }
 
 /** The profile of a device on which nothing was measured. */
@@ -83,7 +95,7 @@ export function isProfile(value: unknown, info: DeviceInfo): value is Profile {
 
 /** A way to multiply a chunk of a prompt. */
 export interface PromptProduct {
-  readonly stage: "promptMatmul" | "promptMatmulF16" | "promptMatmulLanes";
+  readonly stage: "promptMatmul" | "promptMatmulLow" | "promptMatmulF16" | "promptMatmulLanes";
   /** Rows and outputs that a workgroup makes. */
   readonly rows: number;
   readonly outputs: number;
@@ -92,6 +104,7 @@ export interface PromptProduct {
 /** The ways there are in f32: in tiles, for GPUs; lane by lane, for vector registers of 8 on a CPU. */
 export const PROMPT_PRODUCTS = {
   tiles: { stage: "promptMatmul", rows: 64, outputs: 128 },
+  lowTiles: { stage: "promptMatmulLow", rows: 32, outputs: 128 },
   lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 32 },
 } as const satisfies Record<Profile["promptProduct"], PromptProduct>;
 

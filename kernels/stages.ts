@@ -56,6 +56,8 @@ import product from "./lib/product.wgsl" with { type: "text" };
 import productVector from "./lib/product_vector.wgsl" with { type: "text" };
 import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
 import promptResidual from "./lib/prompt_residual.wgsl" with { type: "text" };
+import promptSumsEight from "./lib/prompt_sums_eight.wgsl" with { type: "text" };
+import promptSumsFour from "./lib/prompt_sums_four.wgsl" with { type: "text" };
 import promptTile from "./lib/prompt_tile.wgsl" with { type: "text" };
 import quad from "./lib/quad.wgsl" with { type: "text" };
 import quantized from "./lib/quantized.wgsl" with { type: "text" };
@@ -131,6 +133,8 @@ const libSources = {
   planes,
   promptProduct,
   promptResidual,
+  promptSumsEight,
+  promptSumsFour,
   promptTile,
   quad,
   quantized,
@@ -164,7 +168,8 @@ const stages = {
   promptAttend: [promptAttend, "rows", "cache", "attention"],
   promptEmbed: [embed, "weights", "promptResidual"],
   promptGate: [promptGate, "silu"],
-  promptMatmul: [promptMatmul, "weights", "promptProduct", "promptTile"],
+  promptMatmul: [promptMatmul, "weights", "promptProduct", "promptTile", "promptSumsEight"],
+  promptMatmulLow: [promptMatmul, "weights", "promptProduct", "promptTile", "promptSumsFour"],
   promptMatmulF16: [promptMatmulF16, "weights", "promptProduct", "promptTile"],
   promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct", "quad", "vectorDot"],
   promptNormalize: [promptNormalize],

@@ -1,16 +1,15 @@
 // How prompt/matmul.wgsl and prompt/matmul_f16.wgsl cut a product into tiles, and fetch them.
 //
-// A workgroup makes a tile of 64 rows × 128 outputs; 16 values of k at a time pass through workgroup memory.
+// A workgroup makes a tile of ROWS rows × 128 outputs; 16 values of k at a time pass through workgroup memory.
 // What is fetched at once is a quad: four outputs' weights, or four rows' values, at eight values of k.
 
 @group(0) @binding(1) var<storage, read> a: array<vec4f>; // [rows][2 · K8]
 
-const ROWS = 64u;
 const OUTPUTS = 128u;
 const DEPTH = 16u; // values of k a tile holds: two eights
 const QUADS = (OUTPUTS + ROWS) / 4u; // of a tile: those of the outputs, then those of the rows
 
-const THREADS = 128u; // of the workgroup, each with 8 × 8 of the tile's sums
+const THREADS = 128u; // of the workgroup, each with 8 outputs of some rows
 // Which quads are a thread's: of outputs number `across` and `FAR` further on, of rows number `down` and `LOWER` further.
 const FAR = OUTPUTS / 8u;
 const FIRST_ROWS = OUTPUTS / 4u;
@@ -22,14 +21,6 @@ struct Square {
   b: vec4f,
   c: vec4f,
   d: vec4f,
-}
-
-// A thread's sums: those of its first four rows and of the others, each of its first four outputs and of the others.
-struct Sums {
-  upper_near: Square,
-  upper_far: Square,
-  lower_near: Square,
-  lower_far: Square,
 }
 
 // Eight values of k of a quad: column k of the two matrices holds the quad's four values.

@@ -1,9 +1,9 @@
 // The product of a weight matrix with a chunk of the prompt, tile by tile (lib/prompt_tile.wgsl). A thread
-// keeps 8 × 8 sums in registers; while a tile is multiplied, the next one is fetched. A row's sum runs over
-// rising k, whatever the chunk's length.
+// keeps its sums in registers (lib/prompt_sums_eight.wgsl, prompt_sums_four.wgsl); while a tile is multiplied, the
+// next one is fetched. A row's sum runs over rising k, whatever the chunk's length and the tile.
 //
-// Workgroup memory is what such a product waits for: four loads of 16 bytes serve 64 multiply-adds. Four values of k
-// are spelled out, because a loop's guard and index cost as much as a third of these (naga guards every loop).
+// Four values of k are spelled out, because a loop's guard and index cost as much as a third of these (naga guards
+// every loop).
 
 // At each k, four outputs' weights or four rows' values together: those of the outputs, then of the rows.
 var<workgroup> tile: array<array<vec4f, QUADS>, DEPTH>;
@@ -31,19 +31,6 @@ fn add_square(s: Square, rows: vec4f, outputs: vec4f) -> Square {
   );
 }
 
-fn add(s: Sums, k: u32, across: u32, down: u32) -> Sums {
-  let near = tile[k][across];
-  let far = tile[k][FAR + across];
-  let upper = tile[k][FIRST_ROWS + down];
-  let lower = tile[k][FIRST_ROWS + LOWER + down];
-  return Sums(
-    add_square(s.upper_near, upper, near),
-    add_square(s.upper_far, upper, far),
-    add_square(s.lower_near, lower, near),
-    add_square(s.lower_far, lower, far),
-  );
-}
-
 fn add_four(s: Sums, k: u32, across: u32, down: u32) -> Sums {
   let two = add(add(s, k, across, down), k + 1u, across, down);
   return add(add(two, k + 2u, across, down), k + 3u, across, down);
@@ -68,12 +55,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       s = add_four(s, k, across, down);
     }
   }
-  let upper = row0 + 4u * down;
-  let near = n0 + 4u * across;
-  store_square(upper, near, s.upper_near);
-  store_square(upper, near + 4u * FAR, s.upper_far);
-  store_square(upper + 4u * LOWER, near, s.lower_near);
-  store_square(upper + 4u * LOWER, near + 4u * FAR, s.lower_far);
+  store_sums(row0 + 4u * down, n0 + 4u * across, s);
 }
 
 // Those of the rows from `row` on, of the outputs from n on.

@@ -4,6 +4,8 @@
 // The error of a product of normal values is 0.07% of its size; rounding the rows to bf16, as others do, makes 0.17%
 // (llvmpipe, 256 and 4096 inputs).
 
+const ROWS = 64u; // a thread keeps 8 × 8 sums
+
 @group(0) @binding(5) var<storage, read> row_scales: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read> output_scales: array<f32>; // [part.count]
 
@@ -38,6 +40,14 @@ fn put(quad: u32, k: u32, block: Block, scales: vec4f) {
   tile[k + 5u][quad] = vec4h(block.hi[1] * scales);
   tile[k + 6u][quad] = vec4h(block.hi[2] * scales);
   tile[k + 7u][quad] = vec4h(block.hi[3] * scales);
+}
+
+// A thread's sums: those of its first four rows and of the others, each of its first four outputs and of the others.
+struct Sums {
+  upper_near: Square,
+  upper_far: Square,
+  lower_near: Square,
+  lower_far: Square,
 }
 
 // The same of one tile.

@@ -38,7 +38,10 @@ Deno.test("a profile is one of the choices that the device has", () => {
   assertEquals(defaultProfile(info(false, 32)).promptProduct, "tiles");
   // Its lanes talk to each other by number, so a subgroup must have eight.
   assertEquals(profileChoices(info(false, 8)).promptProduct, ["tiles", "lanes"]);
-  assertEquals(profileChoices(info(false, 8, true)).promptProduct, ["tiles"]);
+  for (const lanes of [8, 16]) {
+    assertEquals(profileChoices(info(false, lanes, true)).promptProduct, ["lowTiles", "tiles"]);
+  }
+  assertEquals(profileChoices(info(false, 32, true)).promptProduct, ["tiles"]);
 });
 
 Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer behind", async () => {

@@ -1,5 +1,6 @@
 /** Every wrong option and prompt is refused by a sentence that names it and says what it may be. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { checkPromptPrecision } from "../../decode/options.ts";
 import {
   DittoError,
   type GenerateOptions,
@@ -140,10 +141,30 @@ Deno.test("loadModel() ends where its signal says so, with the signal's reason",
   assertEquals(calls, 1, "it went on");
 });
 
+Deno.test("prompts are in f16 where that is faster", () => {
+  const gpu = {
+    name: "a device",
+    isSoftware: false,
+    hasF16: true,
+    subgroupSize: 32,
+    subgroupVaries: false,
+    maxBindingBytes: 1 << 27,
+    maxBufferBytes: 1 << 28,
+  };
+  const intel = { ...gpu, subgroupSize: 8, subgroupVaries: true };
+  assertEquals(checkPromptPrecision(undefined, gpu), "f16");
+  assertEquals(checkPromptPrecision(undefined, { ...gpu, subgroupVaries: true }), "f16"); // RDNA
+  assertEquals(checkPromptPrecision(undefined, { ...gpu, subgroupSize: null }), "f16");
+  assertEquals(checkPromptPrecision(undefined, intel), "f32");
+  assertEquals(checkPromptPrecision("f16", intel), "f16");
+  assertEquals(checkPromptPrecision(undefined, { ...gpu, hasF16: false }), "f32");
+  assertEquals(checkPromptPrecision(undefined, { ...gpu, isSoftware: true }), "f32");
+});
+
 Deno.test("prompts are in f16 on request, and by themselves on no CPU", async () => {
   const device = (await listDevices())[0]!;
   using model = await loadModel(DIRECTORY, { context: 20, rowCosts });
-  assertEquals(model.promptPrecision, device.hasF16 && !device.isSoftware ? "f16" : "f32");
+  assertEquals(model.promptPrecision, checkPromptPrecision(undefined, device));
   const load = () => loadModel(DIRECTORY, { context: 20, rowCosts, promptPrecision: "f16" });
   if (device.hasF16) {
     using other = await load();

@@ -103,7 +103,7 @@ const matrices: readonly (readonly [number, number, number])[] = [
 
 /** The products that run on this device. */
 const products: PromptProduct[] = Object.values(PROMPT_PRODUCTS)
-  .filter(({ stage }) => stage === "promptMatmul" || harness.gpu.info.subgroupSize === 8);
+  .filter(({ stage }) => stage !== "promptMatmulLanes" || harness.gpu.info.subgroupSize === 8);
 if (harness.gpu.info.hasF16) products.push(F16_PRODUCT);
 
 /** Makes the powers of two that bring rows into the range of f16. */
@@ -216,6 +216,34 @@ for (
     }),
   );
 }
+
+Deno.test(
+  "all products in f32 make the same bits, so that speed alone may choose",
+  seeded(async (random) => {
+    const [k, outputs, rows] = [300, 150, 70];
+    const matrix = new Matrix(random, "BF16", outputs, k, random.floats(outputs * k));
+    const a = padded(random.floats(rows * k, 4), k);
+    const words = matrix.rows(0, outputs);
+    const outs: Float32Array<ArrayBuffer>[] = [];
+    for (const product of products) {
+      if (product === F16_PRODUCT) continue;
+      const constants = { K8: matrix.k8, STRIDE: outputs, ADD: 0 };
+      const kernel = harness.kernel(product.stage, { weights: "BF16" }, constants);
+      const out = poisonedFloats(rows * outputs);
+      const bindings = [words, a, out, Uint32Array.of(0, outputs), Uint32Array.of(rows)];
+      const workgroups = [
+        Math.ceil(outputs / product.outputs),
+        Math.ceil(rows / product.rows),
+      ] as const;
+      await harness.run([{ kernel, bindings, workgroups }], [out]);
+      outs.push(out);
+    }
+    assert(outs.length > 1);
+    for (const [i, out] of outs.entries()) {
+      assertSameBits(`${products[i]!.stage} and ${products[0]!.stage}`, out, outs[0]!, outputs);
+    }
+  }),
+);
 
 /** Makes some rows of `k` values very large or small, some all zeros, and lets single values stand out. */
 function roughen(random: Random, values: Float32Array, k: number): void {

@@ -4,7 +4,8 @@
  *
  *   deno run -A tools/gpu/kernel_sources.ts DIR [bf16 | q8 | q4] [CHOICE=NUMBER ...]
  *
- * A CHOICE is one of the device profile's, such as rowsTogether=8.
+ * A CHOICE is one of the device profile's, such as rowsTogether=8. Where the CPU plays the device, kernels are an NVIDIA
+ * GPU's. Their names are printed as each is compiled, for drivers that say what they made of it (intel.sh).
  *
  * @module
  */
@@ -30,6 +31,7 @@ class Writer extends Compiler {
     const { source, used } = this.source(stage, variant, constants);
     const size = used.K8 ? `-${8 * used.K8}` : "";
     const name = [stage, ...Object.values(variant)].join("-") + size;
+    console.log(name);
     Deno.writeTextFileSync(`${this.directory}/${name}.wgsl`, source);
     Deno.writeTextFileSync(`${this.directory}/${name}.json`, JSON.stringify(used));
     return super.kernel(stage, variant, constants);
@@ -44,14 +46,9 @@ if (import.meta.main) {
   }
   Deno.mkdirSync(directory, { recursive: true });
   const { device, info } = await openGpu();
-  // As an NVIDIA GPU, whatever is at hand: kernels are compiled here, and not run.
-  using gpu = new Gpu(device, {
-    ...info,
-    isSoftware: false,
-    subgroupSize: 32,
-    subgroupVaries: false,
-    hasF16: device.features.has("shader-f16"),
-  });
+  // Kernels are compiled here, and not run.
+  const nvidia = { isSoftware: false, subgroupSize: 32, subgroupVaries: false };
+  using gpu = new Gpu(device, { ...info, ...(info.isSoftware && nvidia) });
   const config = shapeConfig("mistral-7b", 2); // of a prompt the last layer has keys and values only
   const source = randomWeights(config);
   const quantization = weights === "bf16" ? null : weights as Quantization;
