@@ -37,7 +37,7 @@ const HELP = `Times the engine on a model's real shape with made-up weights.
   --shape NAME     ${SHAPE_NAMES.join(" | ")} (default mistral-7b)
   --dtype TYPE     bf16 | q8 | q4, how weights are stored on the device (default bf16)
   --prompt-precision TYPE
-                   f16 | f32, what prompts are multiplied in (default f16 on a GPU that has it)
+                   f16 | f32, what prompts are multiplied in (default f16 on a GPU that has it, but Intel's)
   --layers N       keep N layers only (default all; 2 where the CPU plays the device)
   --replay FILE    also decode with lookup, replaying the recorded answers of a JSON lines file
   --drafter NAME   tree | original (default tree); given twice, both replay every answer

@@ -49,7 +49,8 @@ const OPTION_GROUPS = {
     "prompt-precision": {
       value: "TYPE",
       choices: ["f16", "f32"],
-      help: "f16 | f32, what prompts are multiplied in (f16 on a GPU that has it)",
+      help:
+        "f16 | f32, what prompts are multiplied in (f16 on a GPU that has it and is not Intel's)",
     },
     "save-quantized": {
       value: "DIR",

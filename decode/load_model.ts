@@ -63,7 +63,7 @@ export interface LoadOptions {
   /**
    * What prompts are multiplied in. "f16" is faster where a GPU computes in f16 faster than in f32, and less exact
    * (an error of 0.1% of a product's size, about what rounding its inputs to bf16 makes). Prompts only: the
-   * answer's own passes are in f32. Default: "f16" on a GPU that has `shader-f16`, else "f32".
+   * answer's own passes are in f32. Default: "f16" on a GPU that has `shader-f16`, except on Intel's, else "f32".
    */
   readonly promptPrecision?: PromptPrecision;
   /** Called as weights are loaded. */
