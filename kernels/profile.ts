@@ -49,11 +49,11 @@ export function profileChoices(
     spread: isSoftware ? [1] : [MAX_ROWS, 8, 2],
     promptProduct: isVector(info)
       ? ["lanes"]
+      : isSoftware
+      ? ["tiles"]
       : hasFewRegisters(info)
       ? ["lowTiles", "tiles"]
-      : subgroupSize === 8 && !subgroupVaries
-      ? ["tiles", "lanes"]
-      : ["tiles"],
+      : ["tiles", "lowTiles", ...(subgroupSize === 8 ? ["lanes" as const] : [])],
   };
 }
 

@@ -36,12 +36,13 @@ Deno.test("a profile is one of the choices that the device has", () => {
   }
   assertEquals(defaultProfile(info(true, 8)).promptProduct, "lanes");
   assertEquals(defaultProfile(info(false, 32)).promptProduct, "tiles");
+  assertEquals(profileChoices(info(true, 4)).promptProduct, ["tiles"]);
   // Its lanes talk to each other by number, so a subgroup must have eight.
-  assertEquals(profileChoices(info(false, 8)).promptProduct, ["tiles", "lanes"]);
+  assertEquals(profileChoices(info(false, 8)).promptProduct, ["tiles", "lowTiles", "lanes"]);
   for (const lanes of [8, 16]) {
     assertEquals(profileChoices(info(false, lanes, true)).promptProduct, ["lowTiles", "tiles"]);
   }
-  assertEquals(profileChoices(info(false, 32, true)).promptProduct, ["tiles"]);
+  assertEquals(profileChoices(info(false, 32, true)).promptProduct, ["tiles", "lowTiles"]);
 });
 
 Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer behind", async () => {

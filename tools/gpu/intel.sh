@@ -5,7 +5,7 @@
 #   sh tools/gpu/intel.sh DIR
 #   LD_PRELOAD=DIR/shim.so INTEL_STUB_GPU_PLATFORM=dg2 VK_DRIVER_FILES=DIR/icd.json INTEL_DEBUG=cs \
 #     MESA_SHADER_CACHE_DISABLE=1 XDG_RUNTIME_DIR=/tmp deno run -A tools/gpu/kernel_sources.ts OUT 2>&1 |
-#     grep -aE '^[a-z]+[A-Za-z0-9-]*$|shader:'
+#     grep -aE '^[[:alnum:]-]+$|^SIMD'
 #
 # dg2 is an Arc, tgl the GPU of an 11th generation, skl that of a 6th. Nothing runs: what is read back is zeros.
 set -eu
@@ -24,8 +24,8 @@ cd mesa-22.3.6
 export PATH=/usr/bin:$PATH # Debian's Python has what was installed, another may not
 meson setup build -Dbuildtype=release -Dvulkan-drivers=intel -Dgallium-drivers= -Dplatforms= -Dopengl=false \
   -Dgles1=disabled -Dgles2=disabled -Dglx=disabled -Degl=disabled -Dgbm=disabled -Dllvm=disabled -Dvalgrind=disabled \
-  -Dlibunwind=disabled -Dvideo-codecs= -Dtools=drm-shim
-ninja -C build
+  -Dlibunwind=disabled -Dvideo-codecs= -Dtools=drm-shim,intel
+ninja -C build src/intel/vulkan/libvulkan_intel.so src/intel/tools/libintel_noop_drm_shim.so
 cd ..
 ln -sf "$PWD/mesa-22.3.6/build/src/intel/tools/libintel_noop_drm_shim.so" shim.so
 library=$PWD/mesa-22.3.6/build/src/intel/vulkan/libvulkan_intel.so
