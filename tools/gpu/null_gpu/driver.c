@@ -221,7 +221,7 @@ HIDDEN void memory2(VkPhysicalDevice device, VkPhysicalDeviceMemoryProperties2 *
   for (VkBaseOutStructure *next = memory->pNext; next; next = next->pNext) {
     if (next->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT) continue;
     VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget = (void *)next;
-    budget->heapBudget[0] = MEMORY_BYTES; /* Deno refuses buffers beyond 97% of it */
+    budget->heapBudget[0] = MEMORY_BYTES; /* without it there is no memory for buffers in Deno */
     budget->heapUsage[0] = 0;
   }
 }
