@@ -34,6 +34,9 @@ import {
   RING,
 } from "./state.ts";
 
+/** Bytes of the results of a submission at most. */
+const RESULTS_BYTES = MAX_BATCH * RESULT_BYTES;
+
 /** What a generation is to do. */
 export interface EngineOptions extends DraftOptions {
   /** Tokens to append at most. */
@@ -349,7 +352,7 @@ export class Engine implements Disposable {
     const captureBytes = capture ? capture.steps * capture.stepBytes : 0;
     return this.#gpu.buffer(
       "staging",
-      MAX_BATCH * RESULT_BYTES + captureBytes,
+      RESULTS_BYTES + captureBytes,
       GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     );
   }
@@ -384,7 +387,7 @@ export class Engine implements Disposable {
       encoder.copyBufferToBuffer(this.#buffers.results, from, staging, to, inRow * RESULT_BYTES);
       i += inRow;
     }
-    capture?.copy(encoder, first, count, staging, MAX_BATCH * RESULT_BYTES);
+    capture?.copy(encoder, first, count, staging, RESULTS_BYTES);
     return { first, steps: count, commands: encoder.finish(), staging, capture };
   }
 
@@ -393,14 +396,13 @@ export class Engine implements Disposable {
    * encoded before it, and submitted right after.
    */
   #results({ first, steps, staging, capture }: Batch): Promise<Pass[]> {
-    const resultBytes = MAX_BATCH * RESULT_BYTES;
-    const used = resultBytes + (capture ? steps * capture.stepBytes : 0);
+    const used = RESULTS_BYTES + (capture ? steps * capture.stepBytes : 0);
     const results = this.#guard(this.#gpu.map(staging, used, (mapped): Pass[] => {
       const words = new Uint32Array(mapped, 0, steps * RESULT_BYTES / 4);
       const passes = parseResults(words, first);
       if (!capture) return passes;
       return passes.map((pass, i) => {
-        return { ...pass, logits: capture.logits(mapped, resultBytes, i, pass.tokens.length) };
+        return { ...pass, logits: capture.logits(mapped, RESULTS_BYTES, i, pass.tokens.length) };
       });
     }));
     results.catch(() => {}); // seen when it is awaited; until then it is not an unhandled one

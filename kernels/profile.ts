@@ -30,7 +30,7 @@ export interface Profile {
 export function profileChoices(
   info: DeviceInfo,
 ): { readonly [Name in keyof Profile]: readonly [Profile[Name], ...Profile[Name][]] } {
-  const { isSoftware, subgroupSize, subgroupVaries } = info;
+  const { isSoftware, subgroupSize } = info;
   const lanes = subgroupSize ?? 8;
   const threads = isVector(info)
     ? [8] // a quad each; one vector a workgroup, so that small matrices give both cores work

@@ -1,5 +1,4 @@
-// Eight rows' sums of eight outputs a thread of prompt/matmul.wgsl. Workgroup memory is what such a product waits for:
-// four loads of 16 bytes serve 64 multiply-adds.
+// Eight rows' sums of eight outputs a thread, of prompt/matmul.wgsl and prompt/matmul_f16.wgsl.
 
 const ROWS = 64u;
 
@@ -9,19 +8,6 @@ struct Sums {
   upper_far: Square,
   lower_near: Square,
   lower_far: Square,
-}
-
-fn add(s: Sums, k: u32, across: u32, down: u32) -> Sums {
-  let near = tile[k][across];
-  let far = tile[k][FAR + across];
-  let upper = tile[k][FIRST_ROWS + down];
-  let lower = tile[k][FIRST_ROWS + LOWER + down];
-  return Sums(
-    add_square(s.upper_near, upper, near),
-    add_square(s.upper_far, upper, far),
-    add_square(s.lower_near, lower, near),
-    add_square(s.lower_far, lower, far),
-  );
 }
 
 // Those of a thread, whose first row is `row` and whose first output is n.

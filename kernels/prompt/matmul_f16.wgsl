@@ -4,8 +4,6 @@
 // The error of a product of normal values is 0.07% of its size; rounding the rows to bf16, as others do, makes 0.17%
 // (llvmpipe, 256 and 4096 inputs).
 
-const ROWS = 64u; // a thread keeps 8 × 8 sums
-
 @group(0) @binding(5) var<storage, read> row_scales: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read> output_scales: array<f32>; // [part.count]
 
@@ -42,15 +40,7 @@ fn put(quad: u32, k: u32, block: Block, scales: vec4f) {
   tile[k + 7u][quad] = vec4h(block.hi[3] * scales);
 }
 
-// A thread's sums: those of its first four rows and of the others, each of its first four outputs and of the others.
-struct Sums {
-  upper_near: Square,
-  upper_far: Square,
-  lower_near: Square,
-  lower_far: Square,
-}
-
-// The same of one tile.
+// The sums of one tile.
 struct TileSquare {
   a: vec4h,
   b: vec4h,
@@ -127,12 +117,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     }
     s = add_tile(s, t);
   }
-  let upper = row0 + 4u * down;
-  let near = n0 + 4u * across;
-  store_square(upper, near, s.upper_near);
-  store_square(upper, near + 4u * FAR, s.upper_far);
-  store_square(upper + 4u * LOWER, near, s.lower_near);
-  store_square(upper + 4u * LOWER, near + 4u * FAR, s.lower_far);
+  store_sums(row0 + 4u * down, n0 + 4u * across, s);
 }
 
 // 1 / scale for a power of two.

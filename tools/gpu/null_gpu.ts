@@ -19,11 +19,12 @@
 import process from "node:process";
 import { parseArgs } from "@std/cli/parse-args";
 import { count, runMain } from "../../bench/arguments.ts";
+import { randomWeights } from "../../bench/random_weights.ts";
 import { SHAPE_NAMES, shapeConfig } from "../../bench/shapes.ts";
 import { loadFrom, loadModel } from "../../decode/load_model.ts";
 import { RESULT_BYTES, STOPS } from "../../decode/state.ts";
+import { MAX_ROWS } from "../../kernels/stages.ts";
 import type { MistralConfig } from "../../model/config.ts";
-import { requiredTensors } from "../../model/required_tensors.ts";
 import type { WeightSource } from "../../model/weights.ts";
 import { DittoError } from "../../model/errors.ts";
 
@@ -52,6 +53,9 @@ async function main(): Promise<void> {
   const context = count("context", flags.context) ?? 1024;
   const tokens = count("tokens", flags.tokens) ?? 256;
   const perPass = count("per-pass", flags["per-pass"]) ?? 1;
+  if (perPass > MAX_ROWS) {
+    throw new DittoError(`--per-pass is ${perPass}: it must be ${MAX_ROWS} at most.`);
+  }
   if (Deno.env.has("NULL_GPU")) {
     return flags.load ? await load(flags.load) : await decode(config, context, tokens, perPass);
   }
@@ -159,18 +163,12 @@ async function decode(
 
 /** Some cost of rows, so that nothing is measured. */
 function costs(): number[] {
-  return Array.from({ length: 32 }, (_, i) => 1 + 0.03 * i);
+  return Array.from({ length: MAX_ROWS }, (_, i) => 1 + 0.03 * i);
 }
 
 /** A model's shape, whose weights are whatever is in memory. */
 function noWeights(config: MistralConfig): WeightSource {
-  const tensors = new Map(
-    requiredTensors(config).map(({ name, shape }) => {
-      const byteLength = 2 * shape.reduce((product, size) => product * size, 1);
-      return [name, { dtype: "BF16" as const, byteLength }];
-    }),
-  );
-  return { config, tensors, read: () => Promise.resolve() };
+  return { ...randomWeights(config), read: () => Promise.resolve() };
 }
 
 const { getMappedRange } = GPUBuffer.prototype;
