@@ -18,7 +18,7 @@ export interface AttentionRules {
   readonly isVector: boolean;
   /** Whether a CPU plays the device: each thread takes part in every barrier there, so there are fewer of them. */
   readonly isSoftware: boolean;
-  /** Threads that share a key at most. */
+  /** Threads that share a key at most; within a subgroup of 8 (lib/attention_shared.wgsl). */
   readonly sharers: 1 | 4;
 }
 
@@ -28,7 +28,7 @@ export function attentionRules(info: DeviceInfo): AttentionRules {
   return {
     isVector: isVector(info),
     isSoftware,
-    sharers: isSoftware || subgroupSize === null ? 1 : 4,
+    sharers: isSoftware || subgroupSize === null || subgroupSize < 8 ? 1 : 4,
   };
 }
 

@@ -7,6 +7,7 @@ import { type AttentionRules, attentionRules } from "./attention_tile.ts";
 import type { BufferRegion, Gpu } from "./device.ts";
 import {
   defaultProfile,
+  hasFewRegisters,
   isVector,
   type Profile,
   PROMPT_PRODUCTS,
@@ -35,6 +36,8 @@ export class Compiler {
   readonly quads: number;
   /** How chunks of a prompt are multiplied here, if in f32. */
   readonly promptProduct: PromptProduct;
+  /** Quads of queries of a prompt that a workgroup's keys and values serve, if they fit its memory. */
+  readonly promptQuads: 1 | 2;
   /** Whether subgroups are a CPU's vector registers of eight. */
   readonly isVector: boolean;
   /** What attention is laid out by. */
@@ -55,6 +58,7 @@ export class Compiler {
     // Lanes share a quad, or each has its own.
     this.quads = this.isVector ? this.#groups * this.lanes : this.#groups;
     this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
+    this.promptQuads = hasFewRegisters(gpu.info) ? 1 : 2;
   }
 
   /** One of another profile, which shares what this one has compiled and will compile. */

@@ -100,8 +100,8 @@ export class Stages {
   }
 
   #tile(stage: string): AttentionTile {
-    const { attention, profile } = this.compiler;
-    const mostQuads = stage === "attend" ? profile.quadsTogether : 2;
+    const { attention, profile, promptQuads } = this.compiler;
+    const mostQuads = stage === "attend" ? profile.quadsTogether : promptQuads;
     return attentionTile(this.config.headDim / 2, attention, mostQuads);
   }
 }

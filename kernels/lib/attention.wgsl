@@ -13,6 +13,8 @@
 //   HAS_FRESH: bool,  whether there are positions that are not in the ring yet, and if so
 //   fresh_from() -> u32,  the first of them, and
 //   fresh_slot_of(query, position) -> u32,  where it is to one of the queries.
+// The way of reading keys supplies
+//   query_place(i) -> u32,  where pair i of a query is kept, of PAIRS places.
 
 override HEADS: u32;
 override KV_HEADS: u32;
@@ -25,10 +27,11 @@ override POOL: u32;   // QUADS · (2 · PAIRS + CHUNK)
 override SCORERS: u32; // threads that make weights of scores: a power of two
 override FOUND: u32;  // at least SCORERS, and the threads that have a position's pairs
 
-// For each quad: its queries' dimensions i, scaled [PAIRS]; their dimensions i + HALF [PAIRS]; and, chunk by chunk,
-// e^(score - peak) [CHUNK].
+// For each quad: its queries' dimensions i, scaled [PAIRS], each at its place; their dimensions i + HALF [PAIRS]; and,
+// chunk by chunk, e^(score - peak) [CHUNK].
 var<workgroup> pool: array<vec4f, POOL>;
-// What threads find, two vectors each, and put together.
+// What threads find, two vectors each, and put together. (In two arrays fewer threads would be in each other's way, but in
+// ptxas's code attention needs 155 registers then, and not 128.)
 var<workgroup> found: array<array<vec4f, 2>, FOUND>;
 
 // Sums of values, weighted, for a quad.
@@ -102,8 +105,8 @@ fn load_quad(quad: u32, first: u32, count: u32, thread: u32) -> Positions {
       a = vec4f(q0.x, q1.x, q2.x, q3.x) * SCALE;
       b = vec4f(q0.y, q1.y, q2.y, q3.y) * SCALE;
     }
-    pool[at + i] = a;
-    pool[at + PAIRS + i] = b;
+    pool[at + query_place(i)] = a;
+    pool[at + PAIRS + query_place(i)] = b;
   }
   let end = position + vec4u(1u);
   if (thread == 0u) {

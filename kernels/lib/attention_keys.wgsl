@@ -4,9 +4,24 @@
 // and 16 times. Neighbouring threads read neighbouring 16 bytes.
 //
 // attention_shared.wgsl or attention_alone.wgsl supply
-//   sum_sharers(v) -> vec4f,  the sum over the threads that share a key; all of them get it.
+//   sharer(thread) -> u32,  which of the threads that share a key it is;
+//   key_of(thread) -> u32,  which of the THREADS / SHARERS keys that are looked at side by side is its own; and
+//   sum_sharers(v) -> vec4f,  the sum over them; all of them get it.
 
 override SHARERS: u32; // 1, 2 or 4; PAIRS is a multiple of 16 · SHARERS
+
+// Sharers read neighbouring fours of a query, each the first pairs of their fours together: so sixteen pairs are kept
+// the fours' first pairs first. Sixteen bytes each, they would lie in the same banks of workgroup memory otherwise.
+fn query_place(i: u32) -> u32 {
+  return i / 16u * 16u + i / 4u % 4u + 4u * (i % 4u);
+}
+
+// How much further on the first pair of a thread's four number n is kept than that of its first four. The pairs after it
+// come four places apart.
+fn four_apart(n: u32) -> u32 {
+  let fours = n * SHARERS;
+  return fours / 4u * 16u + fours % 4u;
+}
 
 // Sixteen of a key's pairs, what a thread takes at once: four fours, SHARERS fours apart.
 struct SixteenPairs {
@@ -31,21 +46,21 @@ fn sixteen_pairs(key: u32, i: u32) -> SixteenPairs {
   );
 }
 
-fn add_four(two: Two, quad: u32, i: u32, a: FourPairs, b: FourPairs) -> Two {
-  let first = queries_at(quad) + i;
+fn add_four(two: Two, quad: u32, place: u32, a: FourPairs, b: FourPairs) -> Two {
+  let first = queries_at(quad) + place;
   let second = first + PAIRS;
   var sum = add_products(two, pool[first], pool[second], a.a, b.a);
-  sum = add_products(sum, pool[first + 1u], pool[second + 1u], a.b, b.b);
-  sum = add_products(sum, pool[first + 2u], pool[second + 2u], a.c, b.c);
-  return add_products(sum, pool[first + 3u], pool[second + 3u], a.d, b.d);
+  sum = add_products(sum, pool[first + 4u], pool[second + 4u], a.b, b.b);
+  sum = add_products(sum, pool[first + 8u], pool[second + 8u], a.c, b.c);
+  return add_products(sum, pool[first + 12u], pool[second + 12u], a.d, b.d);
 }
 
 // Four at a time for all quads, so that a key's are done with before the next are unpacked.
-fn add_four_to_all(scores: Scores, quads: u32, i: u32, a: FourPairs, b: FourPairs) -> Scores {
+fn add_four_to_all(scores: Scores, quads: u32, place: u32, a: FourPairs, b: FourPairs) -> Scores {
   var sums = scores;
-  sums.quad0 = add_four(sums.quad0, 0u, i, a, b);
+  sums.quad0 = add_four(sums.quad0, 0u, place, a, b);
   if (has_both(quads)) {
-    sums.quad1 = add_four(sums.quad1, 1u, i, a, b);
+    sums.quad1 = add_four(sums.quad1, 1u, place, a, b);
   }
   return sums;
 }
@@ -53,13 +68,14 @@ fn add_four_to_all(scores: Scores, quads: u32, i: u32, a: FourPairs, b: FourPair
 // A thread's part of two keys' scores.
 fn own_scores(quads: u32, key_a: u32, key_b: u32, thread: u32) -> Scores {
   var two = Scores();
-  for (var i = 4u * (thread % SHARERS); i < PAIRS; i += 16u * SHARERS) {
-    let a = sixteen_pairs(key_a, i);
-    let b = sixteen_pairs(key_b, i);
-    two = add_four_to_all(two, quads, i, a.a, b.a);
-    two = add_four_to_all(two, quads, i + 4u * SHARERS, a.b, b.b);
-    two = add_four_to_all(two, quads, i + 8u * SHARERS, a.c, b.c);
-    two = add_four_to_all(two, quads, i + 12u * SHARERS, a.d, b.d);
+  for (var first = 0u; first < PAIRS; first += 16u * SHARERS) {
+    let a = sixteen_pairs(key_a, first + 4u * sharer(thread));
+    let b = sixteen_pairs(key_b, first + 4u * sharer(thread));
+    let place = first + sharer(thread);
+    two = add_four_to_all(two, quads, place, a.a, b.a);
+    two = add_four_to_all(two, quads, place + four_apart(1u), a.b, b.b);
+    two = add_four_to_all(two, quads, place + four_apart(2u), a.c, b.c);
+    two = add_four_to_all(two, quads, place + four_apart(3u), a.d, b.d);
   }
   return two;
 }
@@ -69,7 +85,7 @@ fn own_scores(quads: u32, key_a: u32, key_b: u32, thread: u32) -> Scores {
 fn put_ring_scores(quads: u32, positions: Positions, thread: u32) {
   let keys = THREADS / SHARERS;
   for (var first = positions.first; first < positions.end; first += 2u * keys) {
-    let p = first + thread / SHARERS;
+    let p = first + key_of(thread);
     var two = Scores();
     if (p < positions.end) {
       two = own_scores(quads, key_at(p), key_at(p + keys), thread);
@@ -87,23 +103,23 @@ fn put_two(quad: u32, two: Two, p: u32, end: u32, thread: u32) {
 }
 
 fn put_score(quad: u32, score: vec4f, p: u32, end: u32, thread: u32) {
-  if (thread % SHARERS == 0u && p < end) {
+  if (sharer(thread) == 0u && p < end) {
     pool[weights_at(quad) + p % CHUNK] = score;
   }
 }
 
 // Four pairs of four queries' own keys.
-fn add_own_four(scores: vec4f, quad: u32, i: u32, key: vec4u) -> vec4f {
-  let first = queries_at(quad) + i;
+fn add_own_four(scores: vec4f, quad: u32, place: u32, i: u32, key: vec4u) -> vec4f {
+  let first = queries_at(quad) + place;
   let second = first + PAIRS;
   let a = four_pairs(key.x, i);
   let b = four_pairs(key.y, i);
   let c = four_pairs(key.z, i);
   let d = four_pairs(key.w, i);
   var sum = add_own(scores, pool[first], pool[second], a.a, b.a, c.a, d.a);
-  sum = add_own(sum, pool[first + 1u], pool[second + 1u], a.b, b.b, c.b, d.b);
-  sum = add_own(sum, pool[first + 2u], pool[second + 2u], a.c, b.c, c.c, d.c);
-  return add_own(sum, pool[first + 3u], pool[second + 3u], a.d, b.d, c.d, d.d);
+  sum = add_own(sum, pool[first + 4u], pool[second + 4u], a.b, b.b, c.b, d.b);
+  sum = add_own(sum, pool[first + 8u], pool[second + 8u], a.c, b.c, c.c, d.c);
+  return add_own(sum, pool[first + 12u], pool[second + 12u], a.d, b.d, c.d, d.d);
 }
 
 fn add_own(sum: vec4f, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d: vec2f) -> vec4f {
@@ -113,15 +129,17 @@ fn add_own(sum: vec4f, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d: ve
 // The scores of fresh positions, whose keys are not the same to all queries, in the order of the ring's.
 fn put_fresh_scores(quad: u32, positions: Positions, thread: u32) {
   for (var first = positions.first; first < positions.end; first += THREADS / SHARERS) {
-    let p = first + thread / SHARERS;
+    let p = first + key_of(thread);
     var scores = vec4f();
     if (p < positions.end) {
       let key = (fresh_slots(quad, p) * 2u * KV_HEADS + kv_head) * HALF;
-      for (var i = 4u * (thread % SHARERS); i < PAIRS; i += 16u * SHARERS) {
-        scores = add_own_four(scores, quad, i, key);
-        scores = add_own_four(scores, quad, i + 4u * SHARERS, key);
-        scores = add_own_four(scores, quad, i + 8u * SHARERS, key);
-        scores = add_own_four(scores, quad, i + 12u * SHARERS, key);
+      for (var first = 0u; first < PAIRS; first += 16u * SHARERS) {
+        let i = first + 4u * sharer(thread);
+        let place = first + sharer(thread);
+        scores = add_own_four(scores, quad, place, i, key);
+        scores = add_own_four(scores, quad, place + four_apart(1u), i + 4u * SHARERS, key);
+        scores = add_own_four(scores, quad, place + four_apart(2u), i + 8u * SHARERS, key);
+        scores = add_own_four(scores, quad, place + four_apart(3u), i + 12u * SHARERS, key);
       }
     }
     put_score(quad, sum_sharers(scores), p, positions.end, thread);

@@ -2,6 +2,10 @@
 // thread, thread + THREADS, … of a chunk. A load costs about as much as a dozen broadcasts, also where all lanes load the
 // same: of eight neighbours in the pool each lane loads one, and all lanes take it from there.
 
+fn query_place(i: u32) -> u32 {
+  return i;
+}
+
 fn hold(at: u32, thread: u32) -> vec4f {
   return pool[at + thread % 8u];
 }

@@ -8,11 +8,11 @@ struct Sums {
   far: Square,
 }
 
-fn add(s: Sums, k: u32, across: u32, down: u32) -> Sums {
-  let rows = tile[k][FIRST_ROWS + down];
+fn add(s: Sums, four: u32, k: u32, across: u32, down: u32) -> Sums {
+  let rows = tile[four].at[k][FIRST_ROWS + down];
   return Sums(
-    add_square(s.near, rows, tile[k][across]),
-    add_square(s.far, rows, tile[k][FAR + across]),
+    add_square(s.near, rows, tile[four].at[k][across]),
+    add_square(s.far, rows, tile[four].at[k][FAR + across]),
   );
 }
 

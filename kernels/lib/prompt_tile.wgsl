@@ -15,6 +15,17 @@ const FAR = OUTPUTS / 8u;
 const FIRST_ROWS = OUTPUTS / 4u;
 const LOWER = ROWS / 8u;
 
+// Threads i and i ^ 1 have the same outputs, i and i ^ 2 the same rows. NVIDIA's GPUs hand out to such pairs what they share
+// in half the time (from Volta on, its developers say), and workgroup memory is what these products wait for:
+// bench/README.md has the count.
+fn across_of(thread: u32) -> u32 {
+  return thread / 2u % 8u + thread / 32u % 2u * 8u;
+}
+
+fn down_of(thread: u32) -> u32 {
+  return thread % 2u + thread / 16u % 2u * 2u + thread / 64u * 4u;
+}
+
 // Four rows' sums of four outputs.
 struct Square {
   a: vec4f,

@@ -5,21 +5,27 @@
 // Four values of k are spelled out, because a loop's guard and index cost as much as a third of these (naga guards
 // every loop).
 
-// At each k, four outputs' weights or four rows' values together: those of the outputs, then of the rows.
-var<workgroup> tile: array<array<vec4f, QUADS>, DEPTH>;
+// At each of four k, four outputs' weights or four rows' values together: those of the outputs, then of the rows.
+struct Four {
+  at: array<array<vec4f, QUADS>, 4>,
+  // Neighbouring threads write a quad's two eights, which lie two of these apart: 32 bytes more, and in other banks.
+  apart: array<vec4f, 2>,
+}
 
-fn put(quad: u32, k: u32, block: Block) {
+var<workgroup> tile: array<Four, DEPTH / 4u>;
+
+fn put(quad: u32, eight: u32, block: Block) {
   if (quad >= QUADS) {
     return;
   }
-  tile[k][quad] = block.lo[0];
-  tile[k + 1u][quad] = block.lo[1];
-  tile[k + 2u][quad] = block.lo[2];
-  tile[k + 3u][quad] = block.lo[3];
-  tile[k + 4u][quad] = block.hi[0];
-  tile[k + 5u][quad] = block.hi[1];
-  tile[k + 6u][quad] = block.hi[2];
-  tile[k + 7u][quad] = block.hi[3];
+  tile[2u * eight].at[0][quad] = block.lo[0];
+  tile[2u * eight].at[1][quad] = block.lo[1];
+  tile[2u * eight].at[2][quad] = block.lo[2];
+  tile[2u * eight].at[3][quad] = block.lo[3];
+  tile[2u * eight + 1u].at[0][quad] = block.hi[0];
+  tile[2u * eight + 1u].at[1][quad] = block.hi[1];
+  tile[2u * eight + 1u].at[2][quad] = block.hi[2];
+  tile[2u * eight + 1u].at[3][quad] = block.hi[3];
 }
 
 fn add_square(s: Square, rows: vec4f, outputs: vec4f) -> Square {
@@ -31,28 +37,28 @@ fn add_square(s: Square, rows: vec4f, outputs: vec4f) -> Square {
   );
 }
 
-fn add_four(s: Sums, k: u32, across: u32, down: u32) -> Sums {
-  let two = add(add(s, k, across, down), k + 1u, across, down);
-  return add(add(two, k + 2u, across, down), k + 3u, across, down);
+fn add_four(s: Sums, four: u32, across: u32, down: u32) -> Sums {
+  let two = add(add(s, four, 0u, across, down), four, 1u, across, down);
+  return add(add(two, four, 2u, across, down), four, 3u, across, down);
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row0 = workgroup.y * ROWS;
   let n0 = workgroup.x * OUTPUTS;
-  let across = thread % FAR;
-  let down = thread / FAR;
+  let across = across_of(thread);
+  let down = down_of(thread);
   var s = Sums();
   let quad = thread / 2u; // to be fetched
   let eight = thread % 2u;
   var fetched = fetch_block(quad, row0, n0, eight);
   for (var k8 = 0u; k8 < K8; k8 += 2u) {
     workgroupBarrier();
-    put(quad, eight * 8u, fetched);
+    put(quad, eight, fetched);
     workgroupBarrier();
     fetched = fetch_block(quad, row0, n0, k8 + 2u + eight);
-    for (var k = 0u; k < DEPTH; k += 4u) {
-      s = add_four(s, k, across, down);
+    for (var four = 0u; four < DEPTH / 4u; four++) {
+      s = add_four(s, four, across, down);
     }
   }
   store_sums(row0 + 4u * down, n0 + 4u * across, s);

@@ -7,8 +7,14 @@
 @group(0) @binding(5) var<storage, read> row_scales: array<f32>; // [rows]
 @group(0) @binding(6) var<storage, read> output_scales: array<f32>; // [part.count]
 
-// At each k, four outputs' weights or four rows' values together: those of the outputs, then of the rows.
-var<workgroup> tile: array<array<vec4h, QUADS>, DEPTH>;
+// At each of four k, four outputs' weights or four rows' values together: those of the outputs, then of the rows.
+struct Four {
+  at: array<array<vec4h, QUADS>, 4>,
+  // Neighbouring threads write a quad's two eights, which lie two of these apart: 32 bytes more, and in other banks.
+  apart: array<vec4h, 4>,
+}
+
+var<workgroup> tile: array<Four, DEPTH / 4u>;
 
 // The scales of a quad of the tile that begins at (row0, n0); past the last row or output anything.
 fn quad_scales(quad: u32, row0: u32, n0: u32) -> vec4f {
@@ -26,18 +32,18 @@ fn quad_scales(quad: u32, row0: u32, n0: u32) -> vec4f {
   );
 }
 
-fn put(quad: u32, k: u32, block: Block, scales: vec4f) {
+fn put(quad: u32, eight: u32, block: Block, scales: vec4f) {
   if (quad >= QUADS) {
     return;
   }
-  tile[k][quad] = vec4h(block.lo[0] * scales);
-  tile[k + 1u][quad] = vec4h(block.lo[1] * scales);
-  tile[k + 2u][quad] = vec4h(block.lo[2] * scales);
-  tile[k + 3u][quad] = vec4h(block.lo[3] * scales);
-  tile[k + 4u][quad] = vec4h(block.hi[0] * scales);
-  tile[k + 5u][quad] = vec4h(block.hi[1] * scales);
-  tile[k + 6u][quad] = vec4h(block.hi[2] * scales);
-  tile[k + 7u][quad] = vec4h(block.hi[3] * scales);
+  tile[2u * eight].at[0][quad] = vec4h(block.lo[0] * scales);
+  tile[2u * eight].at[1][quad] = vec4h(block.lo[1] * scales);
+  tile[2u * eight].at[2][quad] = vec4h(block.lo[2] * scales);
+  tile[2u * eight].at[3][quad] = vec4h(block.lo[3] * scales);
+  tile[2u * eight + 1u].at[0][quad] = vec4h(block.hi[0] * scales);
+  tile[2u * eight + 1u].at[1][quad] = vec4h(block.hi[1] * scales);
+  tile[2u * eight + 1u].at[2][quad] = vec4h(block.hi[2] * scales);
+  tile[2u * eight + 1u].at[3][quad] = vec4h(block.hi[3] * scales);
 }
 
 // The sums of one tile.
@@ -64,11 +70,11 @@ fn add_square(s: TileSquare, rows: vec4h, outputs: vec4h) -> TileSquare {
   );
 }
 
-fn add(s: TileSums, k: u32, across: u32, down: u32) -> TileSums {
-  let near = tile[k][across];
-  let far = tile[k][FAR + across];
-  let upper = tile[k][FIRST_ROWS + down];
-  let lower = tile[k][FIRST_ROWS + LOWER + down];
+fn add(s: TileSums, four: u32, k: u32, across: u32, down: u32) -> TileSums {
+  let near = tile[four].at[k][across];
+  let far = tile[four].at[k][FAR + across];
+  let upper = tile[four].at[k][FIRST_ROWS + down];
+  let lower = tile[four].at[k][FIRST_ROWS + LOWER + down];
   return TileSums(
     add_square(s.upper_near, upper, near),
     add_square(s.upper_far, upper, far),
@@ -77,9 +83,9 @@ fn add(s: TileSums, k: u32, across: u32, down: u32) -> TileSums {
   );
 }
 
-fn add_four(s: TileSums, k: u32, across: u32, down: u32) -> TileSums {
-  let two = add(add(s, k, across, down), k + 1u, across, down);
-  return add(add(two, k + 2u, across, down), k + 3u, across, down);
+fn add_four(s: TileSums, four: u32, across: u32, down: u32) -> TileSums {
+  let two = add(add(s, four, 0u, across, down), four, 1u, across, down);
+  return add(add(two, four, 2u, across, down), four, 3u, across, down);
 }
 
 fn with_tile(s: Square, t: TileSquare) -> Square {
@@ -99,8 +105,8 @@ fn add_tile(s: Sums, t: TileSums) -> Sums {
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row0 = workgroup.y * ROWS;
   let n0 = workgroup.x * OUTPUTS;
-  let across = thread % FAR;
-  let down = thread / FAR;
+  let across = across_of(thread);
+  let down = down_of(thread);
   var s = Sums();
   let quad = thread / 2u; // to be fetched
   let eight = thread % 2u;
@@ -108,12 +114,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var fetched = fetch_block(quad, row0, n0, eight);
   for (var k8 = 0u; k8 < K8; k8 += 2u) {
     workgroupBarrier();
-    put(quad, eight * 8u, fetched, scales);
+    put(quad, eight, fetched, scales);
     workgroupBarrier();
     fetched = fetch_block(quad, row0, n0, k8 + 2u + eight);
     var t = TileSums();
-    for (var k = 0u; k < DEPTH; k += 4u) {
-      t = add_four(t, k, across, down);
+    for (var four = 0u; four < DEPTH / 4u; four++) {
+      t = add_four(t, four, across, down);
     }
     s = add_tile(s, t);
   }

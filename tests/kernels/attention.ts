@@ -7,7 +7,7 @@
  * @module
  */
 import type { Row } from "../../decode/rows.ts";
-import { attentionTile } from "../../kernels/attention_tile.ts";
+import { type AttentionTile, attentionTile } from "../../kernels/attention_tile.ts";
 import { type CacheType, CHUNK, MAX_ROWS } from "../../kernels/stages.ts";
 import type { Random } from "../random.ts";
 import {
@@ -109,16 +109,12 @@ export class Attention {
       CAPACITY: capacity,
       STRIDE: this.#stride,
       SLOTS: this.#slots,
-      ...attentionTile(half, this.#harness.compiler.attention, 2).constants,
+      ...this.#tile(2).constants,
     };
   }
 
-  /** Workgroups for so many rows of a key head. */
-  #tiles(rows: number): number {
-    const { heads, kvHeads, half } = this.#shape;
-    return Math.ceil(
-      rows * heads / kvHeads / attentionTile(half, this.#harness.compiler.attention, 2).queries,
-    );
+  #tile(mostQuads: 1 | 2): AttentionTile {
+    return attentionTile(this.#shape.half, this.#harness.compiler.attention, mostQuads);
   }
 
   /** A cache whose ring holds the last of `past`, and whose fresh slots are poison. */
@@ -156,7 +152,7 @@ export class Attention {
     const [attend, combine] = [
       this.#harness.kernel("attend", { cache: type }, {
         ...this.#constants,
-        ...attentionTile(half, this.#harness.compiler.attention, quadsTogether).constants,
+        ...this.#tile(quadsTogether).constants,
       }),
       this.#harness.kernel("combine", {}, { ...this.#constants, PLANES: this.#planes }),
     ];
@@ -191,17 +187,19 @@ export class Attention {
 
   /** promptAttend: a chunk of a prompt from `position` on, whose memories are all in the ring. */
   chunk(past: readonly Memory[], position: number, queries: readonly Query[]): AttentionPass {
-    const { kvHeads, cache: type } = this.#shape;
+    const { heads, kvHeads, cache: type } = this.#shape;
     const all = [...past.slice(0, position), ...queries.map((query) => query.memory)];
     const q = poisonedFloats(queries.length * this.#width);
     queries.forEach((query, row) => q.set(query.q, row * this.#width));
     const out = poisonedFloats(queries.length * this.#stride);
     const span = Uint32Array.of(queries.length, position);
+    const tile = this.#tile(this.#random.pick([1, 2]));
+    const constants = { ...this.#constants, ...tile.constants };
     return {
       jobs: [{
-        kernel: this.#harness.kernel("promptAttend", { cache: type }, this.#constants),
+        kernel: this.#harness.kernel("promptAttend", { cache: type }, constants),
         bindings: [q, this.#cache(all), out, span],
-        workgroups: [kvHeads, this.#tiles(queries.length)],
+        workgroups: [kvHeads, Math.ceil(queries.length * heads / kvHeads / tile.queries)],
       }],
       outputs: [out],
       row: (row) => out.subarray(row * this.#stride, row * this.#stride + this.#width),

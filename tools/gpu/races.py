@@ -89,7 +89,32 @@ def strings(names) -> str:
     return "".join(f'"{name}", ' for name in names) + "nullptr"
 
 
-def build(wgsl: pathlib.Path, constants: pathlib.Path) -> pathlib.Path:
+def runner(record: pathlib.Path) -> pathlib.Path:
+    """Compiles races/races.cpp."""
+    if CLANG is None or not shutil.which("naga"):
+        sys.exit("naga or Clang is missing: see the beginning of tools/gpu/races.py.")
+    races = record / "races"
+    # Without builtins: memcpy() and memset() are its own.
+    run("g++", "-std=c++20", "-O2", "-fno-builtin", "-fno-tree-loop-distribute-patterns", "-rdynamic", "-o", races,
+        HERE / "races.cpp", "-ldl")
+    return races
+
+
+def recorded_runs(record: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+    """The directories of each kernel's runs."""
+    runs = {}
+    for directory in sorted((record / "runs").iterdir()):
+        for kernel in set(re.findall(r"/kernels/(\S+)\.so ", (directory / "run.txt").read_text())):
+            runs.setdefault(kernel, []).append(directory)
+    return runs
+
+
+def build(record: pathlib.Path, kernel: str) -> pathlib.Path:
+    source = record / "kernels" / f"{kernel}.wgsl"
+    return build_library(source, source.with_suffix(".json"))
+
+
+def build_library(wgsl: pathlib.Path, constants: pathlib.Path) -> pathlib.Path:
     library = wgsl.with_suffix(".so")
     if library.exists():
         return library
@@ -128,7 +153,7 @@ def without_barriers(races: pathlib.Path, record: pathlib.Path, stage: str, runs
             place.mkdir(parents=True, exist_ok=True)
             changed = place / "kernel.wgsl"
             changed.write_text(text[: barrier.start()] + text[barrier.end() :])
-            library = build(changed, source.with_suffix(".json"))
+            library = build_library(changed, source.with_suffix(".json"))
             for directory in runs[kernel]:
                 jobs = (directory / "run.txt").read_text()
                 (place / "run.txt").write_text(jobs.replace(f"{source.with_suffix('.so')} ", f"{library} "))
@@ -153,23 +178,12 @@ def main() -> None:
     parser.add_argument("--without-barriers", action="store_true")
     options = parser.parse_intermixed_args()
     record = options.record.resolve()
-    if CLANG is None or not shutil.which("naga"):
-        sys.exit("naga or Clang is missing: see the beginning of tools/gpu/races.py.")
-    races = record / "races"
-    # Without builtins: memcpy() and memset() are its own.
-    run("g++", "-std=c++20", "-O2", "-fno-builtin", "-fno-tree-loop-distribute-patterns", "-rdynamic", "-o", races,
-        HERE / "races.cpp", "-ldl")
-    runs = {}  # of each kernel
-    for directory in sorted((record / "runs").iterdir()):
-        for kernel in set(re.findall(r"/kernels/(\S+)\.so ", (directory / "run.txt").read_text())):
-            runs.setdefault(kernel, []).append(directory)
+    races = runner(record)
+    runs = recorded_runs(record)
     chosen = [kernel for kernel in sorted(runs) if not options.stages or kernel.split("-")[0] in options.stages]
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        def built(kernel):
-            source = record / "kernels" / f"{kernel}.wgsl"
-            return build(source, source.with_suffix(".json"))
-        list(pool.map(built, {kernel for kernel in runs}))
+        list(pool.map(lambda kernel: build(record, kernel), sorted(runs)))
         if options.without_barriers:
             stages = sorted({kernel.split("-")[0] for kernel in chosen})
             jobs = [lambda s=stage: without_barriers(races, record, s, runs, options.lanes) for stage in stages]

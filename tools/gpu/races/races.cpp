@@ -1,6 +1,6 @@
 // Runs recorded dispatches on the CPU, thread by thread, and watches what they read and write:
 //
-//   races RUN LANES
+//   races RUN LANES [WORKGROUPS]
 //
 // Reported are accesses to one word by two threads, one of them a write, that no barrier lies between (of two
 // workgroups none ever does), with atomics where the order of the two matters; accesses out of bounds; barriers and
@@ -10,6 +10,8 @@
 // front of every access, and this file answers the calls in place of the sanitizer's own runtime, which knows neither
 // workgroups nor bounds. A word is remembered with its last write and its last reads, so that each racing word is found,
 // but not each pair.
+//
+// With WORKGROUPS, what so many workgroups of each dispatch ask of memory is counted instead (traffic.h).
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -25,6 +27,8 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include "traffic.h"
 
 using std::string, std::vector;
 typedef const void* Place; // in a kernel's code
@@ -52,9 +56,11 @@ struct Region {
   string name;
   char* data;
   size_t bytes;
+  bool is_shared;
   vector<Word> words;
 
-  Region(string name, char* data, size_t bytes) : name(name), data(data), bytes(bytes), words((bytes + 3) / 4) {}
+  Region(string name, char* data, size_t bytes, bool is_shared)
+    : name(name), data(data), bytes(bytes), is_shared(is_shared), words((bytes + 3) / 4) {}
 };
 
 // Threads take turns: each runs until it waits or ends.
@@ -75,6 +81,8 @@ int current = -1; // the thread that runs
 uint32_t workgroup, phase;
 string kernel;
 int found = 0;
+uint32_t counted = 0; // workgroups whose traffic is counted; if none is, races are looked for
+Traffic traffic;
 
 // Function, file and line, with what is inlined there.
 string line_of(Place place) {
@@ -155,7 +163,8 @@ void note_unguarded(char* p, size_t bytes, bool is_write, bool is_change, Place 
       if (is_write) fail("cannot go on");
       return;
     }
-    for (size_t i = at / 4; i <= (at + bytes - 1) / 4; i++) note_word(*region, i, is_write, is_change, place);
+    if (counted) traffic.note(place, current, current / lanes, region->name, region->is_shared, is_write, at, bytes);
+    else for (size_t i = at / 4; i <= (at + bytes - 1) / 4; i++) note_word(*region, i, is_write, is_change, place);
     return;
   }
   Dl_info info;
@@ -250,6 +259,7 @@ void run_workgroup() {
       done += threads[i].state == State::done;
       waiting += threads[i].state == State::at_barrier;
     }
+    if (waiting + done == thread_count) traffic.add_up();
     if (done == thread_count) return;
     if (waiting < thread_count) {
       fail("threads wait for each other: " + std::to_string(done) + " have ended, " + std::to_string(waiting) +
@@ -321,9 +331,10 @@ void* memset(void* to, int value, size_t bytes) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 3) fail("Usage: races RUN LANES");
+  if (argc < 3 || argc > 4) fail("Usage: races RUN LANES [WORKGROUPS]");
   const string run = argv[1];
   lanes = atoi(argv[2]);
+  if (argc == 4) counted = atoi(argv[3]);
   stacks = memory(STACK * MAX_THREADS);
   std::ifstream text(run + "/run.txt"), before(run + "/before.bin"), after(run + "/after.bin");
 
@@ -369,12 +380,12 @@ int main(int argc, char** argv) {
       size_t index;
       text >> index;
       buffers[i] = data[index];
-      if (seen.insert(index).second) regions.push_back(new Region(names[i], data[index], sizes[index]));
+      if (seen.insert(index).second) regions.push_back(new Region(names[i], data[index], sizes[index], false));
     }
     vector<Region*> shared;
     for (int i = 0; i < variable_count; i++) {
       variables[i] = memory(variable_bytes[i] + GAP);
-      shared.push_back(new Region(variable_names[i], (char*)variables[i], variable_bytes[i]));
+      shared.push_back(new Region(variable_names[i], (char*)variables[i], variable_bytes[i], true));
       regions.push_back(shared.back());
     }
     std::copy(size, size + 3, grid + 3);
@@ -382,6 +393,7 @@ int main(int argc, char** argv) {
     for (grid[2] = 0; grid[2] < size[2]; grid[2]++) {
       for (grid[1] = 0; grid[1] < size[1]; grid[1]++) {
         for (grid[0] = 0; grid[0] < size[0]; grid[0]++, workgroup++) {
+          if (counted && workgroup >= counted) continue;
           for (Region* region : shared) region->words.assign(region->words.size(), {});
           run_workgroup();
         }
@@ -390,6 +402,10 @@ int main(int argc, char** argv) {
     for (int i = 0; i < variable_count; i++) munmap(variables[i], variable_bytes[i] + GAP);
   }
 
+  if (counted) {
+    traffic.print(line_of);
+    return 0;
+  }
   // To show that the kernels did run: results are the device's, but for the order of sums. (Words of two f16 are compared
   // as if they were f32.)
   size_t words = 0, others = 0;
