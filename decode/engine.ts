@@ -55,7 +55,7 @@ export interface EngineOptions extends DraftOptions {
   readonly logits?: boolean;
   /** Whether to take the keys and values that the prompt before left, as far as both begin alike. Default true. */
   readonly cachePrompt?: boolean;
-  /** Called once, before the prompt goes through, with the tokens that need not: their keys and values are there. */
+  /** Called once, when the prompt begins to go through, with the tokens that need not: their keys and values are there. */
   readonly onCached?: (tokens: number) => void;
   /** Called once, when the prompt has gone through. */
   readonly onPrefilled?: () => void;
@@ -95,6 +95,7 @@ export class Engine implements Disposable {
   #accept: Dispatch;
   #stepMs = Infinity; // of the generation before; at first, of a pass of one row
   #isBusy = false;
+  #isIdling = false; // steps after a stop may still be under way
   #isDisposed = false;
 
   /** Compiles the stages around the forward pass and allocates the generation's buffers. */
@@ -162,6 +163,7 @@ export class Engine implements Disposable {
     const staging: GPUBuffer[] = [];
     let capture: Capture | null = null;
     let written = prompt.length; // tokens of the text, passes that nobody reads included
+    let isOver = options.maxNewTokens === 0;
     try {
       const ahead = options.submissionsAhead;
       if (options.logits) capture = await this.#makeCapture(staging, ahead);
@@ -188,7 +190,6 @@ export class Engine implements Disposable {
         pacing.ran(batch.steps, now - since, now - asked);
         running = null;
       };
-      let isOver = maxNewTokens === 0;
       if (isOver) waitForPrompt();
       while (!isOver && !signal?.aborted) {
         const underWay = arriving.length + (running ? 1 : 0);
@@ -230,7 +231,9 @@ export class Engine implements Disposable {
         }
       }
     } finally {
-      if (running) arriving.push(this.#results(running));
+      // After a stop the steps under way do nothing, and to ask for their results is to wait for them.
+      if (running && isOver) this.#isIdling = true;
+      else if (running) arriving.push(this.#results(running));
       for (const passes of await Promise.allSettled(arriving)) {
         if (passes.status === "fulfilled") written += tokensOf(passes.value);
       }
@@ -291,6 +294,8 @@ export class Engine implements Disposable {
     const { queue } = this.#gpu.device;
     const b = this.#buffers;
     const { eos, maxNewTokens, signal, cachePrompt = true } = options;
+    if (this.#isIdling) this.#wait(); // so that their time is not the prompt's
+    this.#isIdling = false;
     const sampling = options.sampling ?? GREEDY;
     if (prompt.length + maxNewTokens > this.#context) {
       throw new RangeError(`${prompt.length} + ${maxNewTokens} tokens exceed ${this.#context}`);

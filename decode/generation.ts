@@ -209,7 +209,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
     options: Omit<EngineOptions, "onCached" | "onPrefilled">,
     stops: readonly string[],
   ): AsyncGenerator<Piece> {
-    const start = performance.now();
+    let start = performance.now();
     const tokens: number[] = [];
     let cached = 0;
     let prefilled: number | null = null;
@@ -222,7 +222,10 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
     try {
       const run = engine.run(prompt, {
         ...options,
-        onCached: (tokens) => cached = tokens,
+        onCached: (tokens) => {
+          cached = tokens;
+          start = performance.now();
+        },
         onPrefilled: () => prefilled = performance.now(),
       });
       for await (const pass of run) {

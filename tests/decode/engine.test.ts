@@ -69,6 +69,8 @@ Deno.test("each submission is encoded before the one before it is waited for, an
     promptLookupNumTokens: 0,
     cachePrompt: false,
   };
+  // What the test before left under way is over after this one, which leaves nothing.
+  await model.generate([1, 2, 3], { ...options, maxNewTokens: 1 }).result();
   for (const submissionsAhead of [1, 2, 3, 8]) {
     const { tokens, events } = await eventsOf(() =>
       model.generate([1, 2, 3], { ...options, submissionsAhead }).result()
@@ -93,6 +95,28 @@ Deno.test("each submission is encoded before the one before it is waited for, an
     const ahead = 1 + before.filter((event) => event === "submit").length;
     assert(ahead >= Math.min(submissionsAhead, 2) && ahead <= submissionsAhead, `${rest}`);
   }
+});
+
+Deno.test("an answer's end is not waited for longer than it takes, and steps after it are not the next one's", async () => {
+  const model = await load();
+  const prompt = [1, 2, 3];
+  const [end] = model.config.eosTokenIds;
+  const replay = [...Array.from({ length: 9 }, (_, i) => 10 + i), end!, ...new Array(90).fill(7)];
+  const ended = await eventsOf(() =>
+    model.generate(prompt, { maxNewTokens: 100, replay, cachePrompt: false }).result()
+  );
+  assertEquals([ended.stopReason, ended.tokens], ["eos", replay.slice(0, 10)]);
+  // The prompt is waited for too; the last submission is not.
+  const count = (name: string) => ended.events.filter((event) => event === name).length;
+  assertEquals(count("wait"), count("submit") - 1, `${ended.events}`);
+  assertEquals(count("read"), count("submit") - 2, `${ended.events}`);
+
+  const answer = { maxNewTokens: 20, ignoreEos: true, logitsDigest: true, cachePrompt: false };
+  const next = await eventsOf(() => model.generate(prompt, answer).result());
+  assertEquals(next.events.slice(0, 3), ["wait", "encode", "submit"]);
+  const after = await eventsOf(() => model.generate(prompt, answer).result());
+  assertEquals(after.events.slice(0, 2), ["encode", "submit"]);
+  assertEquals([next.tokens, next.logitsDigest], [after.tokens, after.logitsDigest]);
 });
 
 Deno.test("the prompt's time is told from the answer's", async () => {
