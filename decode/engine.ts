@@ -34,6 +34,8 @@ import {
   RING,
 } from "./state.ts";
 
+/** Submissions at most whose results have not been read, whatever is asked for. */
+export const MAX_AHEAD = 8;
 /** Bytes of the results of a submission at most. */
 const RESULTS_BYTES = MAX_BATCH * RESULT_BYTES;
 
@@ -43,7 +45,7 @@ export interface EngineOptions extends DraftOptions {
   readonly maxNewTokens: number;
   /** Tokens that end the answer. */
   readonly eos: readonly number[];
-  /** Submissions at most whose results have not been read. */
+  /** Submissions at most whose results have not been read, 1 to {@linkcode MAX_AHEAD}. */
   readonly submissionsAhead: number;
   /** Ends the generation early. */
   readonly signal?: AbortSignal;
@@ -93,6 +95,7 @@ export class Engine implements Disposable {
   #replay: Choice;
   #sampling: GPUBuffer;
   #accept: Dispatch;
+  #staging: readonly GPUBuffer[]; // for results without logits
   #stepMs = Infinity; // of the generation before; at first, of a pass of one row
   #isBusy = false;
   #isIdling = false; // steps after a stop may still be under way
@@ -140,6 +143,7 @@ export class Engine implements Disposable {
     this.#replay = () => ({ ...replay, workgroups: [1] });
     const accepted = [b.state, b.tokens, rows, b.best, b.sources, b.ends, b.results, b.seen];
     this.#accept = { ...bound("accept", { SLICES, RING }, ...accepted), workgroups: [1] };
+    this.#staging = Array.from({ length: MAX_AHEAD }, () => this.#makeStaging(null));
   }
 
   /**
@@ -160,13 +164,14 @@ export class Engine implements Disposable {
     this.#isBusy = true;
     const arriving: Promise<Pass[]>[] = []; // submissions whose results were asked for
     let running: Batch | null = null; // the submission after them
-    const staging: GPUBuffer[] = [];
+    const made: GPUBuffer[] = []; // staging buffers with room for logits
     let capture: Capture | null = null;
     let written = prompt.length; // tokens of the text, passes that nobody reads included
     let isOver = options.maxNewTokens === 0;
     try {
       const ahead = options.submissionsAhead;
-      if (options.logits) capture = await this.#makeCapture(staging, ahead);
+      if (options.logits) capture = await this.#makeCapture(made, ahead);
+      const staging = capture ? made : this.#staging;
       const { maxNewTokens, numDraft, signal } = options;
       const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
       const pacing = new Pacing(maxNewTokens, maxBatch, this.#stepMs);
@@ -203,7 +208,7 @@ export class Engine implements Disposable {
           // All of this while the submission before runs, so that the GPU waits for nothing but `submit`.
           const next = this.#encode(
             { first: pacing.submitted, steps, maxRows: 1 + numDraft, maxLength },
-            staging[batches % ahead] ??= this.#makeStaging(capture),
+            staging[batches % ahead]!,
             draft,
             choose,
             capture,
@@ -238,24 +243,27 @@ export class Engine implements Disposable {
         if (passes.status === "fulfilled") written += tokensOf(passes.value);
       }
       this.#promptCache.reach(written);
-      for (const buffer of staging) this.#gpu.free(buffer);
+      for (const buffer of made) this.#gpu.free(buffer);
       capture?.[Symbol.dispose]();
       this.#isBusy = false;
     }
   }
 
-  /** Runs every stage once without effect, so that drivers that compile at first use do it now. */
+  /**
+   * Runs every stage once without effect, so that drivers that compile at first use do it now, and maps every staging buffer
+   * once: Deno is faster from then on.
+   */
   async warmUp(): Promise<void> {
     await this.#forward.prefill([0], 0);
     this.#gpu.device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
-    const staging = this.#makeStaging(null);
     for (const [first, choose] of [this.#choose, this.#sample].entries()) {
       const steps = { first, steps: 1, maxRows: 1, maxLength: 1 };
-      const batch = this.#encode(steps, staging, this.#drafters.all, choose, null);
+      const batch = this.#encode(steps, this.#staging[0]!, this.#drafters.all, choose, null);
       this.#gpu.device.queue.submit([batch.commands]);
       await this.#results(batch);
     }
-    this.#gpu.free(staging);
+    const mapped = this.#staging.map((buffer) => this.#gpu.map(buffer, RESULTS_BYTES, () => {}));
+    await this.#guard(Promise.all(mapped));
   }
 
   /**

@@ -11,7 +11,7 @@ import { DittoError, show } from "../model/errors.ts";
 import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";
 import { checkNames, checkSignal } from "../model/options.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, MAX_AHEAD } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
 import { flag, integer, maxNewTokensOf, samplingOf } from "./options.ts";
 import { checkFits, checkIds, checkTokens, encode, type Prompt, promptTokens } from "./prompt.ts";
@@ -173,7 +173,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         numDraft: integer(options, "promptLookupNumTokens", DRAFTS[drafter], 0, MAX_ROWS - 1),
         rowCosts: this.#costsAt(ids.length),
         maxNgram: integer(options, "maxMatchingNgramSize", 3, 1, 15),
-        submissionsAhead: integer(options, "submissionsAhead", 3, 1, 8),
+        submissionsAhead: integer(options, "submissionsAhead", 3, 1, MAX_AHEAD),
         eos: flag(options, "ignoreEos", false) ? [] : this.config.eosTokenIds,
         sampling: samplingOf(options),
         ...(replay && { replay: [...ids, ...replay.slice(0, room)] }),

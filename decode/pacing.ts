@@ -8,10 +8,8 @@
 export const MAX_BATCH = 16;
 /** A submission should not take longer than this, so that slow devices stream too. In milliseconds. */
 const MAX_BATCH_MS = 100;
-/** How long results are on their way in Deno: the first submissions should not be over much earlier. In milliseconds. */
+/** How long results are on their way in Deno at worst: the first submissions should not be over much earlier. In milliseconds. */
 const READ_BACK_MS = 10;
-/** Steps submitted for each that the answer is likely to need: waiting for one more costs more than an idle one. */
-const SURPLUS = 1.25;
 
 /** Keeps the steps of one generation in step with what is known of it. */
 export class Pacing {
@@ -56,7 +54,7 @@ export class Pacing {
   next(): number {
     const { submitted, read, made } = this;
     const rate = Math.max(1, made / read || 1);
-    const needed = Math.ceil((this.#maxNewTokens - made) / rate * (rate > 1 ? SURPLUS : 1));
+    const needed = Math.ceil((this.#maxNewTokens - made) / rate);
     const missing = Math.min(needed - (submitted - read), this.#maxNewTokens - submitted);
     // At least one where all that was submitted has been read.
     return Math.max(submitted === read ? 1 : 0, Math.min(this.#batch, missing));

@@ -65,6 +65,13 @@ export function regionBytes(bytes: number): number {
 /** How much later than the failure of what was under way a device's loss may be announced. In milliseconds. */
 const LOSS_MS = 100;
 
+/**
+ * Whether a buffer can be read right after a call of `mapAsync()`. In Deno 2.9 the call waits until the GPU is done, and
+ * then the buffer is mapped, though the promise is kept 10 ms later. Later versions may do as WebGPU says, or worse: if the
+ * buffer was never mapped before, Deno 2.9 crashes.
+ */
+const MAPS_IN_THE_CALL = /^2\.9\./.test(Deno.version.deno);
+
 /** A WebGPU device with the buffers made on it. Disposing it frees them all. */
 export class Gpu implements Disposable {
   /** The device itself. */
@@ -76,6 +83,7 @@ export class Gpu implements Disposable {
   #failure: string | null = null;
   #waiting = new Set<(what: string) => void>();
   #buffers = new Set<GPUBuffer>();
+  #wereMapped = new WeakSet<GPUBuffer>();
   #disposed = false;
 
   /** Wraps an open device. */
@@ -221,8 +229,7 @@ export class Gpu implements Disposable {
   }
 
   /**
-   * Reads a buffer back. Costs 11.5 ms at least in Deno, however small the buffer, so nothing in the
-   * decoding loop waits for it.
+   * Reads a buffer back. Costs 11.5 ms at least in Deno, however small the buffer, since what it is read back to is new.
    *
    * @throws {DittoError} If the device was lost, or work before this failed.
    */
@@ -246,16 +253,31 @@ export class Gpu implements Disposable {
   /**
    * Maps a staging buffer for as long as `read` looks at it. Counts as a read-back.
    *
-   * In Deno (2.9) the call itself waits until all that was submitted is over, whatever the buffer is for, and the promise
-   * is kept 10 ms later. The same is true of `queue.onSubmittedWorkDone()`.
+   * In Deno (2.9) the call itself waits until all that was submitted is over, whatever the buffer is for. The first time
+   * for a buffer the promise is kept 10 ms later, then at once. `queue.onSubmittedWorkDone()` waits as well.
    *
    * @param read Takes what it needs from the first `bytes`, and keeps no reference to them.
    */
   async map<T>(staging: GPUBuffer, bytes: number, read: (mapped: ArrayBuffer) => T): Promise<T> {
     this.readBacks++;
-    await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    const mapping = staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    let mapped: ArrayBuffer | null = null;
+    if (MAPS_IN_THE_CALL && this.#wereMapped.has(staging)) {
+      mapping.catch(() => {}); // where it is too early, it is awaited
+      await null; // what the caller wants to submit comes first
+      try {
+        mapped = staging.getMappedRange(0, bytes);
+      } catch {
+        // Not mapped yet, or it failed.
+      }
+    }
+    if (!mapped) {
+      await mapping;
+      mapped = staging.getMappedRange(0, bytes);
+      this.#wereMapped.add(staging);
+    }
     try {
-      return read(staging.getMappedRange(0, bytes));
+      return read(mapped);
     } finally {
       staging.unmap();
     }

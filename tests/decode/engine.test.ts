@@ -140,7 +140,7 @@ async function eventsOf<T extends object>(
   const events: string[] = [];
   const { createCommandEncoder } = GPUDevice.prototype;
   const { submit, onSubmittedWorkDone } = GPUQueue.prototype;
-  const { mapAsync } = GPUBuffer.prototype;
+  const { mapAsync, getMappedRange } = GPUBuffer.prototype;
   GPUDevice.prototype.createCommandEncoder = function (...descriptor) {
     events.push("encode");
     return createCommandEncoder.apply(this, descriptor);
@@ -153,17 +153,21 @@ async function eventsOf<T extends object>(
     events.push("wait");
     return onSubmittedWorkDone.apply(this);
   };
-  GPUBuffer.prototype.mapAsync = async function (...range) {
+  GPUBuffer.prototype.mapAsync = function (...range) {
     events.push("wait");
-    await mapAsync.apply(this, range);
+    return mapAsync.apply(this, range);
+  };
+  GPUBuffer.prototype.getMappedRange = function (...range) {
+    const mapped = getMappedRange.apply(this, range);
     events.push("read");
+    return mapped;
   };
   try {
     return { ...await run(), events };
   } finally {
     GPUDevice.prototype.createCommandEncoder = createCommandEncoder;
     Object.assign(GPUQueue.prototype, { submit, onSubmittedWorkDone });
-    GPUBuffer.prototype.mapAsync = mapAsync;
+    Object.assign(GPUBuffer.prototype, { mapAsync, getMappedRange });
   }
 }
 

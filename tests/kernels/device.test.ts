@@ -155,3 +155,59 @@ Deno.test("unlessFailed() keeps nothing of what it waited for", async () => {
 ${new TextDecoder().decode(stderr)}`,
   );
 });
+
+Deno.test(
+  "map() reads what the GPU has just written, however soon a buffer is mapped again",
+  seeded(async (random) => {
+    using gpu = await openGpu();
+    const { device } = gpu;
+    const words = random.between(1, 5000);
+    const source = gpu.buffer("source", 4 * words);
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    const staging = [1, 2].map(() => gpu.buffer("staging", 4 * words, usage));
+    const isAtOnce = Deno.version.deno.startsWith("2.9.");
+    for (let i = 0; i < 60; i++) {
+      const written = new Uint32Array(words).fill(random.below(2 ** 32));
+      device.queue.writeBuffer(source, 0, written);
+      const to = staging[i % 2]!;
+      const encoder = device.createCommandEncoder();
+      encoder.copyBufferToBuffer(source, 0, to, 0, 4 * words);
+      device.queue.submit([encoder.finish()]);
+      let turns = 0;
+      const timer = setTimeout(() => turns++);
+      const mapped = gpu.map(to, 4 * words, (mapped) => new Uint32Array(mapped.slice(0)));
+      device.queue.writeBuffer(source, 0, new Uint32Array(words)); // too late for what was submitted
+      assertEquals(await mapped, written);
+      clearTimeout(timer);
+      // The first time Deno's promise is awaited, then nothing.
+      if (isAtOnce) assertEquals(turns, i < 2 ? 1 : 0, `mapped for the ${i}th time`);
+      if (random.chance(0.1)) await new Promise((resolve) => setTimeout(resolve, 12));
+    }
+    assertEquals(gpu.readBacks, 60);
+  }),
+);
+
+Deno.test("map() waits for a buffer that is not mapped in the call, and fails as mapAsync() does", async () => {
+  using gpu = await openGpu();
+  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+  const staging = gpu.buffer("staging", 16, usage);
+  await gpu.map(staging, 16, () => {});
+  // As WebGPU has it: mapped only once the promise is kept.
+  const late = new Proxy(staging, {
+    get(target, name) {
+      if (name !== "mapAsync") return Reflect.get(target, name, target).bind?.(target);
+      return async (...range: Parameters<GPUBuffer["mapAsync"]>) => {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        await target.mapAsync(...range);
+      };
+    },
+  });
+  for (let i = 0; i < 3; i++) {
+    assertEquals(
+      await gpu.map(late, 16, (mapped) => [...new Uint8Array(mapped)]),
+      Array(16).fill(0),
+    );
+  }
+  gpu.free(staging);
+  await assertRejects(() => gpu.map(staging, 16, () => {}), DOMException);
+});
