@@ -8,6 +8,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers/promises";
 import { DittoError } from "./errors.ts";
 
 /** What a {@linkcode Gpu} tells about its device. */
@@ -264,7 +265,8 @@ export class Gpu implements Disposable {
     let mapped: ArrayBuffer | null = null;
     if (MAPS_IN_THE_CALL && this.#wereMapped.has(staging)) {
       mapping.catch(() => {}); // where it is too early, it is awaited
-      await null; // what the caller wants to submit comes first
+      // What the caller wants to submit comes first, and whatever else the program waits for gets its turn.
+      await setImmediate();
       try {
         mapped = staging.getMappedRange(0, bytes);
       } catch {
