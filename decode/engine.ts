@@ -164,14 +164,14 @@ export class Engine implements Disposable {
     this.#isBusy = true;
     const arriving: Promise<Pass[]>[] = []; // submissions whose results were asked for
     let running: Batch | null = null; // the submission after them
-    const made: GPUBuffer[] = []; // staging buffers with room for logits
+    const withLogits: GPUBuffer[] = []; // staging buffers with room for them
     let capture: Capture | null = null;
     let written = prompt.length; // tokens of the text, passes that nobody reads included
     let isOver = options.maxNewTokens === 0;
     try {
       const ahead = options.submissionsAhead;
-      if (options.logits) capture = await this.#makeCapture(made, ahead);
-      const staging = capture ? made : this.#staging;
+      if (options.logits) capture = await this.#makeCapture(withLogits, ahead);
+      const staging = capture ? withLogits : this.#staging;
       const { maxNewTokens, numDraft, signal } = options;
       const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
       const pacing = new Pacing(maxNewTokens, maxBatch, this.#stepMs);
@@ -243,7 +243,7 @@ export class Engine implements Disposable {
         if (passes.status === "fulfilled") written += tokensOf(passes.value);
       }
       this.#promptCache.reach(written);
-      for (const buffer of made) this.#gpu.free(buffer);
+      for (const buffer of withLogits) this.#gpu.free(buffer);
       capture?.[Symbol.dispose]();
       this.#isBusy = false;
     }
