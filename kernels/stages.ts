@@ -54,7 +54,6 @@ import plan from "./lib/plan.wgsl" with { type: "text" };
 import planes from "./lib/planes.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
 import productVector from "./lib/product_vector.wgsl" with { type: "text" };
-import promptAddEight from "./lib/prompt_add_eight.wgsl" with { type: "text" };
 import promptProduct from "./lib/prompt_product.wgsl" with { type: "text" };
 import promptResidual from "./lib/prompt_residual.wgsl" with { type: "text" };
 import promptSumsEight from "./lib/prompt_sums_eight.wgsl" with { type: "text" };
@@ -132,7 +131,6 @@ const libSources = {
   norm,
   plan,
   planes,
-  promptAddEight,
   promptProduct,
   promptResidual,
   promptSumsEight,
@@ -170,14 +168,7 @@ const stages = {
   promptAttend: [promptAttend, "rows", "cache", "attention"],
   promptEmbed: [embed, "weights", "promptResidual"],
   promptGate: [promptGate, "silu"],
-  promptMatmul: [
-    promptMatmul,
-    "weights",
-    "promptProduct",
-    "promptTile",
-    "promptSumsEight",
-    "promptAddEight",
-  ],
+  promptMatmul: [promptMatmul, "weights", "promptProduct", "promptTile", "promptSumsEight"],
   promptMatmulLow: [promptMatmul, "weights", "promptProduct", "promptTile", "promptSumsFour"],
   promptMatmulF16: [promptMatmulF16, "weights", "promptProduct", "promptTile", "promptSumsEight"],
   promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct", "quad", "vectorDot"],

@@ -8,9 +8,9 @@ struct Sums {
   far: Square,
 }
 
-fn add(s: Sums, four: u32, k: u32, across: u32, down: u32) -> Sums {
+fn add(s: TileSums, four: u32, k: u32, across: u32, down: u32) -> TileSums {
   let rows = tile[four].at[k][FIRST_ROWS + down];
-  return Sums(
+  return TileSums(
     add_square(s.near, rows, tile[four].at[k][across]),
     add_square(s.far, rows, tile[four].at[k][FAR + across]),
   );

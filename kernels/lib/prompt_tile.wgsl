@@ -26,6 +26,16 @@ fn down_of(thread: u32) -> u32 {
   return thread % 2u + thread / 16u % 2u * 2u + thread / 64u * 4u;
 }
 
+// At each of four k, four outputs' weights or four rows' values together: those of the outputs, then of the rows.
+// A Quad is what the stage multiplies: four values of f32 or f16.
+struct Four {
+  at: array<array<Quad, QUADS>, 4>,
+  // Neighbouring threads write a quad's two eights, which lie two of these apart: 32 bytes more, and in other banks.
+  apart: array<Quad, 32u / QUAD_BYTES>,
+}
+
+var<workgroup> tile: array<Four, DEPTH / 4u>;
+
 // Four rows' sums of four outputs.
 struct Square {
   a: vec4f,
@@ -74,6 +84,21 @@ fn fetch_block(quad: u32, row0: u32, n0: u32, k8: u32) -> Block {
   return block(row_eight(row, k8), row_eight(row + 1u, k8), row_eight(row + 2u, k8), row_eight(row + 3u, k8));
 }
 
+// Puts what was fetched into the tile; nothing where there is no such quad.
+fn put(quad: u32, eight: u32, block: Block) {
+  if (quad >= QUADS) {
+    return;
+  }
+  tile[2u * eight].at[0][quad] = Quad(block.lo[0]);
+  tile[2u * eight].at[1][quad] = Quad(block.lo[1]);
+  tile[2u * eight].at[2][quad] = Quad(block.lo[2]);
+  tile[2u * eight].at[3][quad] = Quad(block.lo[3]);
+  tile[2u * eight + 1u].at[0][quad] = Quad(block.hi[0]);
+  tile[2u * eight + 1u].at[1][quad] = Quad(block.hi[1]);
+  tile[2u * eight + 1u].at[2][quad] = Quad(block.hi[2]);
+  tile[2u * eight + 1u].at[3][quad] = Quad(block.hi[3]);
+}
+
 // Four outputs from n on, in range even where they are past the end.
 fn outputs_from(n: u32) -> vec4u {
   return min(vec4u(n) + vec4u(0u, 1u, 2u, 3u), vec4u(part.count - 1u));
@@ -85,4 +110,22 @@ fn store_four(row: u32, n: u32, sums: vec4f) {
   store(row, n + 1u, sums.y);
   store(row, n + 2u, sums.z);
   store(row, n + 3u, sums.w);
+}
+
+// Four rows' products with four outputs, added to a TileSquare: to the sums themselves, or to those of one tile, as the
+// stage says.
+fn add_square(s: TileSquare, rows: Quad, outputs: Quad) -> TileSquare {
+  return TileSquare(
+    fma(Quad(rows.x), outputs, s.a),
+    fma(Quad(rows.y), outputs, s.b),
+    fma(Quad(rows.z), outputs, s.c),
+    fma(Quad(rows.w), outputs, s.d),
+  );
+}
+
+// Four values of k are spelled out, because a loop's guard and index cost as much as a third of these (naga guards
+// every loop).
+fn add_four(s: TileSums, four: u32, across: u32, down: u32) -> TileSums {
+  let two = add(add(s, four, 0u, across, down), four, 1u, across, down);
+  return add(add(two, four, 2u, across, down), four, 3u, across, down);
 }
