@@ -45,7 +45,7 @@ export async function answer(options: Options): Promise<void> {
   if (model === null) return await reportNothing(options);
   await note(longContextNote(model));
   const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
-  const generation = model.generate(ids, { ...options.generate, signal: interrupt.signal });
+  const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
   const decorate = decorator(options.color);
   // Who reads standard output may go away: that ends the answer, but not one that a page is made of.
   const show = page === null ? print : printUntilClosed();

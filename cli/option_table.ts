@@ -67,7 +67,7 @@ const OPTION_GROUPS = {
     "chat": { help: "the prompt is what a user says: write it with the model's chat template" },
   },
   "Answer": {
-    "max-new-tokens": { value: "N", range: [1, MANY], help: "tokens at most (256)" },
+    "max-new-tokens": { value: "N", range: [0, MANY], help: "tokens at most (256)" },
     "ignore-eos": { help: "go on after an end-of-sequence token" },
     "stop": {
       value: "TEXT",

@@ -5,15 +5,13 @@
  */
 import { createHash } from "node:crypto";
 import { DittoError } from "../model/errors.ts";
-import type { StreamDecoder } from "../model/detokenizer.ts";
-import type { Tokenizer } from "../model/tokenizer.ts";
+import type { AnswerText } from "./answer_text.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 import type { SamplingOptions } from "./sampling.ts";
-import { StopStrings } from "./stop_strings.ts";
 
 /** How to generate. Names follow Hugging Face transformers. */
 export interface GenerateOptions extends Partial<SamplingOptions> {
-  /** Tokens to generate at most; fewer where the context ends. Default 256. */
+  /** Tokens to generate at most; fewer where the context ends. With 0 the prompt is read all the same. Default 256. */
   readonly maxNewTokens?: number;
   /**
    * How drafts are found. "tree", the default: every earlier occurrence of the last tokens proposes, and the
@@ -31,8 +29,8 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   /** Whether to go on after an end-of-sequence token. Default false. */
   readonly ignoreEos?: boolean;
   /**
-   * Texts that end the answer. Neither a stop string nor what a pass made beyond it is part of the answer's
-   * text; its tokens end with the one that completed the stop string. Default none.
+   * Texts that end the answer, or names of special tokens, such as "<|im_end|>". Neither a stop string nor what a pass
+   * made beyond it is part of the answer's text; its tokens end with the one that completed the stop string. Default none.
    */
   readonly stop?: string | readonly string[];
   /** Ends the generation early; what was decoded by then is kept. */
@@ -91,7 +89,10 @@ export interface GenerationResult {
   readonly cachedPromptTokens: number;
   /** The answer's token ids, an end-of-sequence token included. */
   readonly tokens: readonly number[];
-  /** The answer. Empty without a tokenizer. */
+  /**
+   * The answer: to a chat, a text of its own; else what goes on with the prompt, the space before its first word included.
+   * Empty without a tokenizer.
+   */
   readonly text: string;
   /** Passes of the model after the prompt; each made one token or more. */
   readonly passes: number;
@@ -135,12 +136,11 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
   /** Made by `LanguageModel.generate`. */
   constructor(
     engine: Engine,
-    tokenizer: Tokenizer | null,
+    text: AnswerText,
     prompt: readonly number[],
     options: Omit<EngineOptions, "onCached" | "onPrefilled">,
-    stop: readonly string[],
   ) {
-    this.#pieces = this.#run(engine, tokenizer, prompt, options, stop);
+    this.#pieces = this.#run(engine, text, prompt, options);
   }
 
   /**
@@ -204,10 +204,9 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
 
   async *#run(
     engine: Engine,
-    tokenizer: Tokenizer | null,
+    text: AnswerText,
     prompt: readonly number[],
     options: Omit<EngineOptions, "onCached" | "onPrefilled">,
-    stops: readonly string[],
   ): AsyncGenerator<Piece> {
     let start = performance.now();
     const tokens: number[] = [];
@@ -216,8 +215,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
     let end = start;
     let passes = 0;
     let drafted = 0;
-    let stopReason: StopReason = "aborted";
-    const text = new AnswerText(tokenizer, stops);
+    let stopReason: StopReason = options.maxNewTokens === 0 ? "length" : "aborted";
     const hash = options.logits ? createHash("sha256") : null;
     try {
       const run = engine.run(prompt, {
@@ -288,44 +286,4 @@ function noNumbers(length: number): DittoError {
       `loaded with kvCache "f32" and promptPrecision "f32" (--kv-cache f32 --prompt-precision f32 on the command line), ` +
       `its weights are damaged: get the checkpoint anew. If not, try it so: f16 holds no number beyond 65504.`,
   );
-}
-
-/** An answer's text as its tokens arrive, up to a stop string. */
-class AnswerText {
-  /** All that was shown. */
-  whole = "";
-  /** Whether a stop string came. */
-  isStopped = false;
-  #decoder: StreamDecoder | null;
-  #stops: StopStrings;
-
-  constructor(tokenizer: Tokenizer | null, stops: readonly string[]) {
-    this.#decoder = tokenizer?.streamDecoder() ?? null;
-    this.#stops = new StopStrings(stops);
-  }
-
-  /** Takes a pass's tokens. Returns those up to the end of a stop string, and the text that may be shown now. */
-  push(tokens: readonly number[]): { kept: readonly number[]; shown: string } {
-    let shown = "";
-    for (const [i, token] of tokens.entries()) {
-      const part = this.#stops.push(this.#decoder?.push([token]) ?? "");
-      shown += part.text;
-      if (part.stopped) {
-        this.isStopped = true;
-        this.whole += shown;
-        return { kept: tokens.slice(0, i + 1), shown };
-      }
-    }
-    this.whole += shown;
-    return { kept: tokens, shown };
-  }
-
-  /** Ends the text. Returns what was held back; the second time, nothing. */
-  end(): string {
-    if (this.isStopped) return "";
-    const part = this.#stops.push(this.#decoder?.flush() ?? "");
-    const rest = part.stopped ? part.text : part.text + this.#stops.flush();
-    this.whole += rest;
-    return rest;
-  }
 }

@@ -11,10 +11,19 @@ import { DittoError, show } from "../model/errors.ts";
 import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";
 import { checkNames, checkSignal } from "../model/options.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
+import { AnswerText } from "./answer_text.ts";
 import { type Engine, MAX_AHEAD } from "./engine.ts";
 import { type GenerateOptions, Generation } from "./generation.ts";
 import { flag, integer, maxNewTokensOf, samplingOf } from "./options.ts";
-import { checkFits, checkIds, checkTokens, encode, type Prompt, promptTokens } from "./prompt.ts";
+import {
+  checkFits,
+  checkIds,
+  checkTokens,
+  encode,
+  isTokens,
+  type Prompt,
+  promptTokens,
+} from "./prompt.ts";
 
 /** Drafts of a pass at most, unless the caller says otherwise: the tree takes no more than pay. */
 const DRAFTS = { original: 10, tree: MAX_ROWS - 1 } as const;
@@ -163,9 +172,10 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     if (replay !== undefined) checkTokens(replay, "recorded answer", vocabSize);
     const room = Math.min(this.context - ids.length, replay?.length ?? Infinity);
     const maxNewTokens = maxNewTokensOf(options);
+    const before = typeof prompt === "string" || isTokens(prompt) ? ids : [];
     return new Generation(
       this.#engine,
-      this.#tokenizer,
+      new AnswerText(this.#tokenizer, before, this.#stops(options.stop ?? [])),
       ids,
       {
         maxNewTokens: Math.min(maxNewTokens, room),
@@ -181,7 +191,6 @@ export class LanguageModel implements Disposable, AsyncDisposable {
         logits: flag(options, "logitsDigest", false),
         ...(signal && { signal }),
       },
-      this.#stops(options.stop ?? []),
     );
   }
 

@@ -26,7 +26,7 @@ export function samplingOf(options: Partial<SamplingOptions>): SamplingOptions {
 
 /** Tokens of an answer at most. */
 export function maxNewTokensOf(options: { readonly maxNewTokens?: number }): number {
-  return integer(options, "maxNewTokens", 256, 1, Number.MAX_SAFE_INTEGER);
+  return integer(options, "maxNewTokens", 256, 0, Number.MAX_SAFE_INTEGER);
 }
 
 /** What weights are kept in, null for what the checkpoint has; `found`: what it is quantized to. */

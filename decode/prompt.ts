@@ -93,6 +93,7 @@ export function checkFits(ids: readonly number[], context: number): void {
   );
 }
 
-function isTokens(prompt: Prompt): prompt is readonly number[] {
+/** Whether a prompt is token ids, or nothing that a prompt may be. */
+export function isTokens(prompt: Prompt): prompt is readonly number[] {
   return Array.isArray(prompt) && typeof prompt[0] !== "object";
 }

@@ -33,6 +33,7 @@ export class Tokenizer {
   readonly #detokenizer: Detokenizer;
   /** Ids of `added_tokens`: true for special ones. */
   readonly #added: ReadonlyMap<number, boolean>;
+  readonly #specialIds: ReadonlyMap<string, number>;
   readonly #chatTemplate: unknown;
   /** bos_token, eos_token and so on, as chat templates call them. */
   readonly #specialTokens: Readonly<Record<string, string>>;
@@ -46,8 +47,10 @@ export class Tokenizer {
   ) {
     this.#tokenizer = tokenizer;
     this.#detokenizer = detokenizer;
-    this.#added = new Map(
-      [...tokenizer.get_added_tokens_decoder()].map(([id, { special }]) => [id, special]),
+    const added = [...tokenizer.get_added_tokens_decoder()];
+    this.#added = new Map(added.map(([id, { special }]) => [id, special]));
+    this.#specialIds = new Map(
+      added.filter(([, { special }]) => special).map(([id, { content }]) => [content, id]),
     );
     this.#chatTemplate = chatTemplate;
     this.#specialTokens = specialTokens;
@@ -92,6 +95,11 @@ export class Tokenizer {
       return this.#detokenizer.piece(token, special !== undefined);
     };
     return new StreamDecoder(pieceOf, this.#detokenizer);
+  }
+
+  /** The id of the special token with this name, such as `</s>`, if there is one. */
+  specialToken(name: string): number | undefined {
+    return this.#specialIds.get(name);
   }
 
   /**

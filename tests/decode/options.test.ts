@@ -16,7 +16,7 @@ const rowCosts = new Array(32).fill(1); // so that nothing is measured
 const WHOLE = [1.5, NaN, Infinity, "3", {}, true];
 
 const wrong: { [Name in keyof GenerateOptions]?: [values: unknown[], range: string] } = {
-  maxNewTokens: [[0, -1, ...WHOLE], "an integer from 1 to 9007199254740991"],
+  maxNewTokens: [[-1, ...WHOLE], "an integer from 0 to 9007199254740991"],
   promptLookupNumTokens: [[-1, 32, ...WHOLE], "an integer from 0 to 31"],
   maxMatchingNgramSize: [[0, 16, ...WHOLE], "an integer from 1 to 15"],
   submissionsAhead: [[0, 9, ...WHOLE], "an integer from 1 to 8"],

@@ -1,0 +1,77 @@
+/** An answer's text: how it begins after a prompt, and how it ends. */
+import { assertEquals } from "@std/assert";
+import { AnswerText } from "../../decode/answer_text.ts";
+import { loadTokenizer, requireTokenizer, type Tokenizer } from "../../model/tokenizer.ts";
+import { TempDir } from "../model/tiny_checkpoint.ts";
+import { BYTE_LEVEL, METASPACE, SENTENCEPIECE } from "../model/tiny_tokenizers.ts";
+import { seeded } from "../random.ts";
+
+async function load(json: unknown): Promise<Tokenizer> {
+  await using dir = await new TempDir().write({ "tokenizer.json": json });
+  const tokenizer = await loadTokenizer(dir.path, { vocabSize: 600, bosTokenId: 1 });
+  return requireTokenizer(tokenizer, dir.path);
+}
+
+/** The text of an answer that arrives in passes. */
+function textOf(answer: AnswerText, passes: readonly (readonly number[])[]): string {
+  const shown = passes.map((tokens) => answer.push(tokens).shown).join("") + answer.end();
+  assertEquals(shown, answer.whole);
+  return shown;
+}
+
+Deno.test("SentencePiece's space before a first word: there where a text goes on, not where one begins", async () => {
+  const tokenizer = await load(SENTENCEPIECE);
+  const ids = tokenizer.encode("a b a"); // <s> ▁a ▁ b ▁a
+  const [before, answer] = [ids.slice(0, -1), ids.slice(-1)];
+  assertEquals(tokenizer.decode(answer), "a");
+  assertEquals(textOf(new AnswerText(tokenizer, before, []), [answer]), " a");
+  assertEquals(textOf(new AnswerText(tokenizer, [], []), [answer]), "a");
+  assertEquals(textOf(new AnswerText(tokenizer, ids.slice(0, 1), []), [answer]), "a"); // after <s> alone
+});
+
+for (const [kind, json] of Object.entries({ SENTENCEPIECE, METASPACE, BYTE_LEVEL })) {
+  Deno.test(
+    `prompt and answer make the text of all their tokens, wherever it is cut (${kind})`,
+    seeded(async (random) => {
+      const tokenizer = await load(json);
+      for (let i = 0; i < 500; i++) {
+        const ids = Array.from({ length: 1 + random.below(12) }, () => random.below(280));
+        const cut = random.below(ids.length + 1);
+        const passes: number[][] = [];
+        for (let begin = cut; begin < ids.length;) {
+          const end = begin + random.between(1, 4);
+          passes.push(ids.slice(begin, end));
+          begin = end;
+        }
+        // A character of several bytes that the cut is within belongs to the answer.
+        const before = tokenizer.streamDecoder().push(ids.slice(0, cut));
+        const text = textOf(new AnswerText(tokenizer, ids.slice(0, cut), []), passes);
+        assertEquals(before + text, tokenizer.decode(ids), JSON.stringify({ ids, cut }));
+      }
+    }),
+  );
+}
+
+Deno.test("a stop string that names a special token ends the answer with that token", async () => {
+  const tokenizer = await load(SENTENCEPIECE);
+  const [unk, end] = [0, 2];
+  const words = tokenizer.encode("a b", { addSpecialTokens: false });
+  const answer = () => new AnswerText(tokenizer, [], ["bb", "</s>"]);
+
+  const stopped = answer();
+  assertEquals(stopped.push([...words, unk, end, ...words]), {
+    kept: [...words, unk, end],
+    shown: "a b", // with the b that might have begun "bb"
+  });
+  assertEquals([stopped.isStopped, stopped.end(), stopped.whole], [true, "", "a b"]);
+
+  const open = answer();
+  assertEquals(open.push([...words, unk]).shown, "a ");
+  assertEquals([open.isStopped, open.end(), open.whole], [false, "b", "a b"]);
+});
+
+Deno.test("without a tokenizer an answer has no text", () => {
+  const answer = new AnswerText(null, [1, 2], []);
+  assertEquals(answer.push([3, 4]), { kept: [3, 4], shown: "" });
+  assertEquals([answer.end(), answer.whole], ["", ""]);
+});
