@@ -36,6 +36,8 @@ import {
 
 /** Submissions at most whose results have not been read, whatever is asked for. */
 export const MAX_AHEAD = 8;
+/** How long an abort, and whatever else the program waits for, may have to wait for a prompt's work under way. */
+const PATIENCE_MS = 100;
 /** Bytes of the results of a submission at most. */
 const RESULTS_BYTES = MAX_BATCH * RESULT_BYTES;
 
@@ -322,16 +324,29 @@ export class Engine implements Disposable {
     const cached = this.#promptCache.begin(tokens);
     const first = cachePrompt ? cached : 0;
     options.onCached?.(first);
-    // One chunk is under way while the next is encoded; an abort waits for no more than that.
-    let earlier = Promise.resolve<unknown>(undefined);
-    const through = await this.#forward.prefill(tokens, first, async () => {
-      await this.#guard(earlier);
-      earlier = queue.onSubmittedWorkDone();
-      earlier.catch(() => {});
-      return !signal?.aborted;
-    });
+    const through = await this.#forward.prefill(tokens, first, this.#prefillPace(signal));
     this.#promptCache.end(tokens.slice(0, through));
     return draft;
+  }
+
+  /**
+   * Asked before each submission of a prompt, waits while what is under way takes longer than {@linkcode PATIENCE_MS}, and
+   * answers whether to go on.
+   */
+  #prefillPace(signal: AbortSignal | undefined): () => Promise<boolean> {
+    let underWay = 0; // submissions
+    let since = 0; // the first of them
+    let submissionMs = Infinity;
+    return async () => {
+      if (underWay > 0 && underWay * submissionMs >= PATIENCE_MS) {
+        await this.#guard(this.#gpu.finish());
+        submissionMs = (performance.now() - since) / underWay;
+        underWay = 0;
+      }
+      if (underWay === 0) since = performance.now();
+      underWay++;
+      return !signal?.aborted;
+    };
   }
 
   /** Waits until all that was submitted is over; the call itself does, as {@linkcode Gpu.map} says. */

@@ -215,7 +215,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
     let end = start;
     let passes = 0;
     let drafted = 0;
-    let stopReason: StopReason = options.maxNewTokens === 0 ? "length" : "aborted";
+    let stopReason: StopReason = "aborted";
     const hash = options.logits ? createHash("sha256") : null;
     try {
       const run = engine.run(prompt, {
@@ -250,6 +250,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
         if (text.isStopped) break;
         if (stop === "nan") throw noNumbers(prompt.length + tokens.length);
       }
+      if (options.maxNewTokens === 0 && !options.signal?.aborted) stopReason = "length";
       // After an abort: what might have begun a stop string, or a character, and did not.
       const rest = text.end();
       if (rest !== "") {

@@ -67,11 +67,11 @@ export function regionBytes(bytes: number): number {
 const LOSS_MS = 100;
 
 /**
- * Whether a buffer can be read right after a call of `mapAsync()`. In Deno 2.9 the call waits until the GPU is done, and
- * then the buffer is mapped, though the promise is kept 10 ms later. Later versions may do as WebGPU says, or worse: if the
- * buffer was never mapped before, Deno 2.9 crashes.
+ * Whether calls of `mapAsync()` and `onSubmittedWorkDone()` wait until the GPU is done, as in Deno 2.9. Then the buffer is
+ * mapped, though the promise is kept 10 ms later. Later versions may do as WebGPU says, or worse: a buffer that was never
+ * mapped before must not be read so early, or Deno 2.9 crashes.
  */
-const MAPS_IN_THE_CALL = /^2\.9\./.test(Deno.version.deno);
+const WAITS_IN_THE_CALL = /^2\.9\./.test(Deno.version.deno);
 
 /** A WebGPU device with the buffers made on it. Disposing it frees them all. */
 export class Gpu implements Disposable {
@@ -263,7 +263,7 @@ export class Gpu implements Disposable {
     this.readBacks++;
     const mapping = staging.mapAsync(GPUMapMode.READ, 0, bytes);
     let mapped: ArrayBuffer | null = null;
-    if (MAPS_IN_THE_CALL && this.#wereMapped.has(staging)) {
+    if (WAITS_IN_THE_CALL && this.#wereMapped.has(staging)) {
       mapping.catch(() => {}); // where it is too early, it is awaited
       // What the caller wants to submit comes first, and whatever else the program waits for gets its turn.
       await setImmediate();
@@ -283,6 +283,17 @@ export class Gpu implements Disposable {
     } finally {
       staging.unmap();
     }
+  }
+
+  /**
+   * Waits until all that was submitted is over. Then timers that are due, and whatever else the program waits for, get
+   * their turn: in Deno (2.9) the wait keeps them from it.
+   */
+  async finish(): Promise<void> {
+    const done = this.device.queue.onSubmittedWorkDone();
+    if (!WAITS_IN_THE_CALL) return await done;
+    done.catch(() => {}); // a failure is announced by other means
+    await new Promise((resolve) => setTimeout(resolve));
   }
 
   /** Frees every buffer and the device. */

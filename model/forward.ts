@@ -93,7 +93,7 @@ export class Forward implements Disposable {
    *
    * @param tokens Token ids, from position 0.
    * @param first How many of them need not go through, since their keys and values are there.
-   * @param proceed Asked before each chunk but the first; false ends the prefill there.
+   * @param proceed Asked before each submission, of which a chunk is one or more; false ends the prefill there.
    * @returns How many tokens have their keys and values in the cache, or will: all, if it was not ended.
    */
   async prefill(
@@ -115,9 +115,11 @@ export class Forward implements Disposable {
         pass.end();
         submissions.push(encoder.finish());
       }
-      // Asked this late because who is asked may wait for the chunk before, which runs while this one is encoded.
-      if (position > first && !await proceed()) return position;
-      for (const commands of submissions) device.queue.submit([commands]);
+      // Asked this late because who is asked may wait for what runs while this chunk is encoded.
+      for (const commands of submissions) {
+        if (!await proceed()) return position;
+        device.queue.submit([commands]);
+      }
       position += ids.length;
     }
     return tokens.length;

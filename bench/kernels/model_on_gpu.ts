@@ -93,15 +93,12 @@ export class ModelOnGpu {
   ): Promise<{ stages: StageWork[]; tokens: number } | null> {
     const forward = precision === "f16" ? this.#forwardF16 : this.#forward;
     if (!forward) return null;
-    let chunks = 1;
+    const chunk = Math.min(this.context, promptChunk(this.#gpu.info));
+    const chunks = Math.ceil(length / chunk);
     const recorded = await this.#recorder.record(async () => {
-      await forward.prefill(new Array(length).fill(1), 0, () => {
-        chunks++;
-        return true;
-      });
+      await forward.prefill(new Array(length).fill(1), 0);
     });
     const last = recorded.slice(-recorded.length / chunks);
-    const chunk = Math.min(this.context, promptChunk(this.#gpu.info));
     return { stages: stages(last), tokens: length - (chunks - 1) * chunk };
   }
 

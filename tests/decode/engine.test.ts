@@ -133,33 +133,38 @@ Deno.test("the prompt's time is told from the answer's", async () => {
   assert(more > Math.abs(later), `${Deno.inspect(short)} and ${Deno.inspect(long)}`);
 });
 
-/** What happens at the GPU's queue meanwhile, in order. */
+/** What happens at the GPU's queue meanwhile, in order; `on` is told. */
 async function eventsOf<T extends object>(
   run: () => Promise<T>,
+  on: (event: string) => void = () => {},
 ): Promise<T & { events: string[] }> {
   const events: string[] = [];
+  const happened = (event: string) => {
+    events.push(event);
+    on(event);
+  };
   const { createCommandEncoder } = GPUDevice.prototype;
   const { submit, onSubmittedWorkDone } = GPUQueue.prototype;
   const { mapAsync, getMappedRange } = GPUBuffer.prototype;
   GPUDevice.prototype.createCommandEncoder = function (...descriptor) {
-    events.push("encode");
+    happened("encode");
     return createCommandEncoder.apply(this, descriptor);
   };
   GPUQueue.prototype.submit = function (...commands) {
-    events.push("submit");
+    happened("submit");
     return submit.apply(this, commands);
   };
   GPUQueue.prototype.onSubmittedWorkDone = function () {
-    events.push("wait");
+    happened("wait");
     return onSubmittedWorkDone.apply(this);
   };
   GPUBuffer.prototype.mapAsync = function (...range) {
-    events.push("wait");
+    happened("wait");
     return mapAsync.apply(this, range);
   };
   GPUBuffer.prototype.getMappedRange = function (...range) {
     const mapped = getMappedRange.apply(this, range);
-    events.push("read");
+    happened("read");
     return mapped;
   };
   try {
@@ -271,13 +276,39 @@ Deno.test("an abort before the start, or in the middle, keeps what there was by 
   assertEquals((await done.result()).tokens, whole);
 });
 
-Deno.test("an abort ends a long prompt between two chunks; what went through is kept", async () => {
+Deno.test("an abort ends a long prompt between two submissions; what went through is kept", async () => {
   const model = await load();
   const prompt = Array.from({ length: 399 }, (_, i) => 5 + i * 7 % 300);
-  const aborted = await model.generate(prompt, { signal: AbortSignal.abort() }).result();
+  const abort = new AbortController();
+  const aborted = await eventsOf(
+    () => model.generate(prompt, { signal: abort.signal }).result(),
+    (event) => event === "submit" && setTimeout(() => abort.abort()),
+  );
   assertEquals([aborted.stopReason, aborted.tokens], ["aborted", []]);
+  assertEquals(aborted.events, ["encode", "submit", "encode", "wait"]);
   const { cachedPromptTokens } = await model.generate(prompt).result();
   assertEquals(cachedPromptTokens, Math.min(398, promptChunk(model.device)));
+});
+
+Deno.test("an abort before the start reads nothing of the prompt", async () => {
+  const model = await load();
+  const prompt = Array.from({ length: 50 }, (_, i) => 7 + i * 5 % 300);
+  const signal = AbortSignal.abort();
+  const { stopReason } = await model.generate(prompt, { signal, cachePrompt: false }).result();
+  assertEquals(stopReason, "aborted");
+  assertEquals((await model.generate(prompt).result()).cachedPromptTokens, 0);
+});
+
+Deno.test("maxNewTokens 0 reads the prompt, for one that begins alike", async () => {
+  const model = await load();
+  const prompt = Array.from({ length: 60 }, (_, i) => 9 + i * 5 % 300);
+  const read = await model.generate(prompt, { maxNewTokens: 0 }).result();
+  assertEquals([read.stopReason, read.tokens, read.passes], ["length", [], 0]);
+  const { cachedPromptTokens } = await model.generate([...prompt, 5, 6]).result();
+  assertEquals(cachedPromptTokens, 59);
+  const signal = AbortSignal.abort();
+  const aborted = await model.generate(prompt, { maxNewTokens: 0, signal }).result();
+  assertEquals(aborted.stopReason, "aborted");
 });
 
 Deno.test("the pieces add up to the text after an abort too, what was held back included", async () => {
