@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { MAX_DIMENSION } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 
 const DEFAULT_CONTEXT = 4096;
 /** The largest context that can be asked for. */
-export const MAX_CONTEXT = 2 ** 24;
+export const MAX_CONTEXT = MAX_DIMENSION;
 
 /** Text, the turns of a chat, or token ids, which are taken as they are. */
 export type Prompt = string | readonly Message[] | readonly number[];

@@ -54,11 +54,13 @@ const DEFAULTS = {
   },
 } as const;
 
-/** The largest size of one dimension; keeps every byte count an exact double. */
-const MAX_DIMENSION = 2 ** 24;
+/** The largest size of one dimension, and of a context; keeps every byte count an exact double. */
+export const MAX_DIMENSION = 2 ** 24;
 /** What attention's workgroup memory holds on every device: see kernels/attention_tile.ts. */
 const MAX_HEAD_DIM = 320;
 const MAX_LAYERS = 1000;
+/** Within these, f32 holds numbers without loss of digits, and so do kernels. */
+const [LEAST, MOST] = [1e-30, 1e30];
 
 /** Fields that would change the mathematics, and the values that do not. Absent and null are fine. */
 const ONLY_ACCEPTED: readonly (readonly [field: string, accepted: readonly unknown[]])[] = [
@@ -91,7 +93,7 @@ export function parseConfig(configJson: unknown, generationJson?: unknown): Mist
   rejectUnsupported(configJson);
   const defaults = DEFAULTS[architecture];
   const dimension = (field: string, absent: number) =>
-    integer(configJson, field, absent, MAX_DIMENSION);
+    integer(configJson, field, absent, { max: MAX_DIMENSION });
 
   const hiddenSize = dimension("hidden_size", 4096);
   const numAttentionHeads = dimension("num_attention_heads", 32);
@@ -99,18 +101,19 @@ export function parseConfig(configJson: unknown, generationJson?: unknown): Mist
     architecture,
     hiddenSize,
     intermediateSize: dimension("intermediate_size", defaults.intermediateSize),
-    numHiddenLayers: integer(configJson, "num_hidden_layers", 32, MAX_LAYERS),
+    numHiddenLayers: integer(configJson, "num_hidden_layers", 32, { max: MAX_LAYERS }),
     numAttentionHeads,
     numKeyValueHeads: parseKeyValueHeads(configJson, numAttentionHeads, defaults.numKeyValueHeads),
     headDim: dimension("head_dim", hiddenSize / numAttentionHeads),
     vocabSize: dimension("vocab_size", 32000),
-    rmsNormEps: positive(configJson, "rms_norm_eps", 1e-6),
+    rmsNormEps: number(configJson, "rms_norm_eps", 1e-6, LEAST, 1),
     ropeTheta: parseRopeTheta(configJson),
     slidingWindow: parseSlidingWindow(configJson, architecture),
     maxPositionEmbeddings: integer(
       configJson,
       "max_position_embeddings",
       defaults.maxPositionEmbeddings,
+      { min: 2 }, // a token of the prompt and one of the answer
     ),
     tieWordEmbeddings: parseBoolean(configJson, "tie_word_embeddings", false),
     quantization: parseQuantization(configJson.quantization_config),
@@ -158,7 +161,7 @@ function rejectUnsupported(json: JsonObject): void {
 /** Mistral's default is 8, but an explicit null means one per query head, as in transformers. */
 function parseKeyValueHeads(json: JsonObject, heads: number, absent: 8 | null): number {
   const fallback = json.num_key_value_heads === undefined ? absent ?? heads : heads;
-  return integer(json, "num_key_value_heads", fallback, MAX_DIMENSION);
+  return integer(json, "num_key_value_heads", fallback, { max: MAX_DIMENSION });
 }
 
 /** Old files have `rope_theta` and `rope_scaling`; transformers 5 has both in `rope_parameters`. */
@@ -178,7 +181,7 @@ function parseRopeTheta(json: JsonObject): number {
     }
     theta = rope.rope_theta ?? theta;
   }
-  return positive({ rope_theta: theta }, "rope_theta", 10000);
+  return number({ rope_theta: theta }, "rope_theta", 10000, 1, MOST);
 }
 
 function parseSlidingWindow(
@@ -196,7 +199,7 @@ function parseSlidingWindow(
         `needs the same attention in every layer.`,
     );
   }
-  return window;
+  return window !== null && window > MAX_DIMENSION ? null : window; // no context is longer
 }
 
 function parseEos(json: JsonObject, generation: unknown): readonly number[] {
@@ -233,24 +236,32 @@ function integer(
   json: JsonObject,
   field: string,
   absent: number,
-  max: number = Number.MAX_SAFE_INTEGER,
+  { min = 1, max = Number.MAX_SAFE_INTEGER } = {},
 ): number {
   const value = json[field] ?? absent;
-  if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= max) {
+  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) {
     return value as number;
   }
   const origin = json[field] == null ? " (computed, because the field is absent)" : "";
   throw new DittoError(
     `config.json has ${field} ${
       show(value)
-    }${origin} and must have a whole number from 1 to ${max}.`,
+    }${origin} and must have a whole number from ${min} to ${max}.`,
   );
 }
 
-function positive(json: JsonObject, field: string, absent: number): number {
+function number(
+  json: JsonObject,
+  field: string,
+  absent: number,
+  min: number,
+  max: number,
+): number {
   const value = json[field] ?? absent;
-  if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
-  throw new DittoError(`config.json has ${field} ${show(value)} and must have a number above 0.`);
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  throw new DittoError(
+    `config.json has ${field} ${show(value)} and must have a number from ${min} to ${max}.`,
+  );
 }
 
 function parseBoolean(json: JsonObject, field: string, absent: boolean): boolean {

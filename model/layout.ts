@@ -1,11 +1,16 @@
 /**
  * How a model's weights lie on the GPU: which tensors are put together in one matrix, and where a matrix
- * is cut into parts because a kernel cannot see more than the device's binding limit at once.
+ * is cut into parts because a kernel cannot see more than the device's binding limit at once, nor have more workgroups
+ * than WebGPU allows.
  *
  * @module
  */
 import { rowBytes, type WeightType } from "../kernels/weight_types.ts";
+import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
+
+/** Rows of a part at most: a workgroup of a decoding product makes at least a quad of outputs. */
+const MAX_PART_ROWS = 4 * MAX_WORKGROUPS;
 
 /** Rows of a checkpoint tensor that go to consecutive rows of a part. */
 export interface Segment {
@@ -120,7 +125,8 @@ export function layOutWeights(
     // A decoding product makes four outputs at once, and lib/residual.wgsl counts in whole fours: no part but the last
     // may end within one.
     const step = unit === "row" ? 4 : 1;
-    const steps = Math.floor(maxPartBytes / (bytes * rowsPerUnit * step));
+    const rowsPerPart = Math.min(maxPartBytes / bytes, MAX_PART_ROWS);
+    const steps = Math.floor(rowsPerPart / (rowsPerUnit * step));
     const unitsPerPart = step * Math.max(1, steps);
     const parts: PartLayout[] = [];
     for (let first = 0; first < units; first += unitsPerPart) {

@@ -8,6 +8,7 @@ import { type DeviceInfo, regionBytes } from "../kernels/device.ts";
 import { type CacheType, CHUNK, MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
 import { DittoError } from "./errors.ts";
+import { isQuantized } from "../kernels/weight_types.ts";
 import { matricesOf, type MatrixLayout, type WeightLayout } from "./layout.ts";
 
 /** Prompt tokens that go through the model in one pass, unless a device takes more. */
@@ -214,10 +215,15 @@ export function checkMemory(
   }
   const total = weights + cache + spaces;
   if (total > availableBytes) {
+    const remedies = [
+      ...weights < availableBytes ? [smaller] : [],
+      ...isQuantized(head.type) ? [] : ["quantize the weights to q8 or q4"],
+      "use a smaller model",
+    ];
     throw new DittoError(
       `The model needs ${megabytes(total)} (weights ${megabytes(weights)}, KV cache ` +
         `${megabytes(cache)}, workspaces ${megabytes(spaces)}), and ${device.name} has ` +
-        `${megabytes(availableBytes)} left: ${smaller}, or use a smaller model.`,
+        `${megabytes(availableBytes)} left: ${remedies.join(", or ")}.`,
     );
   }
   return { weights, cache, workspaces: spaces, total };

@@ -175,14 +175,22 @@ Deno.test("parseConfig() refuses nonsense in every numeric field", () => {
   for (const field of integers) {
     for (const value of nonsense) assertRefused({ ...TINY_CONFIG, [field]: value }, [field]);
   }
-  for (const field of ["rms_norm_eps", "rope_theta"]) {
-    for (const value of [0, -1, NaN, Infinity, "1", [], {}]) {
-      assertRefused({ ...TINY_CONFIG, [field]: value }, [field, "above 0"]);
-    }
+  for (const value of [0, -1, 1e-40, 1.5, NaN, Infinity, "1", [], {}]) {
+    assertRefused({ ...TINY_CONFIG, rms_norm_eps: value }, ["rms_norm_eps", "from 1e-30 to 1."]);
   }
+  for (const value of [0, -1, 0.5, 1e40, NaN, Infinity, "1", [], {}]) {
+    assertRefused({ ...TINY_CONFIG, rope_theta: value }, ["rope_theta", "from 1 to 1e+30."]);
+  }
+  assertRefused({ ...TINY_CONFIG, max_position_embeddings: 1 }, ["max_position", "from 2 to"]);
   assertRefused({ ...TINY_CONFIG, num_hidden_layers: 1e9 }, ["num_hidden_layers", "1000"]);
   assertRefused({ ...TINY_CONFIG, vocab_size: 2 ** 30 }, ["vocab_size"]);
   assertRefused({ ...TINY_CONFIG, tie_word_embeddings: "no" }, ["tie_word_embeddings"]);
+});
+
+Deno.test("parseConfig() takes a window that no context can fill for none", () => {
+  for (const [given, expected] of [[2 ** 24, 2 ** 24], [2 ** 24 + 1, null], [2 ** 40, null]]) {
+    assertEquals(parseConfig({ ...TINY_CONFIG, sliding_window: given }).slidingWindow, expected);
+  }
 });
 
 Deno.test("parseConfig() refuses fields that contradict each other", () => {

@@ -122,3 +122,19 @@ function checkGates({ parts, rowsPerUnit, countPerUnit }: MatrixLayout): void {
     assertEquals(rows.slice(part.units), gate.map((row) => row.replace("gate_proj", "up_proj")));
   }
 }
+
+Deno.test("layOutWeights() makes no part of more quads than a dispatch has workgroups", () => {
+  const config = parseConfig({
+    architectures: ["MistralForCausalLM"],
+    vocab_size: 300_000,
+    hidden_size: 8,
+    num_attention_heads: 1,
+    num_key_value_heads: 1,
+    intermediate_size: 500_000,
+  });
+  const layout = layOutWeights(config, () => "BF16", 2 ** 31);
+  const rows = ({ parts, rowsPerUnit }: MatrixLayout) =>
+    parts.map((part) => part.units * rowsPerUnit);
+  assertEquals(rows(layout.head), [262_140, 37_860]);
+  assertEquals(rows(layout.layers[0]!.gateUp), [262_140, 262_140, 262_140, 213_580]);
+});

@@ -5,7 +5,7 @@ import { generationBuffers } from "../../decode/state.ts";
 import type { DeviceInfo } from "../../kernels/device.ts";
 import { DittoError, listDevices, type LoadOptions } from "../../mod.ts";
 import { parseConfig } from "../../model/config.ts";
-import { layOutWeights } from "../../model/layout.ts";
+import { layOutWeights, type WeightLayout } from "../../model/layout.ts";
 import { checkMemory, dimensions, workspaces } from "../../model/memory.ts";
 import { GpuSpy } from "../gpu_spy.ts";
 import { seeded } from "../random.ts";
@@ -136,8 +136,16 @@ Deno.test("checkMemory() refuses what is more than the memory that is left, with
     DittoError,
   );
   const sentence =
-    /^The model needs 15\.1\d GB \(weights 14\.48 GB, KV cache 545\.3 MB, workspaces \d+\.\d MB\), and a device has 15\.1\d GB left: ask for a context below 4096 tokens, or use a smaller model\.$/;
+    /^The model needs 15\.1\d GB \(weights 14\.48 GB, KV cache 545\.3 MB, workspaces \d+\.\d MB\), and a device has 15\.1\d GB left: ask for a context below 4096 tokens, or quantize the weights to q8 or q4, or use a smaller model\.$/;
   assert(sentence.test(error.message), error.message);
+  // A smaller context is no use where the weights are too large, nor is quantizing what is quantized.
+  const q4 = layOutWeights(config, () => "Q4", 2 ** 31 - 4);
+  const remedy = (layout: WeightLayout, left: number) =>
+    assertThrows(() => checkMemory(config, layout, d, DEVICE, {}, left), DittoError)
+      .message.split(" left: ")[1];
+  assertEquals(remedy(layout, 14e9), "quantize the weights to q8 or q4, or use a smaller model.");
+  assertEquals(remedy(q4, 4.4e9), "ask for a context below 4096 tokens, or use a smaller model.");
+  assertEquals(remedy(q4, 1e9), "use a smaller model.");
 });
 
 Deno.test("checkMemory() counts and checks the generation's buffers too", () => {
