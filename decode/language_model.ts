@@ -109,11 +109,6 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     return this.#tokenizer !== null;
   }
 
-  /** Buffers mapped for reading so far; the decoding loop never waits for one between submissions. */
-  get readBacks(): number {
-    return this.#gpu.readBacks;
-  }
-
   /**
    * Turns text into token ids, with the special tokens that the tokenizer puts around a text (usually
    * begin-of-sequence), or a chat into the token ids of the checkpoint's chat template.
@@ -132,7 +127,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    */
   detokenize(tokens: readonly number[]): string {
     checkIds(tokens);
-    return requireTokenizer(this.#tokenizer, this.#directory).decode(tokens);
+    return requireTokenizer(this.#tokenizer, this.#directory, "decode").decode(tokens);
   }
 
   /**
@@ -143,7 +138,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    */
   tokenTexts(tokens: readonly number[]): string[] {
     checkIds(tokens);
-    const tokenizer = requireTokenizer(this.#tokenizer, this.#directory);
+    const tokenizer = requireTokenizer(this.#tokenizer, this.#directory, "decode");
     const decoder = tokenizer.streamDecoder({ skipSpecialTokens: false });
     return Array.from(tokens, (token) => decoder.push([token]));
   }
@@ -153,8 +148,8 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    * another is under way fails.
    *
    * @param prompt Text, the turns of a chat, or token ids, which are taken as they are.
-   * @throws {DittoError} If the prompt has no token or does not fit the context, a token id or an option is
-   * out of range, or the model was disposed of.
+   * @throws {DittoError} If the prompt has no token or does not fit the context, is text or a chat and the checkpoint has
+   * no tokenizer or no chat template for it, a token id or an option is out of range, or the model was disposed of.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     if (this.#isDisposed) throw new DittoError("The model was disposed of; load it again.");
@@ -196,7 +191,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
 
   #stops(stop: string | readonly string[]): readonly string[] {
     const stops = Array.isArray(stop) ? stop : [stop];
-    if (stops.length > 0) requireTokenizer(this.#tokenizer, this.#directory);
+    if (stops.length > 0) requireTokenizer(this.#tokenizer, this.#directory, "stop");
     for (const text of stops) {
       if (typeof text !== "string" || text === "") {
         throw new DittoError(

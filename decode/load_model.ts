@@ -18,7 +18,7 @@ import {
   promptChunk,
   type PromptPrecision,
 } from "../model/memory.ts";
-import { checkDevice, checkNames, checkSignal } from "../model/options.ts";
+import { checkDevice, checkNames, checkProgress, checkSignal } from "../model/options.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import { type LoadProgress, type WeightSource, WeightUpload } from "../model/weights.ts";
@@ -138,9 +138,7 @@ export async function loadFrom(
     throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
   }
   const givenCosts = options.rowCosts === undefined ? null : checkRowCosts(options.rowCosts);
-  if (onProgress !== undefined && typeof onProgress !== "function") {
-    throw new DittoError(`The option onProgress is ${show(onProgress)}: it must be a function.`);
-  }
+  checkProgress(onProgress);
   if (config.eosTokenIds.length > MAX_EOS) {
     throw new DittoError(
       `The checkpoint names ${config.eosTokenIds.length} tokens that end an answer (eos_token_id): ` +

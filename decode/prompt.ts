@@ -43,7 +43,7 @@ export function encode(
       `The prompt is ${show(prompt)}: it must be text, a list of messages, or a list of token ids.`,
     );
   }
-  const found = requireTokenizer(tokenizer, directory);
+  const found = requireTokenizer(tokenizer, directory, "encode");
   return typeof prompt === "string" ? found.encode(prompt) : found.encodeChat(prompt);
 }
 

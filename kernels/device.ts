@@ -79,8 +79,6 @@ export class Gpu implements Disposable {
   readonly device: GPUDevice;
   /** What device it is. */
   readonly info: DeviceInfo;
-  /** How often a buffer was mapped for the CPU to read. */
-  readBacks = 0;
   #failure: string | null = null;
   #waiting = new Set<(what: string) => void>();
   #buffers = new Set<GPUBuffer>();
@@ -157,11 +155,6 @@ export class Gpu implements Disposable {
     if (outOfMemory) throw toError(outOfMemory);
     if (invalid) this.#fail(`failed: ${invalid.message}`);
     return await this.unlessFailed(Promise.resolve(result));
-  }
-
-  /** Buffers that are alive. */
-  get allocatedBuffers(): number {
-    return this.#buffers.size;
   }
 
   /**
@@ -252,7 +245,7 @@ export class Gpu implements Disposable {
   }
 
   /**
-   * Maps a staging buffer for as long as `read` looks at it. Counts as a read-back.
+   * Maps a staging buffer for as long as `read` looks at it.
    *
    * In Deno (2.9) the call itself waits until all that was submitted is over, whatever the buffer is for. The first time
    * for a buffer the promise is kept 10 ms later, then at once. `queue.onSubmittedWorkDone()` waits as well.
@@ -260,7 +253,6 @@ export class Gpu implements Disposable {
    * @param read Takes what it needs from the first `bytes`, and keeps no reference to them.
    */
   async map<T>(staging: GPUBuffer, bytes: number, read: (mapped: ArrayBuffer) => T): Promise<T> {
-    this.readBacks++;
     const mapping = staging.mapAsync(GPUMapMode.READ, 0, bytes);
     let mapped: ArrayBuffer | null = null;
     if (WAITS_IN_THE_CALL && this.#wereMapped.has(staging)) {

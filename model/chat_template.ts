@@ -10,6 +10,8 @@ export interface Message {
   readonly content: string;
 }
 
+const ADVICE = "Give the prompt as text, with its markers (on the command line: leave out --chat).";
+
 /**
  * Renders a chat with a checkpoint's Jinja template.
  *
@@ -38,8 +40,7 @@ export function renderChat(
     compiled = new Template(source);
   } catch (cause) {
     throw new DittoError(
-      `The checkpoint's chat template is not valid Jinja: ${(cause as Error).message}. Leave out ` +
-        `--chat and write the prompt's markers yourself.`,
+      `The checkpoint's chat template is not valid Jinja: ${(cause as Error).message}. ${ADVICE}`,
       { cause },
     );
   }
@@ -57,11 +58,10 @@ export function renderChat(
 
 function selectTemplate(template: unknown): string {
   if (typeof template === "string") return template;
-  const advice = "Leave out --chat and write the prompt's markers yourself.";
   if (template == null) {
     throw new DittoError(
       `The checkpoint has no chat template, neither chat_template.jinja nor chat_template in ` +
-        `tokenizer_config.json. ${advice}`,
+        `tokenizer_config.json. ${ADVICE}`,
     );
   }
   const named = Array.isArray(template) ? template.filter(isObject) : [];
@@ -70,6 +70,6 @@ function selectTemplate(template: unknown): string {
   throw new DittoError(
     `The checkpoint's chat_template has no template named "default" (it has ${
       show(Array.isArray(template) ? named.map(({ name }) => name) : template)
-    }). ${advice}`,
+    }). ${ADVICE}`,
   );
 }

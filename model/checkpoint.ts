@@ -5,7 +5,7 @@ import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
 import { PositionedFile } from "./positioned_file.ts";
 import { quantizedType } from "./quantization.ts";
-import { checkTensor, checkTensors } from "./required_tensors.ts";
+import { checkTensors } from "./required_tensors.ts";
 import { isWeightDtype, readHeader, type SafetensorsEntry } from "./safetensors.ts";
 import { findShards } from "./shards.ts";
 
@@ -60,21 +60,6 @@ export class Checkpoint implements Disposable {
     this.tensors = tensors;
     this.#places = places;
     this.#files = files;
-  }
-
-  /**
-   * Finds a tensor.
-   *
-   * @param expectedShape The shape it must have: [outputs, inputs] in few bits too.
-   * @throws {DittoError} If it is missing, misshapen, or of an element type Ditto does not compute with.
-   */
-  tensor(name: string, expectedShape: readonly number[]): TensorInfo {
-    checkTensor(
-      this.#place(name).entry,
-      expectedShape,
-      quantizedType(name, this.config.quantization),
-    );
-    return this.tensors.get(name)!;
   }
 
   /**

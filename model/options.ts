@@ -45,6 +45,12 @@ export function checkDevice(device: OpenOptions | undefined): void {
   if (device !== undefined) checkNames(device, DEVICE_OPTIONS, "device");
 }
 
+/** What is told how far it has come. */
+export function checkProgress(onProgress: unknown): void {
+  if (onProgress === undefined || typeof onProgress === "function") return;
+  throw new DittoError(`The option onProgress is ${show(onProgress)}: it must be a function.`);
+}
+
 /** What ends the work early. */
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined || signal instanceof AbortSignal) return;

@@ -91,7 +91,7 @@ export function checkTensors(
  * @throws {DittoError} If its shape differs (the message has both), or its element type is none that
  * Ditto computes with.
  */
-export function checkTensor(
+function checkTensor(
   { name, dtype, shape }: Pick<SafetensorsEntry, "name" | "dtype" | "shape">,
   unpacked: readonly number[],
   type: QuantizedType | null,

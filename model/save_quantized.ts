@@ -15,7 +15,7 @@ import {
 import { type Checkpoint, directoryPath, openCheckpoint } from "./checkpoint.ts";
 import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
-import { checkDevice, checkNames, checkSignal } from "./options.ts";
+import { checkDevice, checkNames, checkProgress, checkSignal } from "./options.ts";
 import { type Quantization, quantizationConfig, quantizedType } from "./quantization.ts";
 import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 import { requiredTensors } from "./required_tensors.ts";
@@ -75,6 +75,7 @@ export async function saveQuantized(
 ): Promise<number> {
   checkNames(options, OPTIONS);
   const { onProgress = () => {}, maxShardBytes = 4e9, signal, device } = options;
+  checkProgress(onProgress);
   checkSignal(signal);
   checkDevice(device);
   signal?.throwIfAborted();
@@ -102,8 +103,9 @@ export async function saveQuantized(
     return { name, type, shape, byteLength: shape[0]! * rowBytes(type, shape[1]!) };
   });
   const totalBytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const others = await otherFiles(directoryPath(directory));
   const root = directoryPath(target);
-  await makeDirectory(root);
+  const isMade = await makeDirectory(root);
   const written: string[] = [];
   try {
     const shards = intoShards(tensors, maxShardBytes);
@@ -130,13 +132,14 @@ export async function saveQuantized(
       const index = { metadata: { total_size: totalBytes }, weight_map: weightMap(shards) };
       await writeJson(`${root}/model.safetensors.index.json`, index, written);
     }
-    await copyOthers(directoryPath(directory), root, written);
+    await copyFiles(others, directoryPath(directory), root, written);
     // Last: without it an interrupted copy is no checkpoint.
     const config = await readJson(`${directoryPath(directory)}/config.json`) as object;
     const extended = { ...config, quantization_config: quantizationConfig(quantization) };
     await writeJson(`${root}/config.json`, extended, written);
   } catch (error) {
     await Promise.allSettled(written.map((path) => Deno.remove(path)));
+    if (isMade) await Deno.remove(root).catch(() => {});
     throw error;
   }
   return totalBytes;
@@ -254,14 +257,17 @@ class Writer implements AsyncDisposable {
   }
 }
 
-async function makeDirectory(root: string): Promise<void> {
+/** Makes the directory unless it is there, and refuses one that is not empty. Returns whether it was made. */
+async function makeDirectory(root: string): Promise<boolean> {
   try {
-    await Deno.mkdir(root, { recursive: true });
+    const isThere = await Deno.stat(root).then(() => true, () => false);
+    if (!isThere) await Deno.mkdir(root, { recursive: true });
     for await (const { name } of Deno.readDir(root)) {
       throw new DittoError(
         `The directory ${root} has a file ${name} already: give a new or an empty one.`,
       );
     }
+    return !isThere;
   } catch (cause) {
     throw cause instanceof DittoError ? cause : cannotWrite(root, cause);
   }
@@ -276,15 +282,35 @@ async function writeJson(path: string, value: unknown, written: string[]): Promi
   }
 }
 
-/** Takes along what is no weights: tokenizer, chat template, licence. */
-async function copyOthers(from: string, to: string, written: string[]): Promise<void> {
-  for await (const { name } of Deno.readDir(from)) {
-    if (name === "config.json" || WEIGHT_FILE.test(name)) continue;
-    const source = `${from}/${name}`;
-    if (!(await Deno.stat(source)).isFile) continue; // asked this way because it may be a link
+/** Names of the files that are no weights and are taken along: tokenizer, chat template, licence. */
+async function otherFiles(directory: string): Promise<string[]> {
+  const names: string[] = [];
+  let path = directory;
+  try {
+    for await (const { name } of Deno.readDir(directory)) {
+      if (name === "config.json" || WEIGHT_FILE.test(name)) continue;
+      path = `${directory}/${name}`;
+      if ((await Deno.stat(path)).isFile) names.push(name); // asked this way because it may be a link
+    }
+  } catch (cause) {
+    throw new DittoError(
+      `Cannot read ${path}, which is to be taken along: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
+  return names;
+}
+
+async function copyFiles(
+  names: readonly string[],
+  from: string,
+  to: string,
+  written: string[],
+): Promise<void> {
+  for (const name of names) {
     written.push(`${to}/${name}`);
     try {
-      await Deno.copyFile(source, `${to}/${name}`);
+      await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
     } catch (cause) {
       throw cannotWrite(`${to}/${name}`, cause);
     }

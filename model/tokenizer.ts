@@ -181,17 +181,33 @@ export async function loadTokenizer(
  * Insists on a tokenizer where text is needed.
  *
  * @param tokenizer What {@linkcode loadTokenizer} returned for `directory`.
+ * @param purpose What cannot be done without one. Default: to make tokens of text.
  * @throws {DittoError} If it is null.
  */
-export function requireTokenizer(tokenizer: Tokenizer | null, directory: string | URL): Tokenizer {
+export function requireTokenizer(
+  tokenizer: Tokenizer | null,
+  directory: string | URL,
+  purpose: keyof typeof PURPOSES = "encode",
+): Tokenizer {
   if (tokenizer !== null) return tokenizer;
+  const [cannot, instead] = PURPOSES[purpose];
   throw new DittoError(
     `${
       directoryPath(directory)
-    } has no tokenizer.json, so text cannot become tokens: add the file ` +
-      `(SentencePiece's tokenizer.model is not read), or give token ids with --prompt-ids.`,
+    } has no tokenizer.json, so ${cannot}: add the file (SentencePiece's ` +
+      `tokenizer.model is not read), or ${instead}.`,
   );
 }
+
+/** What needs a tokenizer, and what to do without one. */
+const PURPOSES = {
+  encode: [
+    "text cannot become tokens",
+    "give token ids (--prompt-ids on the command line)",
+  ],
+  decode: ["tokens cannot become text", "read the token ids"],
+  stop: ["stop strings cannot be found", "leave them out"],
+} as const;
 
 /** Checks every id before anything is built from them; an id may lie, too. Added tokens may go beyond the model's. */
 function checkVocabulary(
@@ -248,7 +264,7 @@ function checkPreTokenizer({ pre_tokenizer }: JsonObject, root: string): void {
   if (!splits) return;
   throw new DittoError(
     `${root}/tokenizer.json has a pre_tokenizer of the type Metaspace that splits text at spaces, which is not ` +
-      `supported ("split": false is): give token ids with --prompt-ids.`,
+      `supported ("split": false is): give token ids, without the file (--prompt-ids on the command line).`,
   );
 }
 

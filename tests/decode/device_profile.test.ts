@@ -7,6 +7,7 @@ import { openCheckpoint } from "../../model/checkpoint.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { dimensions } from "../../model/memory.ts";
 import { loadWeights } from "../../model/weights.ts";
+import { GpuSpy } from "../gpu_spy.ts";
 
 const info = (
   isSoftware: boolean,
@@ -63,10 +64,11 @@ Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer be
       return super.withProfile(this.profile);
     }
   }
-  const before = gpu.allocatedBuffers;
+  using spy = new GpuSpy();
   gpu.device.pushErrorScope("validation");
   const profile = await measureProfile(gpu, new Spy(gpu), config, weights, d);
-  assertEquals(gpu.allocatedBuffers, before);
+  assert(spy.buffers.length > 0);
+  assertEquals(spy.aliveBuffers.size, 0);
   assertEquals(await gpu.device.popErrorScope(), null);
   if (profile === null) {
     assert(!gpu.device.features.has("timestamp-query"));

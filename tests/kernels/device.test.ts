@@ -181,7 +181,6 @@ Deno.test(
       if (random.chance(0.1)) await new Promise((resolve) => setTimeout(resolve, 12));
     }
     if (Deno.version.deno.startsWith("2.9.")) assert(late < 30, `${late} of 60 maps waited`);
-    assertEquals(gpu.readBacks, 60);
   }),
 );
 

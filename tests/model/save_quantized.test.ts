@@ -63,6 +63,10 @@ async function refused(work: () => Promise<unknown>, ...parts: string[]): Promis
   for (const part of parts) assertStringIncludes(message, part);
 }
 
+function names(directory: string): string[] {
+  return Array.from(Deno.readDirSync(directory), ({ name }) => name);
+}
+
 Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind", async () => {
   const tensors = tinyTensors();
   for (const { data } of tensors) data.fill(0x3c); // 0.0115
@@ -89,6 +93,20 @@ Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind"
   );
   const maxShardBytes = -1;
   await refused(() => saveQuantized(source.path, `${path}/q5`, "q4", { maxShardBytes }), "is -1");
+  const onProgress = 5 as unknown as () => void;
+  await refused(
+    () => saveQuantized(source.path, `${path}/q5`, "q4", { onProgress }),
+    "is 5",
+    "function",
+  );
+  await Deno.symlink("nowhere", `${source.path}/tokenizer.model`);
+  await refused(
+    () => saveQuantized(source.path, `${path}/q5`, "q4"),
+    "Cannot read",
+    "tokenizer.model",
+  );
+  await Deno.remove(`${source.path}/tokenizer.model`);
+  assertEquals(names(path), ["notes.txt"]);
 
   await saveQuantized(source.path, `${path}/q8`, "q8");
   await refused(() => saveQuantized(`${path}/q8`, `${path}/q4`, "q4"), "in q8 already");
@@ -99,7 +117,7 @@ Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind"
   await using damaged = await writeCheckpoint(new TempDir(), TINY_CONFIG, tensors);
   const save = () => saveQuantized(damaged.path, `${path}/bad`, "q8");
   await refused(save, bad.name, "infinite");
-  assertEquals([...Deno.readDirSync(`${path}/bad`)], []);
+  assert(!names(path).includes("bad"));
   await refused(() => loadModel(damaged.path, { quantize: "q8" }), bad.name, "infinite");
 });
 
