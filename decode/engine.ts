@@ -11,6 +11,15 @@ import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
 import { Capture } from "./capture.ts";
 import { Drafters, type DraftOptions } from "./drafters.ts";
+import {
+  type Batch,
+  encodeBatch,
+  Flight,
+  type Pass,
+  readBatch,
+  stagingBuffer,
+  tokensOf,
+} from "./flight.ts";
 import { MAX_BATCH, Pacing } from "./pacing.ts";
 import { PromptCache } from "./prompt_cache.ts";
 import { measurePassTimes, type PassTimes } from "./row_costs.ts";
@@ -23,24 +32,12 @@ import {
   samplingUniform,
   seenTokens,
 } from "./sampling.ts";
-import {
-  type GenerationBuffer,
-  generationBuffers,
-  initialState,
-  MAX_EOS,
-  parseResults,
-  type PassResult,
-  RESULT_BYTES,
-  RING,
-} from "./state.ts";
+import { type GenerationBuffer, generationBuffers, initialState, MAX_EOS, RING } from "./state.ts";
 
 /** Submissions at most whose results have not been read, whatever is asked for. */
 export const MAX_AHEAD = 8;
 /** How long an abort, and whatever else the program waits for, may have to wait for a prompt's work under way. */
 const PATIENCE_MS = 100;
-/** Bytes of the results of a submission at most. */
-const RESULTS_BYTES = MAX_BATCH * RESULT_BYTES;
-
 /** What a generation is to do. */
 export interface EngineOptions extends DraftOptions {
   /** Tokens to append at most. */
@@ -65,23 +62,6 @@ export interface EngineOptions extends DraftOptions {
   readonly onPrefilled?: () => void;
 }
 
-/** Steps that are submitted together. */
-interface Batch {
-  /** The number of the first. */
-  readonly first: number;
-  readonly steps: number;
-  readonly commands: GPUCommandBuffer;
-  /** Where their results go. */
-  readonly staging: GPUBuffer;
-  readonly capture: Capture | null;
-}
-
-/** A pass, with the logits that chose its tokens where they were asked for. */
-export interface Pass extends PassResult {
-  /** One row of vocab_size f32, little-endian, for each token. */
-  readonly logits?: readonly Uint8Array[];
-}
-
 /** Decodes with one model on one device, one generation at a time. */
 export class Engine implements Disposable {
   #gpu: Gpu;
@@ -100,7 +80,7 @@ export class Engine implements Disposable {
   #staging: readonly GPUBuffer[]; // for results without logits
   #stepMs = Infinity; // of the generation before; at first, of a pass of one row
   #isBusy = false;
-  #isIdling = false; // steps after a stop may still be under way
+  #isIdling = false; // steps after a stop, which do nothing, may still be under way
   #isDisposed = false;
 
   /** Compiles the stages around the forward pass and allocates the generation's buffers. */
@@ -145,7 +125,7 @@ export class Engine implements Disposable {
     this.#replay = () => ({ ...replay, workgroups: [1] });
     const accepted = [b.state, b.tokens, rows, b.best, b.sources, b.ends, b.results, b.seen];
     this.#accept = { ...bound("accept", { SLICES, RING }, ...accepted), workgroups: [1] };
-    this.#staging = Array.from({ length: MAX_AHEAD }, () => this.#makeStaging(null));
+    this.#staging = Array.from({ length: MAX_AHEAD }, () => stagingBuffer(gpu, null));
   }
 
   /**
@@ -164,19 +144,18 @@ export class Engine implements Disposable {
     }
     this.#checkDisposed();
     this.#isBusy = true;
-    const arriving: Promise<Pass[]>[] = []; // submissions whose results were asked for
-    let running: Batch | null = null; // the submission after them
+    const { maxNewTokens, numDraft, signal, submissionsAhead: ahead } = options;
     const withLogits: GPUBuffer[] = []; // staging buffers with room for them
     let capture: Capture | null = null;
+    let flight: Flight | null = null;
     let written = prompt.length; // tokens of the text, passes that nobody reads included
-    let isOver = options.maxNewTokens === 0;
+    let isOver = maxNewTokens === 0;
     try {
-      const ahead = options.submissionsAhead;
       if (options.logits) capture = await this.#makeCapture(withLogits, ahead);
       const staging = capture ? withLogits : this.#staging;
-      const { maxNewTokens, numDraft, signal } = options;
       const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
       const pacing = new Pacing(maxNewTokens, maxBatch, this.#stepMs);
+      flight = new Flight(this.#gpu, pacing, (batch) => this.#read(batch));
       const waitForPrompt = () => {
         this.#wait();
         pacing.begin();
@@ -189,43 +168,27 @@ export class Engine implements Disposable {
         ? this.#choose
         : this.#sample;
       let batches = 0; // submitted
-      let since = 0; // when the last was
-      const ask = (batch: Batch) => {
-        const asked = performance.now();
-        arriving.push(this.#results(batch));
-        const now = performance.now();
-        pacing.ran(batch.steps, now - since, now - asked);
-        running = null;
-      };
       if (isOver) waitForPrompt();
       while (!isOver && !signal?.aborted) {
-        const underWay = arriving.length + (running ? 1 : 0);
-        // What arrives while a submission runs is read before the next is encoded, unless that would be too late.
+        const { running } = flight;
+        // What arrives while a batch runs is read before the next is encoded, unless that would be too late.
         const most = !running || pacing.isShort(running.steps) ? ahead : Math.min(ahead, 2);
-        const steps = underWay < most ? pacing.next() : 0;
+        const steps = flight.size < most ? pacing.next() : 0;
         if (steps > 0) {
           const unknown = pacing.submitted + steps - pacing.read;
           const made = Math.min(maxNewTokens, pacing.made + unknown * (1 + numDraft)); // at most
-          const maxLength = prompt.length + made;
-          // All of this while the submission before runs, so that the GPU waits for nothing but `submit`.
-          const next = this.#encode(
-            { first: pacing.submitted, steps, maxRows: 1 + numDraft, maxLength },
-            staging[batches % ahead]!,
+          // While the batch before runs, so that the GPU waits for nothing but `submit`.
+          const batch = this.#encode(
+            { first: pacing.submitted, steps, staging: staging[batches % ahead]!, capture },
+            { maxRows: 1 + numDraft, maxLength: prompt.length + made },
             draft,
             choose,
-            capture,
           );
-          if (running) ask(running);
-          else if (batches === 0) waitForPrompt();
-          this.#gpu.device.queue.submit([next.commands]);
-          since = performance.now();
-          running = next;
+          if (batches === 0) waitForPrompt();
+          flight.submit(batch);
           batches++;
-          pacing.submitted += steps;
-        } else if (arriving.length === 0) {
-          ask(running!);
         } else {
-          const passes = await arriving.shift()!;
+          const passes = await flight.next();
           written += tokensOf(passes);
           for (const pass of passes) {
             pacing.read = pass.pass + 1;
@@ -238,11 +201,9 @@ export class Engine implements Disposable {
         }
       }
     } finally {
-      // After a stop the steps under way do nothing, and to ask for their results is to wait for them.
-      if (running && isOver) this.#isIdling = true;
-      else if (running) arriving.push(this.#results(running));
-      for (const passes of await Promise.allSettled(arriving)) {
-        if (passes.status === "fulfilled") written += tokensOf(passes.value);
+      if (flight) {
+        this.#isIdling = isOver && flight.running !== null;
+        written += await flight.end(isOver);
       }
       this.#promptCache.reach(written);
       for (const buffer of withLogits) this.#gpu.free(buffer);
@@ -259,12 +220,16 @@ export class Engine implements Disposable {
     await this.#forward.prefill([0], 0);
     this.#gpu.device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
     for (const [first, choose] of [this.#choose, this.#sample].entries()) {
-      const steps = { first, steps: 1, maxRows: 1, maxLength: 1 };
-      const batch = this.#encode(steps, this.#staging[0]!, this.#drafters.all, choose, null);
+      const batch = this.#encode(
+        { first, steps: 1, staging: this.#staging[0]!, capture: null },
+        { maxRows: 1, maxLength: 1 },
+        this.#drafters.all,
+        choose,
+      );
       this.#gpu.device.queue.submit([batch.commands]);
-      await this.#results(batch);
+      await this.#read(batch);
     }
-    const mapped = this.#staging.map((buffer) => this.#gpu.map(buffer, RESULTS_BYTES, () => {}));
+    const mapped = this.#staging.map((buffer) => this.#gpu.map(buffer, buffer.size, () => {}));
     await this.#guard(Promise.all(mapped));
   }
 
@@ -363,7 +328,7 @@ export class Engine implements Disposable {
       const vocabSize = this.#vocabSize;
       const capture = new Capture(this.#gpu, this.#compiler, buffers, vocabSize, MAX_BATCH);
       made.use(capture);
-      while (staging.length < batches) staging.push(this.#makeStaging(capture));
+      while (staging.length < batches) staging.push(stagingBuffer(this.#gpu, capture));
       return capture;
     }, (cause) =>
       new DittoError(
@@ -375,66 +340,26 @@ export class Engine implements Disposable {
     return capture;
   }
 
-  /** Room for the results of a batch. */
-  #makeStaging(capture: Capture | null): GPUBuffer {
-    const captureBytes = capture ? capture.steps * capture.stepBytes : 0;
-    return this.#gpu.buffer(
-      "staging",
-      RESULTS_BYTES + captureBytes,
-      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    );
-  }
-
-  /** Encodes a batch of steps, which is to be submitted, and whose results go to `staging`. */
+  /** Encodes a batch of steps of one generation. */
   #encode(
-    steps: { first: number; steps: number; maxRows: number; maxLength: number },
-    staging: GPUBuffer,
+    batch: Omit<Batch, "commands">,
+    most: { readonly maxRows: number; readonly maxLength: number },
     draft: readonly Dispatch[],
     choose: Choice,
-    capture: Capture | null,
   ): Batch {
-    const { first, steps: count, maxRows, maxLength } = steps;
+    const { maxRows, maxLength } = most;
     const step = [
       ...draft,
       ...this.#forward.dispatches(maxRows, maxLength),
       choose(maxRows),
       this.#accept,
-      ...(capture ? [capture.dispatch(maxRows)] : []),
+      ...(batch.capture ? [batch.capture.dispatch(maxRows)] : []),
     ];
-    const encoder = this.#gpu.device.createCommandEncoder();
-    for (let i = 0; i < count; i++) {
-      const pass = encoder.beginComputePass();
-      encode(pass, step);
-      pass.end();
-    }
-    // The ring's slots in a row, which may go on at its beginning.
-    for (let i = 0; i < count;) {
-      const slot = (first + i) % RING;
-      const inRow = Math.min(count - i, RING - slot);
-      const [from, to] = [slot * RESULT_BYTES, i * RESULT_BYTES];
-      encoder.copyBufferToBuffer(this.#buffers.results, from, staging, to, inRow * RESULT_BYTES);
-      i += inRow;
-    }
-    capture?.copy(encoder, first, count, staging, RESULTS_BYTES);
-    return { first, steps: count, commands: encoder.finish(), staging, capture };
+    return encodeBatch(this.#gpu, step, this.#buffers.results, batch);
   }
 
-  /**
-   * Asks for a submitted batch's results. In Deno that is to wait, as {@linkcode Gpu.map} says: so the next batch is to be
-   * encoded before it, and submitted right after.
-   */
-  #results({ first, steps, staging, capture }: Batch): Promise<Pass[]> {
-    const used = RESULTS_BYTES + (capture ? steps * capture.stepBytes : 0);
-    const results = this.#guard(this.#gpu.map(staging, used, (mapped): Pass[] => {
-      const words = new Uint32Array(mapped, 0, steps * RESULT_BYTES / 4);
-      const passes = parseResults(words, first);
-      if (!capture) return passes;
-      return passes.map((pass, i) => {
-        return { ...pass, logits: capture.logits(mapped, RESULTS_BYTES, i, pass.tokens.length) };
-      });
-    }));
-    results.catch(() => {}); // seen when it is awaited; until then it is not an unhandled one
-    return results;
+  #read(batch: Batch): Promise<Pass[]> {
+    return this.#guard(readBatch(this.#gpu, batch));
   }
 
   #checkDisposed(): void {
@@ -460,11 +385,6 @@ export class Engine implements Disposable {
       throw error;
     }
   }
-}
-
-/** Tokens that passes appended. */
-function tokensOf(passes: readonly Pass[]): number {
-  return passes.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
 /** The dispatch that chooses a token for each of up to so many rows. */

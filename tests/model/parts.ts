@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Engine, type EngineOptions, type Pass } from "../../decode/engine.ts";
+import { Engine, type EngineOptions } from "../../decode/engine.ts";
+import type { Pass } from "../../decode/flight.ts";
 import { generationBuffers } from "../../decode/state.ts";
 import { type Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
 import { Compiler } from "../../kernels/compiler.ts";
