@@ -15,14 +15,18 @@ import { UsageError } from "./cli/usage_error.ts";
 import deno from "./deno.json" with { type: "json" };
 import { DittoError } from "./mod.ts";
 
-async function run(options: Options): Promise<void> {
+/** Does what the options say. Returns the exit code. */
+async function run(options: Options): Promise<number> {
   switch (options.action) {
     case "help":
-      return await print(`${helpText()}\n`);
+      await print(`${helpText()}\n`);
+      return 0;
     case "version":
-      return await print(`ditto ${deno.version}\n`);
+      await print(`ditto ${deno.version}\n`);
+      return 0;
     case "list-devices":
-      return await print(await devicesText());
+      await print(await devicesText());
+      return 0;
     case "decode":
       if (options.saveQuantized === null || !options.load.quantize) return await answer(options);
       return await save(options, options.load.quantize, options.saveQuantized);
@@ -33,8 +37,7 @@ async function run(options: Options): Promise<void> {
 async function main(args: readonly string[]): Promise<number> {
   try {
     quietDrivers();
-    await run(parseOptions(args));
-    return 0;
+    return await run(parseOptions(args));
   } catch (error) {
     if (error instanceof OutputClosed) return 0; // who read the answer has read enough
     if (error instanceof UsageError) {

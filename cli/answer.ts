@@ -22,8 +22,8 @@ import { loadShowing } from "./progress_bar.ts";
 import { readPrompt } from "./prompt.ts";
 import { paint, print, printUntilClosed, tame, tell } from "./terminal.ts";
 
-/** Does what the command line asks for. */
-export async function answer(options: Options): Promise<void> {
+/** Does what the command line asks for. Returns the exit code. */
+export async function answer(options: Options): Promise<number> {
   const { quiet, json } = options;
   const note = async (text: string | null) => {
     if (text !== null && !quiet) await tell(`${text}\n`);
@@ -42,7 +42,10 @@ export async function answer(options: Options): Promise<void> {
 
   using interrupt = new Interrupt();
   using model = await loadOrNull(directory, prompt, options, interrupt.signal);
-  if (model === null) return await reportNothing(options);
+  if (model === null) {
+    await reportNothing(options);
+    return interrupt.exitCode;
+  }
   await note(longContextNote(model));
   const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
   const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
@@ -65,11 +68,15 @@ export async function answer(options: Options): Promise<void> {
   const result = await generation.result();
   if (json) await show(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
   await note(summary(result));
-  if (page === null) return;
-  const tokens = [...ids, ...result.tokens];
-  const texts = model.hasTokenizer ? model.tokenTexts(tokens) : idsText(tokens);
-  page.write(pageHtml({ texts, tokens, pieces, result, model: name, device: model.device.name }));
-  await note(`The page is in ${options.html}.`);
+  if (page !== null) {
+    const tokens = [...ids, ...result.tokens];
+    const texts = model.hasTokenizer ? model.tokenTexts(tokens) : idsText(tokens);
+    const isLookup = options.generate.promptLookupNumTokens !== 0;
+    const device = model.device.name;
+    page.write(pageHtml({ texts, tokens, pieces, result, isLookup, model: name, device }));
+    await note(`The page is in ${options.html}.`);
+  }
+  return result.stopReason === "aborted" ? interrupt.exitCode : 0;
 }
 
 /** What to know of a context beyond the positions that a model was trained for. */
@@ -114,7 +121,7 @@ function decorator(color: boolean | null): (text: string, pass: number) => strin
   };
 }
 
-/** Ctrl-C came before the model was there. */
+/** The interrupt came before the model was there. */
 async function reportNothing({ json, quiet }: Options): Promise<void> {
   const result: GenerationResult = {
     promptTokens: 0,

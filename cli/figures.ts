@@ -30,6 +30,11 @@ export function summary(result: GenerationResult): string {
   // The last token of the prompt goes through with the first pass.
   const prefilled = promptTokens - cachedPromptTokens - 1;
   const prefillRate = prefillMs === 0 ? 0 : prefilled / prefillMs * 1000;
+  if (result.stopReason === "aborted" && passes === 0) {
+    return `The prompt of ${countText(promptTokens, "token")} was interrupted after ${
+      msText(prefillMs)
+    }.`;
+  }
   return [
     `${countText(tokens.length, "token")} in ${countText(passes, "pass", "passes")}: ` +
     `${result.tokensPerPass.toFixed(2)} tokens per pass; ` +

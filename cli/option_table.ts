@@ -165,4 +165,4 @@ const USAGE = `Answers a prompt with a Mistral checkpoint on the GPU, with promp
 
 const NOTES = `A value that begins with a hyphen is written --option=VALUE.
 Ctrl-C ends the answer and keeps what was decoded; a second one kills.
-Exit codes: 0 for success, 1 for a failure, 2 for wrong usage.`;
+Exit codes: 0 for success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.`;

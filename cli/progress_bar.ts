@@ -29,12 +29,20 @@ export class ProgressBar implements Disposable {
     this.#drawn = now;
     const line = isDone && this.#afterwards ||
       progressLine(loadedBytes, totalBytes, now - this.#start);
-    Deno.stderr.writeSync(new TextEncoder().encode(`\r${line}\x1b[K`));
+    draw(`\r${line}\x1b[K`);
   }
 
   /** Takes the line away. */
   [Symbol.dispose](): void {
-    if (this.#drawn > 0) Deno.stderr.writeSync(new TextEncoder().encode("\r\x1b[K"));
+    if (this.#drawn > 0) draw("\r\x1b[K");
+  }
+}
+
+function draw(text: string): void {
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(text));
+  } catch {
+    // The terminal is gone: that is no failure.
   }
 }
 

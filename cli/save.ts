@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DittoError, type LoadProgress, type Quantization, saveQuantized } from "../mod.ts";
+import { type LoadProgress, type Quantization, saveQuantized } from "../mod.ts";
 import { chooseModel } from "./choose_model.ts";
 import { slowDriverNote } from "./devices.ts";
 import { bytesText } from "./figures.ts";
@@ -12,34 +12,41 @@ import type { Options } from "./options.ts";
 import { ProgressBar } from "./progress_bar.ts";
 import { tell } from "./terminal.ts";
 
-/** Does what --save-quantized asks for. */
+/** Does what --save-quantized asks for. Returns the exit code. */
 export async function save(
   { model, quiet }: Options,
   quantization: Quantization,
   target: string,
-): Promise<void> {
+): Promise<number> {
   const { directory, note } = chooseModel(model);
   for (const each of [note, await slowDriverNote()]) {
     if (each !== null && !quiet) await tell(`${each}\n`);
   }
-  const bytes = await write(directory, target, quantization, quiet || !Deno.stderr.isTerminal());
+  using interrupt = new Interrupt();
+  const isSilent = quiet || !Deno.stderr.isTerminal();
+  const bytes = await write(directory, target, quantization, isSilent, interrupt.signal);
+  if (bytes === null) {
+    await tell(`Interrupted: what was written to ${target} is removed again.\n`);
+    return interrupt.exitCode;
+  }
   if (!quiet) await tell(`The model in ${quantization} is in ${target}: ${bytesText(bytes)}.\n`);
+  return 0;
 }
 
+/** Writes it; null if that is interrupted. */
 async function write(
   directory: string | URL,
   target: string,
   quantization: Quantization,
   isSilent: boolean,
-): Promise<number> {
-  using interrupt = new Interrupt();
+  signal: AbortSignal,
+): Promise<number | null> {
   using bar = isSilent ? null : new ProgressBar();
-  const { signal } = interrupt;
   const onProgress = (progress: LoadProgress) => bar?.update(progress);
   try {
     return await saveQuantized(directory, target, quantization, { onProgress, signal });
   } catch (error) {
     if (error !== signal.reason) throw error;
-    throw new DittoError(`Interrupted: what was written to ${target} is removed again.`);
+    return null;
   }
 }

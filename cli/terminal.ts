@@ -62,13 +62,9 @@ export function printUntilClosed(): typeof print {
   };
 }
 
-/** Writes a text to standard error; if nobody reads it, it is lost. */
+/** Writes a text to standard error; if nobody reads it or it cannot be written, it is lost: that is no failure. */
 export async function tell(text: string): Promise<void> {
-  try {
-    await write(Deno.stderr, text);
-  } catch (error) {
-    if (!(error instanceof OutputClosed)) throw error;
-  }
+  await write(Deno.stderr, text).catch(() => {});
 }
 
 async function write(to: { write(bytes: Uint8Array): Promise<number> }, text: string) {

@@ -12,10 +12,11 @@ if (!directory || !file) {
   Deno.exit(2);
 }
 
-using model = await loadModel(directory);
 const prompt = await Deno.readTextFile(file);
+const maxNewTokens = 100;
+using model = await loadModel(directory, { prompt, maxNewTokens }); // so that both fit its context
 const answer = (options: GenerateOptions) =>
-  model.generate(prompt, { maxNewTokens: 100, ...options }).result();
+  model.generate(prompt, { maxNewTokens, ...options }).result();
 
 const plain = await answer({ promptLookupNumTokens: 0 });
 const lookup = await answer({});

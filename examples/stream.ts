@@ -5,14 +5,15 @@
  */
 import { loadModel } from "../mod.ts";
 
-const [directory, prompt] = Deno.args;
-if (!directory || !prompt) {
+const [directory, content] = Deno.args;
+if (!directory || !content) {
   console.error("Usage: deno run -A examples/stream.ts MODEL PROMPT");
   Deno.exit(2);
 }
 
-using model = await loadModel(directory);
-const generation = model.generate([{ role: "user", content: prompt }], { maxNewTokens: 200 });
+const prompt = [{ role: "user", content }];
+using model = await loadModel(directory, { prompt }); // its context is made for it
+const generation = model.generate(prompt, { maxNewTokens: 200 });
 for await (const { text } of generation) await Deno.stdout.write(new TextEncoder().encode(text));
 
 const { tokens, passes } = await generation.result();

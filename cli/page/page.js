@@ -31,7 +31,12 @@ function describe(pass) {
   const { first, length, drafted, source, ngram, copied } = passes[pass];
   const head = `Pass ${pass + 1} of ${passes.length} added ${count(length, "token")}: ` +
     `${quote(first, length)}.`;
-  if (drafted === 0) return [head, "It had no draft: nothing earlier was worth copying."];
+  if (drafted === 0) {
+    const why = detail.dataset.lookup === "true"
+      ? "nothing earlier was worth copying"
+      : "lookup was off";
+    return [head, `It had no draft: ${why}.`];
+  }
   const end = ngram === 1 ? "The token before it" : `The ${ngram} tokens before it`;
   const draft = ngram === 0
     ? `It guessed that the text goes on as it did at ${place(source)}, though another token ` +

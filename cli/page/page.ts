@@ -18,6 +18,8 @@ export interface PageContent {
   readonly tokens: readonly number[];
   /** The passes that made the answer. */
   readonly pieces: readonly Piece[];
+  /** Whether drafts were looked up. */
+  readonly isLookup: boolean;
   /** What the answer took. */
   readonly result: GenerationResult;
   /** The model's directory. */
@@ -62,7 +64,7 @@ export function pagePasses({ pieces, tokens, result }: PageContent): PagePass[] 
 
 /** The page's HTML. */
 export function pageHtml(content: PageContent): string {
-  const { texts, result, model, device } = content;
+  const { texts, result, isLookup, model, device } = content;
   const passes = pagePasses(content);
   const title = `${countText(result.tokens.length, "token")} in ` +
     countText(result.passes, "pass", "passes");
@@ -106,11 +108,12 @@ ${chart(passes)}
     result.accepted > 0
       ? "A change of colour is a new pass. The underlined token of a pass is the model’s own; " +
         "those before it were copied, and the pass confirmed them."
-      : "A change of colour is a new pass, which made one token: nothing was copied."
+      : "A change of colour is a new pass, which made one token: nothing was copied" +
+        (isLookup ? "." : ", since lookup was off.")
   }</p>
 </section>
 </main>
-<aside id="detail" aria-live="polite"><p>Point at a token of the answer to see where its pass copied from; \
+<aside id="detail" aria-live="polite" data-lookup="${isLookup}"><p>Point at a token of the answer to see where its pass copied from; \
 click to keep it, or go through the passes with the arrow keys.</p></aside>
 <script type="application/json" id="passes">${JSON.stringify(passes)}</script>
 <script type="module">

@@ -38,6 +38,10 @@ Deno.test("summary() says what an answer took", () => {
     "1 token in 1 pass: 1.00 tokens per pass; 0 of 0 drafts accepted\n" +
       "prefill 0 ms for 0 of 1 token (0 tokens a second), decode 0 ms (2.0 tokens a second); interrupted",
   );
+  assertEquals(
+    summary({ ...RESULT, tokens: [], passes: 0, stopReason: "aborted" }),
+    "The prompt of 131 tokens was interrupted after 50 ms.",
+  );
 });
 
 Deno.test("jsonReport() has the keys that were promised, in their order", () => {

@@ -32,6 +32,7 @@ const CONTENT: PageContent = {
     tokensPerPass: 2.5,
     tokensPerSecond: 5,
   },
+  isLookup: true,
   model: "models/<b>",
   device: "a & b",
 };
@@ -120,6 +121,22 @@ Deno.test({ name: "the page says what the tree guessed", ignore: !browser }, asy
       "stood before that: “ b” was right, 1 of 3 drafted.",
   );
   assertEquals(page.complaints, []);
+});
+
+Deno.test({ name: "the page of an answer without lookup says so", ignore: !browser }, async () => {
+  await using directory = new TempDir();
+  const file = `${directory.path}/page.html`;
+  const pieces = [{ pass: 0, tokens: [6], text: "", drafted: 0, source: 0, ngram: 0 }];
+  const result = { ...CONTENT.result, tokens: [6], drafted: 0, accepted: 0 };
+  await Deno.writeTextFile(file, pageHtml({ ...CONTENT, pieces, result, isLookup: false }));
+  await using page = await BrowserPage.open(browser!, new URL(`file://${file}`));
+  await page.press("ArrowRight");
+  const detail = await page.evaluate('document.getElementById("detail").innerText');
+  assertStringIncludes(detail, "It had no draft: lookup was off.");
+  assertStringIncludes(
+    await page.evaluate("document.body.innerText"),
+    "nothing was copied, since lookup was off.",
+  );
 });
 
 Deno.test(
