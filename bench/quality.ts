@@ -36,7 +36,7 @@ const HELP = `Compares a model in 8 and 4 bits, and with prompts in f16, with it
   --text FILE     a text that is foreign to it; or
   --shape NAME    ${SHAPE_NAMES.join(" | ")} with made-up weights, and
   --layers N      N layers of it (default 1), for the error of their logits
-  --tokens N      tokens to score at most (default 2048)
+  --tokens N      tokens to score, and up to a window's more (default 2048)
   --window N      tokens of context and scored ones together (default 512)
   --json          print one JSON object`;
 
@@ -64,7 +64,13 @@ async function main(): Promise<void> {
       await loadTokenizer(flags.model, source.config),
       flags.model,
     );
-    tokens = tokenizer.encode(await Deno.readTextFile(flags.text));
+    const text = new TextDecoder("utf-8", { fatal: true });
+    try {
+      tokens = tokenizer.encode(text.decode(await Deno.readFile(flags.text)));
+    } catch (cause) {
+      if (!(cause instanceof TypeError)) throw cause;
+      throw new DittoError(`${flags.text} is not UTF-8: convert it.`, { cause });
+    }
   } else if (flags.shape) {
     const config = shapeConfig(flags.shape, count("layers", flags.layers) ?? 1);
     source = randomWeights(config);

@@ -42,9 +42,10 @@ function text(bytes: Uint8Array, what: string): string {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
+    const isUtf16 = bytes[0]! + bytes[1]! === 0xff + 0xfe; // its mark, in either order
     throw new DittoError(
       `${what} is not UTF-8: what begins at byte ${firstInvalid(bytes)} is no character. Convert ` +
-        `it, for example with iconv -f latin1 -t utf-8.`,
+        `it, for example with iconv -f ${isUtf16 ? "utf-16" : "latin1"} -t utf-8.`,
     );
   }
   if (text !== "") return text;

@@ -182,7 +182,7 @@ export async function loadFrom(
     let compiler = new Compiler(gpu, known?.profile);
     let profile = known?.profile ?? null;
     // It takes longer than the costs of rows, so it is measured only where that is once for all.
-    if (!givenCosts && remembered.isWritable && !known) {
+    if (!givenCosts && !known && await remembered.isWritable()) {
       profile = await measureProfile(gpu, compiler, config, weights, d, signal);
       if (profile) compiler = compiler.withProfile(profile);
     }

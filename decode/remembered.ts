@@ -47,7 +47,7 @@ export class Remembered<T> {
   /**
    * The place for one device and model.
    *
-   * @param key Tells device, driver, kernels and model shape.
+   * @param key Tells device, kernels and model shape.
    * @param isValid Whether what was found there is such a value: anything may lie in a cache.
    * @param directory Where to keep it. Default: the user's cache directory, if it may be known.
    */
@@ -62,9 +62,9 @@ export class Remembered<T> {
     return new Remembered(directory, file, isValid);
   }
 
-  /** Whether something can be kept here. */
-  get isWritable(): boolean {
-    return this.#directory !== null && isGranted({ name: "write", path: this.#directory });
+  /** Whether something can be kept here: tries to. */
+  async isWritable(): Promise<boolean> {
+    return await this.#write("");
   }
 
   /** What was kept here; null if nothing was, or it cannot be read. */
@@ -80,14 +80,23 @@ export class Remembered<T> {
 
   /** Keeps a value, if it can. */
   async set(value: T): Promise<void> {
-    if (!this.#directory || !this.isWritable) return;
+    await this.#write(JSON.stringify(value));
+  }
+
+  /** Writes the file, unless the text is empty: then it is only seen whether that is possible. */
+  async #write(text: string): Promise<boolean> {
+    const directory = this.#directory;
+    if (!directory || !isGranted({ name: "write", path: directory })) return false;
+    const half = `${this.#file}.${Deno.pid}`; // another process may write the same file
     try {
-      await Deno.mkdir(this.#directory, { recursive: true });
-      const half = `${this.#file}.${Deno.pid}`; // another process may write the same file
-      await Deno.writeTextFile(half, JSON.stringify(value));
-      await Deno.rename(half, this.#file);
+      await Deno.mkdir(directory, { recursive: true });
+      await Deno.writeTextFile(half, text);
+      if (text === "") await Deno.remove(half);
+      else await Deno.rename(half, this.#file);
+      return true;
     } catch {
-      // Not writable: measured again next time.
+      await Deno.remove(half).catch(() => {});
+      return false; // measured again next time
     }
   }
 }

@@ -155,9 +155,17 @@ async function checkDirectory(directory: string | URL): Promise<string> {
   } catch (cause) {
     const isMissing = cause instanceof Deno.errors.NotFound;
     const why = isMissing ? "it does not exist" : (cause as Error).message;
-    throw new DittoError(`Cannot open the model directory ${path || '""'}: ${why}.`, { cause });
+    const isRepository = /^[\w.-]+\/[\w.-]+$/.test(path); // as Hugging Face names them
+    const advice = isMissing && isRepository
+      ? ` Nothing is downloaded here; for a model of Hugging Face: hf download ${path} --local-dir DIR.`
+      : "";
+    throw new DittoError(
+      `Cannot open the model directory ${path || '""'}: ${why}.${advice}`,
+      { cause },
+    );
   }
-  throw new DittoError(`${path} is a file; give the directory of a Hugging Face checkpoint.`);
+  const found = path.endsWith(".gguf") ? "is a file, and GGUF is not read" : "is a file";
+  throw new DittoError(`${path} ${found}; give the directory of a Hugging Face checkpoint.`);
 }
 
 /** Checks that the index agrees with a tensor found in a shard. */

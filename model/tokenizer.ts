@@ -161,6 +161,7 @@ export async function loadTokenizer(
   let tokenizer: HuggingFaceTokenizer;
   try {
     tokenizer = new HuggingFaceTokenizer(json, settings);
+    tokenizer.encode("a", {}); // some damage is seen only here
   } catch (cause) {
     throw new DittoError(
       `${root}/tokenizer.json is not a tokenizer Ditto can use: ${(cause as Error).message}.`,
@@ -240,6 +241,7 @@ function checkVocabulary(
   if (type !== undefined && !["BPE", "Unigram", "WordLevel"].includes(type as string)) {
     throw broken(`a model of the type ${show(type)}`); // the library would take it for a word list
   }
+  if (isObject(model) && (type ?? "BPE") === "BPE") checkMerges(model.merges, broken);
   if (!Array.isArray(added)) throw broken(`added_tokens ${show(added)}`);
   for (const token of added) checkId(token?.content, token?.id);
   if (Array.isArray(vocab)) { // Unigram: [token, score], the position is the id
@@ -248,6 +250,17 @@ function checkVocabulary(
     for (const [token, id] of Object.entries(vocab)) check(token, id);
   } else {
     throw broken(`a vocabulary ${show(vocab)}`);
+  }
+}
+
+/** Checks what BPE joins: pairs of tokens, each written "a b" or ["a", "b"]. The library takes anything. */
+function checkMerges(merges: unknown, broken: (found: unknown) => DittoError): void {
+  if (!Array.isArray(merges)) throw broken(`merges ${show(merges)}`);
+  for (const merge of merges) {
+    const pair = typeof merge === "string" ? merge.split(" ") : merge;
+    const isPair = Array.isArray(pair) && pair.length === 2 &&
+      pair.every((token) => typeof token === "string" && token !== "");
+    if (!isPair) throw broken(`a merge ${show(merge)}, which is no pair of tokens`);
   }
 }
 

@@ -12,6 +12,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { runMain } from "../bench/arguments.ts";
 import { loadModel, type Message } from "../mod.ts";
 
 /** One example: a chat that ends with a question, and its one right answer. */
@@ -99,4 +100,4 @@ async function main(): Promise<void> {
   }
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) await runMain(main);

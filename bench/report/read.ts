@@ -63,9 +63,9 @@ async function readResult(path: string): Promise<ResultFile> {
   } catch {
     throw new DittoError(`${path} is not JSON, as results are.`);
   }
-  const { kind, tasks } = Object(result) as { kind?: unknown; tasks?: unknown };
-  const isSimulation = typeof tasks === "object" && (kind ?? "simulation") === "simulation";
-  if (kind !== "end-to-end" && !isSimulation) {
+  const { kind, tasks, shape } = Object(result) as Record<string, unknown>;
+  const isSimulation = Object(tasks) === tasks && (kind ?? "simulation") === "simulation";
+  if (!isSimulation && !(kind === "end-to-end" && shape)) {
     throw new DittoError(
       `${path} is no result of bench/end_to_end.ts, bench/peers/ or bench/replay.ts.`,
     );

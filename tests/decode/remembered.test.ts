@@ -13,7 +13,8 @@ async function inCache(body: (directory: string) => Promise<void>): Promise<void
 Deno.test("what was measured is kept for its key, and only for that", () =>
   inCache(async (directory) => {
     const place = await Remembered.at("a device", isNumber, directory);
-    assert(place.isWritable);
+    assert(await place.isWritable());
+    assertEquals(Array.from(Deno.readDirSync(directory)), []);
     assertEquals(await place.get(), null);
     await place.set(7);
     assertEquals(await place.get(), 7);
@@ -34,4 +35,5 @@ Deno.test("a cache that holds something else, or cannot be written, is done with
     await Deno.writeTextFile(directory, "a file where the directory should be");
     await place.set(8);
     assertEquals(await place.get(), null);
+    assertEquals(await place.isWritable(), false);
   }));

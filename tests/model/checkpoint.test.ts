@@ -118,7 +118,14 @@ Deno.test("openCheckpoint() takes the end of sequence from generation_config.jso
 Deno.test("openCheckpoint() refuses what is no checkpoint", async () => {
   await using dir = await new TempDir().write({ file: "" });
   await assertRejects(() => openCheckpoint(`${dir.path}/none`), DittoError, "none");
-  await assertRejects(() => openCheckpoint(`${dir.path}/file`), DittoError, "is a file");
+  await assertRejects(() => openCheckpoint(`${dir.path}/file`), DittoError, "is a file;");
+  await dir.write({ "model.gguf": new Uint8Array(4) });
+  await assertRejects(
+    () => openCheckpoint(`${dir.path}/model.gguf`),
+    DittoError,
+    "GGUF is not read",
+  );
+  await assertRejects(() => openCheckpoint("org/model-7B"), DittoError, "hf download org/model-7B");
   await assertRefused({}, "has no config.json");
   await assertRefused({ "config.json": "{" }, "config.json is not valid JSON");
   await assertRefused({ "config.json": { model_type: "gpt2" } }, "gpt2");

@@ -125,6 +125,17 @@ Deno.test("loadTokenizer() refuses broken files", async () => {
   await refuse(change({ normalizer: { type: "Magic" } }), "not a tokenizer Ditto can use");
   await refuse(change({ decoder: { type: "WordPiece" } }), "WordPiece");
   await refuse(change({ decoder: 3 }), "decoder 3");
+  const merging = (merges?: unknown) => change({ model: { ...SENTENCEPIECE.model, merges } });
+  await refuse(merging(), "merges undefined");
+  for (const merge of ["bogus", "a b c", "a ", ["a"], ["a", 1], null]) {
+    await refuse(
+      merging([["▁", "a"], merge]),
+      `a merge ${JSON.stringify(merge)}, which is no pair`,
+    );
+  }
+  await load(merging([["▁", "a"], "U :"]));
+  const cut = { type: "TemplateProcessing" };
+  await refuse(change({ post_processor: cut }), "not a tokenizer Ditto can use");
   await refuse({ "tokenizer.json": SENTENCEPIECE, "tokenizer_config.json": [] }, "not an object");
   const size = Object.keys(SENTENCEPIECE.model.vocab).length;
   await refuse({ "tokenizer.json": SENTENCEPIECE }, `vocab_size ${size - 1}`, size - 1);
