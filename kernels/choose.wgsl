@@ -13,10 +13,6 @@ const THREADS = 256u;
 
 var<workgroup> found: array<Best, THREADS>;
 
-fn better(a: Best, b: Best) -> bool {
-  return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
-}
-
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -28,20 +24,31 @@ fn main(
   }
 }
 
+fn best_of(a: Best, b: Best) -> Best {
+  if (is_better(b, a)) {
+    return b;
+  }
+  return a;
+}
+
 fn choose(row: u32, slice: u32, slices: u32, thread: u32) {
   let end = min(VOCAB, (slice + 1u) * SLICE);
+  let all = row * VOCAB;
   var mine = Best(LOWEST, min(slice * SLICE + thread, end - 1u));
-  for (var token = slice * SLICE + thread; token < end; token += THREADS) {
-    let other = Best(logits[row * VOCAB + token], token);
-    if (better(other, mine)) {
-      mine = other;
-    }
+  for (var first = slice * SLICE + thread; first < end; first += 4u * THREADS) {
+    // Four are asked for before the first is looked at. Past the end stands the last, which is not better than itself.
+    let t = min(first + THREADS * vec4u(0u, 1u, 2u, 3u), vec4u(end - 1u));
+    let l = vec4f(logits[all + t.x], logits[all + t.y], logits[all + t.z], logits[all + t.w]);
+    mine = best_of(mine, Best(l.x, t.x));
+    mine = best_of(mine, Best(l.y, t.y));
+    mine = best_of(mine, Best(l.z, t.z));
+    mine = best_of(mine, Best(l.w, t.w));
   }
   found[thread] = mine;
   for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
-    if (thread < stride && better(found[thread + stride], found[thread])) {
-      found[thread] = found[thread + stride];
+    if (thread < stride) {
+      found[thread] = best_of(found[thread], found[thread + stride]);
     }
   }
   if (thread == 0u) {

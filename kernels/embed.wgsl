@@ -13,7 +13,7 @@ struct Part {
   count: u32,
 }
 
-@group(0) @binding(1) var<storage, read> ids: Ids;
+@group(0) @binding(1) var<storage, read> ids: Ids; // token: [count]
 @group(0) @binding(2) var<uniform> part: Part;
 
 @compute @workgroup_size(64)

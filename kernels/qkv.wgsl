@@ -37,17 +37,13 @@ fn store(row: u32, pair: u32, y: vec2f) {
   }
   let head = part.first + pair / HALF;
   let i = pair % HALF;
+  let rotated = rotate(y, rope[(rows.base + rows.depth[row]) * HALF + i]);
   if (head < HEADS) {
-    q[(row * HEADS + head) * HALF + i] = rotate(row, i, y);
+    q[(row * HEADS + head) * HALF + i] = rotated;
   } else {
-    let rotated = select(y, rotate(row, i, y), head < HEADS + KV_HEADS);
-    cache[(fresh_slot(rows.half, row) * 2u * KV_HEADS + head - HEADS) * HALF + i] = pack_pair(rotated);
+    let kept = select(y, rotated, head < HEADS + KV_HEADS);
+    cache[(fresh_slot(rows.half, row) * 2u * KV_HEADS + head - HEADS) * HALF + i] = pack_pair(kept);
   }
-}
-
-fn rotate(row: u32, i: u32, v: vec2f) -> vec2f {
-  let turn = rope[(rows.base + rows.depth[row]) * HALF + i];
-  return vec2f(fma(v.x, turn.x, -(v.y * turn.y)), fma(v.y, turn.x, v.x * turn.y));
 }
 
 // Keeps the keys and values of the rows that the pass before accepted. It rides along here because this

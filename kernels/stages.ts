@@ -44,6 +44,7 @@ import cachedF16 from "./lib/cached_f16.wgsl" with { type: "text" };
 import cachedF32 from "./lib/cached_f32.wgsl" with { type: "text" };
 import chunk from "./lib/chunk.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
+import gumbel from "./lib/gumbel.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
 import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
 import lanesShuffle from "./lib/lanes_shuffle.wgsl" with { type: "text" };
@@ -63,12 +64,14 @@ import quad from "./lib/quad.wgsl" with { type: "text" };
 import quantized from "./lib/quantized.wgsl" with { type: "text" };
 import quantizedGroups from "./lib/quantized_groups.wgsl" with { type: "text" };
 import residual from "./lib/residual.wgsl" with { type: "text" };
+import rotate from "./lib/rotate.wgsl" with { type: "text" };
 import rowPeak from "./lib/row_peak.wgsl" with { type: "text" };
 import rows from "./lib/rows.wgsl" with { type: "text" };
 import silu from "./lib/silu.wgsl" with { type: "text" };
-import source from "./lib/source.wgsl" with { type: "text" };
 import slots from "./lib/slots.wgsl" with { type: "text" };
+import source from "./lib/source.wgsl" with { type: "text" };
 import state from "./lib/state.wgsl" with { type: "text" };
+import threshold from "./lib/threshold.wgsl" with { type: "text" };
 import tree from "./lib/tree.wgsl" with { type: "text" };
 import vectorDot from "./lib/vector_dot.wgsl" with { type: "text" };
 import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
@@ -128,6 +131,7 @@ const attentionSources = {
 const libSources = {
   best,
   chunk,
+  gumbel,
   norm,
   plan,
   planes,
@@ -139,11 +143,13 @@ const libSources = {
   quad,
   quantized,
   residual,
+  rotate,
   rowPeak,
   rows,
   silu,
   source,
   state,
+  threshold,
   tree,
   vectorDot,
 };
@@ -161,10 +167,10 @@ const stages = {
   gateUp: [gateUp, "rows", "weights", "product", "norm", "planes", "silu"],
   head: [head, "rows", "weights", "product", "norm"],
   project: [project, "rows", "weights", "product", "planes", "residual"],
-  qkv: [qkv, "rows", "weights", "product", "norm", "cache"],
+  qkv: [qkv, "rows", "weights", "product", "norm", "rotate", "cache"],
   quantize: [quantize, "weights", "quantized", "rowPeak"],
   replay: [replay, "rows", "best"],
-  sample: [sample, "rows", "best"],
+  sample: [sample, "rows", "best", "threshold", "gumbel"],
   promptAttend: [promptAttend, "rows", "cache", "attention"],
   promptEmbed: [embed, "weights", "promptResidual"],
   promptGate: [promptGate, "silu"],
@@ -173,7 +179,7 @@ const stages = {
   promptMatmulF16: [promptMatmulF16, "weights", "promptProduct", "promptTile", "promptSumsEight"],
   promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct", "quad", "vectorDot"],
   promptNormalize: [promptNormalize],
-  promptRope: [promptRope, "rows", "cache"],
+  promptRope: [promptRope, "rows", "rotate", "cache"],
   promptScales: [promptScales, "weights", "rowPeak"],
   treeCandidates: [treeCandidates, "rows", "state", "tree"],
   treeGrow: [treeGrow, "rows", "source", "state", "plan", "tree"],

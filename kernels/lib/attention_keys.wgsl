@@ -68,10 +68,10 @@ fn add_four_to_all(scores: Scores, quads: u32, place: u32, a: FourPairs, b: Four
 // A thread's part of two keys' scores.
 fn own_scores(quads: u32, key_a: u32, key_b: u32, thread: u32) -> Scores {
   var two = Scores();
-  for (var first = 0u; first < PAIRS; first += 16u * SHARERS) {
-    let a = sixteen_pairs(key_a, first + 4u * sharer(thread));
-    let b = sixteen_pairs(key_b, first + 4u * sharer(thread));
-    let place = first + sharer(thread);
+  for (var pair = 0u; pair < PAIRS; pair += 16u * SHARERS) {
+    let a = sixteen_pairs(key_a, pair + 4u * sharer(thread));
+    let b = sixteen_pairs(key_b, pair + 4u * sharer(thread));
+    let place = pair + sharer(thread);
     two = add_four_to_all(two, quads, place, a.a, b.a);
     two = add_four_to_all(two, quads, place + four_apart(1u), a.b, b.b);
     two = add_four_to_all(two, quads, place + four_apart(2u), a.c, b.c);
@@ -133,9 +133,9 @@ fn put_fresh_scores(quad: u32, positions: Positions, thread: u32) {
     var scores = vec4f();
     if (p < positions.end) {
       let key = (fresh_slots(quad, p) * 2u * KV_HEADS + kv_head) * HALF;
-      for (var first = 0u; first < PAIRS; first += 16u * SHARERS) {
-        let i = first + 4u * sharer(thread);
-        let place = first + sharer(thread);
+      for (var pair = 0u; pair < PAIRS; pair += 16u * SHARERS) {
+        let i = pair + 4u * sharer(thread);
+        let place = pair + sharer(thread);
         scores = add_own_four(scores, quad, place, i, key);
         scores = add_own_four(scores, quad, place + four_apart(1u), i + 4u * SHARERS, key);
         scores = add_own_four(scores, quad, place + four_apart(2u), i + 8u * SHARERS, key);

@@ -66,7 +66,7 @@ fn seen(quad: u32, position: u32) -> vec4<bool> {
   return (p >= quads_at_work[quad].first) & (p < quads_at_work[quad].end);
 }
 
-struct Chunk {
+struct ChunkScores {
   peak: array<vec4f, 2>, // the largest score of each query; UNSEEN if it sees nothing of the chunk
   mass: array<vec4f, 2>, // Σ e^(score - peak)
 }
@@ -94,7 +94,7 @@ fn weigh(quad: u32, chunk: Positions, peak: vec4f, thread: u32) -> vec4f {
 }
 
 // Scores of the chunk's positions, of which the queries see those in `sight`; leaves their weights in the pool.
-fn score(chunk: u32, sight: Positions, quads: u32, thread: u32) -> Chunk {
+fn score(chunk: u32, sight: Positions, quads: u32, thread: u32) -> ChunkScores {
   let origin = chunk * CHUNK;
   let positions = Positions(origin, min(origin + CHUNK, sight.end));
   var ring_end = positions.end;
@@ -122,7 +122,7 @@ fn score(chunk: u32, sight: Positions, quads: u32, thread: u32) -> Chunk {
       mass[1] = weigh(1u, positions, peak[1], thread);
     }
   }
-  return Chunk(peak, sum_of_threads(mass, thread));
+  return ChunkScores(peak, sum_of_threads(mass, thread));
 }
 
 // The largest of the scorers' values; of a workgroup's quads.

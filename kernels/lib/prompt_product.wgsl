@@ -1,4 +1,4 @@
-// What both ways to multiply a chunk of a prompt share:
+// What all ways to multiply a chunk of a prompt share:
 //   out[row][part.column + n] (+)= Σ_k a[row][k] · weights[n][k]
 
 override K8: u32;     // summed dimension / 8, rounded up; padding is zero on both sides

@@ -5,7 +5,7 @@ override KV_HEADS: u32;
 override HALF: u32;   // head_dim / 2
 override STRIDE: u32; // values between two rows of qkv
 
-struct Chunk {
+struct Span {
   rows: u32,
   position: u32, // of the first row
 }
@@ -14,7 +14,7 @@ struct Chunk {
 @group(0) @binding(1) var<storage, read> rope: array<vec2f>; // [position][HALF]: cos, sin
 @group(0) @binding(2) var<storage, read_write> q: array<vec2f>; // [rows][HEADS][HALF]
 @group(0) @binding(3) var<storage, read_write> cache: array<Pair>; // [CAPACITY + 2 · MAX_ROWS][k, v][KV_HEADS][HALF]
-@group(0) @binding(4) var<uniform> chunk: Chunk;
+@group(0) @binding(4) var<uniform> span: Span;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) thread: vec3u) {
@@ -26,9 +26,8 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
   }
   let at = row * STRIDE + head * 2u * HALF + i;
   let v = vec2f(qkv[at], qkv[at + HALF]);
-  let position = chunk.position + row;
-  let turn = rope[position * HALF + i];
-  let rotated = vec2f(fma(v.x, turn.x, -(v.y * turn.y)), fma(v.y, turn.x, v.x * turn.y));
+  let position = span.position + row;
+  let rotated = rotate(v, rope[position * HALF + i]);
   if (head < HEADS) {
     q[(row * HEADS + head) * HALF + i] = rotated;
   } else {
