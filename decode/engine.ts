@@ -79,6 +79,7 @@ export class Engine implements Disposable {
   #accept: Dispatch;
   #staging: readonly GPUBuffer[]; // for results without logits
   #stepMs = Infinity; // of the generation before; at first, of a pass of one row
+  #submissionMs = Infinity; // of the last prompt that was waited for
   #isBusy = false;
   #isIdling = false; // steps after a stop, which do nothing, may still be under way
   #isDisposed = false;
@@ -300,12 +301,11 @@ export class Engine implements Disposable {
    */
   #prefillPace(signal: AbortSignal | undefined): () => Promise<boolean> {
     let underWay = 0; // submissions
-    let since = 0; // the first of them
-    let submissionMs = Infinity;
+    let since = 0; // when the first of them was submitted
     return async () => {
-      if (underWay > 0 && underWay * submissionMs >= PATIENCE_MS) {
+      if (underWay > 0 && underWay * this.#submissionMs >= PATIENCE_MS) {
         await this.#guard(this.#gpu.finish());
-        submissionMs = (performance.now() - since) / underWay;
+        this.#submissionMs = (performance.now() - since) / underWay;
         underWay = 0;
       }
       if (underWay === 0) since = performance.now();
