@@ -8,6 +8,7 @@ import { Compiler } from "../kernels/compiler.ts";
 import { isProfile, type Profile } from "../kernels/profile.ts";
 import { allSources } from "../kernels/stages.ts";
 import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
+import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
@@ -127,26 +128,13 @@ export async function loadFrom(
   } = {},
 ): Promise<LanguageModel> {
   const { config } = source;
-  const prompt = options.prompt === undefined
-    ? []
-    : promptTokens(options.prompt, tokenizer, directory, config.vocabSize);
-  const defaultContext = contextFor(prompt, maxNewTokensOf(options), config.maxPositionEmbeddings);
-  const context = integer(options, "context", defaultContext, 2, MAX_CONTEXT);
-  checkFits(prompt, context);
-  const { kvCache = "f16", onProgress, signal } = options;
-  if (kvCache !== "f16" && kvCache !== "f32") {
-    throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
-  }
-  const givenCosts = options.rowCosts === undefined ? null : checkRowCosts(options.rowCosts);
-  checkProgress(onProgress);
-  if (config.eosTokenIds.length > MAX_EOS) {
-    throw new DittoError(
-      `The checkpoint names ${config.eosTokenIds.length} tokens that end an answer (eos_token_id): ` +
-        `${MAX_EOS} are supported.`,
-    );
-  }
-  const quantization = checkQuantize(options.quantize, config.quantization);
-  checkDevice(options.device);
+  const { onProgress, signal } = options;
+  const { context, kvCache, givenCosts, quantization } = check(
+    options,
+    config,
+    tokenizer,
+    directory,
+  );
   const gpu = await openGpu(options.device);
   try {
     const layout = layOutWeights(
@@ -155,8 +143,7 @@ export async function loadFrom(
       Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
     );
     const promptPrecision = checkPromptPrecision(options.promptPrecision, gpu.info);
-    const chunk = promptChunk(gpu.info);
-    const d = dimensions(config, context, kvCache, promptPrecision, chunk);
+    const d = dimensions(config, context, kvCache, promptPrecision, promptChunk(gpu.info));
     const others = generationBuffers(config.vocabSize, context);
     const memory = checkMemory(config, layout, d, gpu.info, others, availableBytes(gpu.info));
     const toError = (cause: GPUError) =>
@@ -173,11 +160,7 @@ export async function loadFrom(
     }, toError);
     await upload.run(onProgress, signal);
     const { weights } = upload;
-    const cores = navigator.hardwareConcurrency; // which are the device where that is software
-    const remembered = await Remembered.at(
-      JSON.stringify([gpu.info, cores, Deno.version.deno, config, d, layout, allSources()]),
-      (value): value is Measured => isMeasured(value, gpu.info),
-    );
+    const remembered = await rememberedOf(gpu.info, [config, d, layout]);
     const known = await remembered.get();
     let compiler = new Compiler(gpu, known?.profile);
     let profile = known?.profile ?? null;
@@ -219,6 +202,36 @@ export async function loadFrom(
   }
 }
 
+/** Checks all that can be checked before there is a device, and fills in what depends on the checkpoint alone. */
+function check(
+  options: LoadOptions,
+  config: MistralConfig,
+  tokenizer: Tokenizer | null,
+  directory: string | URL,
+) {
+  const prompt = options.prompt === undefined
+    ? []
+    : promptTokens(options.prompt, tokenizer, directory, config.vocabSize);
+  const defaultContext = contextFor(prompt, maxNewTokensOf(options), config.maxPositionEmbeddings);
+  const context = integer(options, "context", defaultContext, 2, MAX_CONTEXT);
+  checkFits(prompt, context);
+  const { kvCache = "f16" } = options;
+  if (kvCache !== "f16" && kvCache !== "f32") {
+    throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
+  }
+  const givenCosts = options.rowCosts === undefined ? null : checkRowCosts(options.rowCosts);
+  checkProgress(options.onProgress);
+  if (config.eosTokenIds.length > MAX_EOS) {
+    throw new DittoError(
+      `The checkpoint names ${config.eosTokenIds.length} tokens that end an answer (eos_token_id): ` +
+        `${MAX_EOS} are supported.`,
+    );
+  }
+  const quantization = checkQuantize(options.quantize, config.quantization);
+  checkDevice(options.device);
+  return { context, kvCache, givenCosts, quantization };
+}
+
 /** Bytes reserved in a piece, which any device allows a buffer. */
 const RESERVED_BYTES = 128 << 20;
 
@@ -244,6 +257,18 @@ function availableBytes(device: DeviceInfo): number {
 interface Measured {
   readonly profile: Profile;
   readonly passTimes: PassTimes;
+}
+
+/** What was measured before of a model on a device. `shape`: all that a model's speed depends on. */
+function rememberedOf(
+  device: DeviceInfo,
+  shape: readonly unknown[],
+): Promise<Remembered<Measured>> {
+  const cores = navigator.hardwareConcurrency; // which are the device where that is software
+  return Remembered.at(
+    JSON.stringify([device, cores, Deno.version.deno, ...shape, allSources()]),
+    (value): value is Measured => isMeasured(value, device),
+  );
 }
 
 function isMeasured(value: unknown, device: DeviceInfo): value is Measured {

@@ -5,10 +5,10 @@ import { isObject, type JsonObject } from "./json.ts";
  * What a token adds to the text: text that is complete in itself, or bytes of UTF-8 that may end in
  * the middle of a character.
  */
-export type Piece = string | Uint8Array<ArrayBuffer>;
+export type TokenText = string | Uint8Array<ArrayBuffer>;
 
 /**
- * How a tokenizer turns tokens into text: each into a {@linkcode Piece} of its own, all joined, and
+ * How a tokenizer turns tokens into text: each into a {@linkcode TokenText} of its own, all joined, and
  * the first few characters dropped. So text can be put together token by token, exactly.
  */
 export interface Detokenizer {
@@ -18,7 +18,7 @@ export interface Detokenizer {
    * @param token The token as the vocabulary writes it.
    * @param added True for a token of `added_tokens`, which stands for its own name.
    */
-  piece(token: string, added: boolean): Piece;
+  piece(token: string, added: boolean): TokenText;
   /** What is dropped from the start of the text. */
   readonly leadCharacter: string;
   /** How many of it are dropped at most. */
@@ -30,7 +30,7 @@ export interface Detokenizer {
  * the text that decoding all tokens at once gives. Each token costs constant time.
  */
 export class StreamDecoder {
-  readonly #pieceOf: (id: number) => Piece | null;
+  readonly #pieceOf: (id: number) => TokenText | null;
   readonly #leadCharacter: string;
   #leadCount: number;
   /** Holds back the bytes of a character until it is complete. */
@@ -43,7 +43,7 @@ export class StreamDecoder {
    * @param detokenizer Says what to drop from the start.
    */
   constructor(
-    pieceOf: (id: number) => Piece | null,
+    pieceOf: (id: number) => TokenText | null,
     { leadCharacter, leadCount }: Pick<Detokenizer, "leadCharacter" | "leadCount">,
   ) {
     this.#pieceOf = pieceOf;
@@ -93,7 +93,7 @@ export function parseDetokenizer(decoder: unknown): Detokenizer {
   if (decoder == null) { // tokens separated by spaces
     return { piece: (token) => ` ${token}`, leadCharacter: " ", leadCount: 1 };
   }
-  const steps: ((piece: Piece, added: boolean) => Piece)[] = [];
+  const steps: ((piece: TokenText, added: boolean) => TokenText)[] = [];
   let leadCharacter = " ";
   let leadCount = 0;
   let fused = false;
@@ -133,7 +133,7 @@ export function parseDetokenizer(decoder: unknown): Detokenizer {
     }
   }
   const piece = (token: string, added: boolean) =>
-    steps.reduce((piece: Piece, step) => step(piece, added), token);
+    steps.reduce((piece: TokenText, step) => step(piece, added), token);
   return { piece, leadCharacter, leadCount };
 }
 
@@ -147,14 +147,14 @@ function flatten(decoder: unknown): JsonObject[] {
 }
 
 /** SentencePiece writes a byte that no piece covers as `<0x0A>`. */
-function byteFallback(piece: Piece): Piece {
+function byteFallback(piece: TokenText): TokenText {
   return typeof piece === "string" && /^<0x[0-9A-Fa-f]{2}>$/.test(piece)
     ? Uint8Array.of(parseInt(piece.slice(3, 5), 16))
     : piece;
 }
 
 /** GPT-2 writes every byte as a printable character. */
-function byteLevel(piece: Piece, added: boolean): Piece {
+function byteLevel(piece: TokenText, added: boolean): TokenText {
   if (added || typeof piece !== "string") return piece;
   const bytes: number[] = [];
   for (const character of piece) {

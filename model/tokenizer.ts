@@ -2,7 +2,12 @@ import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { type Message, renderChat } from "./chat_template.ts";
 import { directoryPath } from "./checkpoint.ts";
 import type { MistralConfig } from "./config.ts";
-import { type Detokenizer, parseDetokenizer, type Piece, StreamDecoder } from "./detokenizer.ts";
+import {
+  type Detokenizer,
+  parseDetokenizer,
+  StreamDecoder,
+  type TokenText,
+} from "./detokenizer.ts";
 import { DittoError, show } from "./errors.ts";
 import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
 
@@ -88,7 +93,7 @@ export class Tokenizer {
    * @param options `skipSpecialTokens` is true by default.
    */
   streamDecoder({ skipSpecialTokens = true }: DecodeOptions = {}): StreamDecoder {
-    const pieceOf = (id: number): Piece | null => {
+    const pieceOf = (id: number): TokenText | null => {
       const token = this.#tokenizer.id_to_token(id);
       const special = this.#added.get(id);
       if (token === undefined || (special && skipSpecialTokens)) return null;

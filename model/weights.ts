@@ -102,7 +102,7 @@ export async function loadWeights(
 }
 
 /** A piece of a tensor on its way to the GPU. */
-interface Piece {
+interface TensorPiece {
   readonly tensor: string;
   /** Where it lies in the tensor. */
   readonly byteOffset: number;
@@ -122,7 +122,7 @@ export class WeightUpload {
   #source: WeightSource;
   #regions: Iterator<BufferRegion>;
   #totalBytes: number;
-  #pieces: Piece[] = [];
+  #pieces: TensorPiece[] = [];
 
   /** Makes the buffers. */
   constructor(gpu: Gpu, source: WeightSource, layout: WeightLayout) {
