@@ -60,7 +60,7 @@ Deno.test("a given prompt that cannot be answered is refused before weights are 
     [{ prompt: [{ role: "user", content: "text" }] }, "tokenizer.json"],
     [{ prompt: tokens(20_000) }, "The prompt has 20000 tokens, and the context holds 20000"],
     [{ prompt: tokens(50), context: 50 }, "The prompt has 50 tokens, and the context holds 50"],
-    [{ prompt: tokens(5), maxNewTokens: 0 }, "The option maxNewTokens is 0"],
+    [{ prompt: tokens(5), maxNewTokens: -1 }, "The option maxNewTokens is -1"],
   ];
   for (const [options, message] of cases) {
     const seen: { wasRead?: true } = {};
