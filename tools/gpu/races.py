@@ -19,6 +19,7 @@ Needed: naga (cargo install naga-cli --version ^29), Clang 15 or newer (on Debia
 import argparse
 import concurrent.futures
 import json
+import math
 import os
 import pathlib
 import re
@@ -38,8 +39,8 @@ def run(*command) -> str:
     return done.stdout
 
 
-def cpp(wgsl: str, metal: str) -> str:
-    """Makes C++ of what naga wrote, with an entry that takes bindings by their numbers."""
+def cpp(wgsl: str, metal: str, constants: dict) -> str:
+    """Makes C++ of what naga wrote, with an entry that takes bindings by their numbers. `constants`: of the pipeline."""
     bindings = {name: int(n) for n, name in re.findall(r"@group\(0\) @binding\((\d+)\) var<[^>]*> (\w+)", wgsl)}
     text = re.sub(r"#include <.*>\n", "", metal).replace("using metal::uint;", f'#include "{HERE}/metal.h"')
     text = re.sub(r"^constant ", "static const ", text, flags=re.M)
@@ -49,7 +50,9 @@ def cpp(wgsl: str, metal: str) -> str:
     text = re.sub(r"(?<![\w.])(\d+\.\d+(?:e[-+]?\d+)?)(?![\w.])", r"\1f", text)
     start = text.index("kernel void main_(")
     parameters = re.split(r"\n, |\(\n", text[start : text.index(") {", start)])[1:]
-    threads = int(re.search(r"max_total_threads_per_threadgroup\((\d+)\)", text)[1])
+    size = re.search(r"@workgroup_size\(([^)]*)\)", wgsl)[1].split(",")[0]
+    known = dict(re.findall(r"\bconst (\w+) = (\d+)u;", wgsl)) | constants
+    threads = math.prod(int(known.get(factor.strip(), factor)) for factor in size.split("*"))
     arguments, variables = [], []
     for parameter in parameters:
         kind = re.search(r"\[\[(.*?)\]\]|$", parameter)[1] or ""
@@ -119,9 +122,10 @@ def build_library(wgsl: pathlib.Path, constants: pathlib.Path) -> pathlib.Path:
     if library.exists():
         return library
     metal, source = wgsl.with_suffix(".metal"), wgsl.with_suffix(".cpp")
-    overrides = ",".join(f"{name}={value}" for name, value in json.loads(constants.read_text()).items())
+    values = json.loads(constants.read_text())
+    overrides = ",".join(f"{name}={value}" for name, value in values.items())
     run("naga", wgsl, metal, "--metal-version", "2.4", *(["--override", overrides] if overrides else []))
-    source.write_text(cpp(wgsl.read_text(), metal.read_text()))
+    source.write_text(cpp(wgsl.read_text(), metal.read_text(), values))
     flags = "-std=c++20 -O1 -g -fPIC -shared -w -march=native -fsanitize=thread -mllvm -tsan-instrument-func-entry-exit=0"
     run(CLANG, *flags.split(), "-o", library, source)
     return library
