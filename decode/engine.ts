@@ -7,6 +7,7 @@
 import type { Gpu } from "../kernels/device.ts";
 import { Compiler, type Dispatch, encode } from "../kernels/compiler.ts";
 import { MAX_ROWS, SLICE, type Stage } from "../kernels/stages.ts";
+import { turn } from "../kernels/turn.ts";
 import { DittoError } from "../model/errors.ts";
 import type { Forward } from "../model/forward.ts";
 import { Capture } from "./capture.ts";
@@ -302,8 +303,12 @@ export class Engine implements Disposable {
   #prefillPace(signal: AbortSignal | undefined): () => Promise<boolean> {
     let underWay = 0; // submissions
     let since = 0; // when the first of them was submitted
+    let hasWaited = false;
     return async () => {
-      if (underWay > 0 && underWay * this.#submissionMs >= PATIENCE_MS) {
+      // One was submitted since, so that the GPU does not wait for the rest of the program.
+      if (hasWaited) await this.#guard(turn());
+      hasWaited = underWay > 0 && underWay * this.#submissionMs >= PATIENCE_MS && !signal?.aborted;
+      if (hasWaited) {
         await this.#guard(this.#gpu.finish());
         this.#submissionMs = (performance.now() - since) / underWay;
         underWay = 0;

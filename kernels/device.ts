@@ -8,8 +8,8 @@
  * @module
  */
 
-import { setImmediate } from "node:timers/promises";
 import { DittoError } from "./errors.ts";
+import { turn } from "./turn.ts";
 
 /** What a {@linkcode Gpu} tells about its device. */
 export interface DeviceInfo {
@@ -72,12 +72,6 @@ const LOSS_MS = 100;
  * mapped before must not be read so early, or Deno 2.9 crashes.
  */
 const WAITS_IN_THE_CALL = /^2\.9\./.test(Deno.version.deno);
-
-/** Lets the event loop go round: timers that are due run between the first and the second. Takes microseconds. */
-async function turn(): Promise<void> {
-  await setImmediate();
-  await setImmediate();
-}
 
 /** A WebGPU device with the buffers made on it. Disposing it frees them all. */
 export class Gpu implements Disposable {
@@ -282,15 +276,11 @@ export class Gpu implements Disposable {
     }
   }
 
-  /**
-   * Waits until all that was submitted is over. Then timers that are due, and whatever else the program waits for, get
-   * their turn: in Deno (2.9) the wait keeps them from it.
-   */
+  /** Waits until all that was submitted is over; in Deno (2.9) the call itself does. */
   async finish(): Promise<void> {
     const done = this.device.queue.onSubmittedWorkDone();
     if (!WAITS_IN_THE_CALL) return await done;
     done.catch(() => {}); // a failure is announced by other means
-    await turn();
   }
 
   /** Frees every buffer and the device. */

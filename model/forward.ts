@@ -106,7 +106,8 @@ export class Forward implements Disposable {
     for (let position = first; position < tokens.length;) {
       const ids = tokens.slice(position, position + promptRowsAt(config, d, position));
       const steps = this.#chunk(ids, position);
-      const atOnce = promptStepsAtOnce(config, d, steps.length, position);
+      const { isSoftware } = this.#gpu.info;
+      const atOnce = promptStepsAtOnce(config, d, steps.length, position, isSoftware);
       const submissions: GPUCommandBuffer[] = [];
       for (let i = 0; i < steps.length; i += atOnce) {
         const encoder = device.createCommandEncoder();

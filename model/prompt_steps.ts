@@ -87,6 +87,8 @@ export function promptSteps(
  * took some 2% longer in parts of 8 steps than of 64 (llvmpipe).
  */
 const SUBMITTED = 5e10;
+/** The same where the CPU plays the device: half a second on two cores. */
+const SUBMITTED_TO_SOFTWARE = 5e9;
 
 /** Multiply-adds of one layer's attention, for a row of a chunk that begins at `position`, at most. */
 function attended(config: MistralConfig, d: Dimensions, position: number): number {
@@ -109,17 +111,20 @@ export function promptRowsAt(config: MistralConfig, d: Dimensions, position: num
  *
  * @param steps Those of the chunk.
  * @param position Where it begins.
+ * @param isSoftware Whether the CPU plays the device.
  */
 export function promptStepsAtOnce(
   config: MistralConfig,
   d: Dimensions,
   steps: number,
   position: number,
+  isSoftware: boolean,
 ): number {
   const { hiddenSize, intermediateSize, numAttentionHeads, headDim, numHiddenLayers } = config;
   const weights = hiddenSize * (d.qkvSize + numAttentionHeads * headDim + 3 * intermediateSize);
   const row = numHiddenLayers * (weights + attended(config, d, position));
-  const share = SUBMITTED / (row * promptRowsAt(config, d, position));
+  const share = (isSoftware ? SUBMITTED_TO_SOFTWARE : SUBMITTED) /
+    (row * promptRowsAt(config, d, position));
   return Math.max(1, Math.floor(share * steps));
 }
 

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { DittoError } from "../../kernels/errors.ts";
 import { type DeviceInfo, Gpu, openGpu, regionBytes, subgroupsOf } from "../../kernels/device.ts";
+import { turn } from "../../kernels/turn.ts";
 import { seeded } from "../random.ts";
 
 Deno.test("subgroupsOf() takes the fewest lanes there may be, and none where that is not known", () => {
@@ -208,6 +209,30 @@ Deno.test("map() waits for a buffer that is not mapped in the call, and fails as
   gpu.free(staging);
   await assertRejects(() => gpu.map(staging, 16, () => {}), DOMException);
 });
+
+Deno.test(
+  { name: "a signal is seen between waits", ignore: Deno.build.os === "windows" },
+  async () => {
+    let seen = 0;
+    const listener = () => seen++;
+    Deno.addSignalListener("SIGUSR2", listener);
+    const wait = async () => {
+      const end = performance.now() + 60;
+      while (performance.now() < end); // as the GPU is waited for in Deno
+      await turn();
+    };
+    try {
+      for (let i = 0; i < 3; i++) await wait();
+      for (let signals = 1; signals <= 3; signals++) {
+        Deno.kill(Deno.pid, "SIGUSR2");
+        for (let waits = 0; waits < 3; waits++) await wait();
+        assertEquals(seen, signals, "signals that were seen");
+      }
+    } finally {
+      Deno.removeSignalListener("SIGUSR2", listener);
+    }
+  },
+);
 
 Deno.test("a program that maps again and again has its other turns", async () => {
   using gpu = await openGpu();

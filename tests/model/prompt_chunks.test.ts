@@ -39,7 +39,7 @@ Deno.test("of a large model a part of a layer is submitted at once, of a small o
     const config = shapeConfig(shape);
     const steps = 9 * config.numHiddenLayers;
     const d = dimensions(config, 4096, "f16", "f32", 512);
-    return promptStepsAtOnce(config, d, steps, 0) / steps * config.numHiddenLayers;
+    return promptStepsAtOnce(config, d, steps, 0, false) / steps * config.numHiddenLayers;
   });
   // Layers at once: one of Mistral-7B has 218 million weights, and a row of the first chunk sees 512 keys and values.
   assertEquals(shares[0], Math.floor(9 * 5e10 / ((218e6 + 512 * 8192) * 512)) / 9); // in whole steps
@@ -55,7 +55,7 @@ Deno.test("far into a text chunks are shorter, so that no layer's attention take
     const keys = Math.min(position + 512, window ?? Infinity);
     const layer = rows * 2 * 32 * 128 * keys; // heads of 128
     assert(layer <= 1e11, `${layer} multiply-adds of attention after ${position}`);
-    const atOnce = promptStepsAtOnce(config, d, steps, position);
+    const atOnce = promptStepsAtOnce(config, d, steps, position, false);
     assert(atOnce <= 9 && (position < 4096 || atOnce <= 3), `${atOnce} steps after ${position}`);
     return rows;
   };
