@@ -8,6 +8,7 @@ import {
   type LanguageModel,
   listDevices,
   loadModel,
+  type Message,
   type Piece,
   type Prompt,
 } from "../mod.ts";
@@ -37,7 +38,7 @@ export async function answer(options: Options): Promise<number> {
   }
   const read = await readPrompt(options.prompt);
   const isChat = options.chat && typeof read === "string";
-  const prompt: Prompt = isChat ? [{ role: "user", content: read }] : read;
+  const prompt: Prompt = isChat ? chat(options.system, read) : read;
   using page = options.html === null ? null : new PageFile(options.html);
 
   using interrupt = new Interrupt();
@@ -105,6 +106,11 @@ async function loadOrNull(
     if (error !== signal.reason) throw error;
     return null;
   }
+}
+
+function chat(system: string | null, user: string): Message[] {
+  const turns = system === null ? [] : [{ role: "system", content: system }];
+  return [...turns, { role: "user", content: user }];
 }
 
 function isTokens(prompt: Prompt): prompt is readonly number[] {

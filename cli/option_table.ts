@@ -65,6 +65,7 @@ const OPTION_GROUPS = {
     },
     "prompt-ids": { value: "FILE", help: "a JSON array of token ids, taken as they are" },
     "chat": { help: "the prompt is what a user says: write it with the model's chat template" },
+    "system": { value: "TEXT", help: "what that chat begins with: a system's turn" },
   },
   "Answer": {
     "max-new-tokens": { value: "N", range: [0, MANY], help: "tokens at most (256)" },

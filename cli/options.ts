@@ -26,6 +26,8 @@ export interface Options {
   readonly prompt: PromptSource;
   /** Whether the prompt is a user's turn of a chat. */
   readonly chat: boolean;
+  /** The system's turn before it, if there is one. */
+  readonly system: string | null;
   /** How to load the model. */
   readonly load: LoadOptions;
   /** How to generate. */
@@ -73,6 +75,9 @@ export function parseOptions(args: readonly string[]): Options {
         "taken as they are: leave one of them out.",
     );
   }
+  if (given.has("system") && !given.has("chat")) {
+    throw new UsageError("--system is a turn of a chat: give --chat too.");
+  }
   if (given.has("logits-digest") && !given.has("json")) {
     throw new UsageError("--logits-digest adds to the object that --json prints: give --json too.");
   }
@@ -82,6 +87,7 @@ export function parseOptions(args: readonly string[]): Options {
     model: given.get("model")?.at(-1) ?? null,
     prompt,
     chat: given.has("chat"),
+    system: given.get("system")?.at(-1) ?? null,
     load: loadOptions(given),
     generate: generateOptions(given),
     color: given.has("color") ? true : given.has("no-color") ? false : null,

@@ -100,6 +100,27 @@ Deno.test("decode.ts takes the prompt from all its sources", async () => {
   assertNotEquals(chat, await expected(text));
 });
 
+Deno.test("decode.ts begins a chat with the system's turn", async () => {
+  await using directory = new TempDir();
+  const fixture = fileURLToPath(new URL(FIXTURE, ROOT));
+  for (const { name } of Deno.readDirSync(fixture)) {
+    await Deno.copyFile(`${fixture}/${name}`, `${directory.path}/${name}`);
+  }
+  const chat_template =
+    "{% for turn in messages %}{{ turn.role }}: {{ turn.content }} {% endfor %}";
+  await directory.write({ "tokenizer_config.json": { chat_template } });
+  const args = ["--chat", "--system", "Be brief.", "--prompt", "Say", "--max-new-tokens", "1"];
+  const { code, stdout, stderr } = await run(["--model", directory.path, ...args, "--json"]);
+  assertEquals(code, 0, stderr);
+  using model = await loadModel(directory.path);
+  const turns = [{ role: "system", content: "Be brief." }, { role: "user", content: "Say" }];
+  assertEquals(JSON.parse(stdout).promptTokens, model.tokenize(turns).length);
+  // Mistral's own first templates know no such turn.
+  const refused = await run(["--model", FIXTURE, ...args]);
+  assertEquals(refused.code, 1);
+  assertStringIncludes(refused.stderr, 'refuses these messages (["system","user"])');
+});
+
 Deno.test("decode.ts answers in token ids where the checkpoint has no tokenizer", async () => {
   await using directory = new TempDir();
   const ids = `${directory.path}/prompt.json`;

@@ -20,6 +20,7 @@ Deno.test("parseOptions() asks for nothing that was not asked for", () => {
     model: null,
     prompt: { kind: "stdin" },
     chat: false,
+    system: null,
     load: {},
     generate: { ignoreEos: false, logitsDigest: false, stop: [] },
     color: null,
@@ -32,7 +33,7 @@ Deno.test("parseOptions() asks for nothing that was not asked for", () => {
 
 Deno.test("parseOptions() hands every option to the place where it counts", () => {
   const line =
-    "--model some_dir --prompt=--a_b --chat --context 900 --kv-cache f32 --quantize q4 --prompt-precision f16 " +
+    "--model some_dir --prompt=--a_b --chat --system be_brief --context 900 --kv-cache f32 --quantize q4 --prompt-precision f16 " +
     "--max-new-tokens 12 --drafter original --num-draft 31 --max-ngram 15 --ignore-eos --temperature 0.7 --top-k 40 " +
     "--top-p 0.9 --min-p .05 --repetition-penalty 1.1 --seed 4294967295 --stop a --stop=-b " +
     "--color --quiet --json --logits-digest --html a.html";
@@ -42,6 +43,7 @@ Deno.test("parseOptions() hands every option to the place where it counts", () =
     model: "some dir",
     prompt: { kind: "text", text: "--a b" },
     chat: true,
+    system: "be brief",
     load: { context: 900, kvCache: "f32", quantize: "q4", promptPrecision: "f16" },
     generate: {
       maxNewTokens: 12,
@@ -153,6 +155,7 @@ Deno.test("parseOptions() refuses options that contradict each other", () => {
   assertRefused("--prompt-ids a --prompt-file b", "--prompt-file and --prompt-ids both");
   assertRefused("--chat --prompt-ids a", "--chat", "--prompt-ids");
   assertRefused("--logits-digest", "give --json too");
+  assertRefused("--prompt a --system b", "--system", "give --chat too");
   assertRefused("--save-quantized d", "give --quantize too");
   const save = parseOptions(words("--model m --quantize q8 --save-quantized d --quiet"));
   assertEquals([save.saveQuantized, save.load.quantize], ["d", "q8"]);
