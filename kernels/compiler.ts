@@ -45,6 +45,8 @@ export class Compiler {
   #gpu: Gpu;
   /** Subgroups of a workgroup of a decoding product. */
   #groups: number;
+  /** Threads of a workgroup of the sampler. */
+  #samplers: number;
   #kernels = new Map<string, Kernel>();
 
   /** A compiler for `gpu`. */
@@ -55,6 +57,7 @@ export class Compiler {
     this.isVector = isVector(gpu.info);
     this.attention = attentionRules(gpu.info);
     this.#groups = Math.max(1, profile.threads / this.lanes);
+    this.#samplers = gpu.info.isSoftware ? 256 : mostSamplers(gpu.device.limits); // on a CPU no more are at once
     // Lanes share a quad, or each has its own.
     this.quads = this.isVector ? this.#groups * this.lanes : this.#groups;
     this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
@@ -115,6 +118,7 @@ export class Compiler {
       GROUPS: this.#groups,
       ROWS_TOGETHER: this.profile.rowsTogether,
       PIECES_TOGETHER: this.profile.piecesTogether,
+      SAMPLERS: this.#samplers,
       ...constants,
     };
     const used: Record<string, number> = {};
@@ -125,6 +129,14 @@ export class Compiler {
     }
     return { source, used };
   }
+}
+
+/** Threads that a workgroup of the sampler can have: 1024, of which it needs 22 kB of memory, where a device has both. */
+export function mostSamplers(limits: GPUSupportedLimits): 256 | 1024 {
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
+  return maxComputeInvocationsPerWorkgroup >= 1024 && maxComputeWorkgroupStorageSize >= 24576
+    ? 1024
+    : 256;
 }
 
 /** One dispatch of a compiled and bound stage. */

@@ -310,7 +310,7 @@ export async function listDevices(): Promise<DeviceInfo[]> {
 }
 
 /**
- * Opens the device that Deno prefers, with the largest buffers it allows.
+ * Opens the device that Deno prefers, with the largest buffers and workgroups it allows.
  *
  * @throws {DittoError} If there is no WebGPU device, or its driver refuses it.
  */
@@ -323,7 +323,15 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     );
   }
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-  const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize };
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = adapter.limits;
+  const { maxComputeWorkgroupStorageSize } = adapter.limits;
+  const requiredLimits = {
+    maxBufferSize,
+    maxStorageBufferBindingSize,
+    maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupSizeX,
+    maxComputeWorkgroupStorageSize,
+  };
   let info = infoOf(adapter);
   const smallest = options.smallestSubgroup;
   if (info.subgroupSize !== null && smallest !== undefined && smallest < info.subgroupSize) {

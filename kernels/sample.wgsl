@@ -14,7 +14,8 @@
 override VOCAB: u32;
 override SLICES: u32; // slices of the vocabulary in `best`; a draw fills them all
 
-const THREADS = 256u;
+override SAMPLERS: u32; // threads of a workgroup, 256 or 1024: what they ask for at once bounds how fast a row is read
+
 const LEAST = 1u; // below the key of every score
 
 struct Options {
@@ -34,9 +35,9 @@ struct Options {
 
 var<workgroup> path: array<u32, MAX_ROWS>; // tokens of this row and its ancestors, without row 0
 var<workgroup> path_length: u32;
-var<workgroup> found: array<Best, THREADS>;
+var<workgroup> found: array<Best, SAMPLERS>;
 
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(SAMPLERS)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
@@ -86,7 +87,7 @@ fn sample(row: u32, thread: u32) {
   if (drawn.logit == LOWEST) {
     drawn = likeliest;
   }
-  for (var slice = thread; slice < SLICES; slice += THREADS) {
+  for (var slice = thread; slice < SLICES; slice += SAMPLERS) {
     best[row * SLICES + slice] = drawn;
   }
 }
@@ -96,9 +97,9 @@ fn places() -> u32 {
   return select(VOCAB, listed, listed > 0u);
 }
 
-// The keys of four places, `THREADS` apart so that their loads overlap; 0 for what is no place or no number.
+// The keys of four places, `SAMPLERS` apart so that their loads overlap; 0 for what is no place or no number.
 fn keys_at(row: u32, first: u32) -> vec4u {
-  let at = first + THREADS * vec4u(0u, 1u, 2u, 3u);
+  let at = first + SAMPLERS * vec4u(0u, 1u, 2u, 3u);
   var keys: vec4u;
   if (listed > 0u) {
     let i = min(at, vec4u(LISTED - 1u));
@@ -153,7 +154,7 @@ fn largest(row: u32, threshold: u32, noisy: bool, thread: u32) -> Best {
     let keys = keys_at(row, at);
     for (var i = 0u; i < 4u; i++) {
       if (keys[i] >= threshold) {
-        var other = Best(value(keys[i]), token_at(at + i * THREADS));
+        var other = Best(value(keys[i]), token_at(at + i * SAMPLERS));
         if (noisy) {
           other.logit += gumbel(position, other.token);
         }
@@ -162,13 +163,13 @@ fn largest(row: u32, threshold: u32, noisy: bool, thread: u32) -> Best {
         }
       }
     }
-    at += 4u * THREADS;
+    at += 4u * SAMPLERS;
     if (at >= places()) {
       break;
     }
   }
   found[thread] = mine;
-  for (var stride = THREADS / 4u; stride > 0u; stride /= 4u) {
+  for (var stride = SAMPLERS / 4u; stride > 0u; stride /= 4u) {
     workgroupBarrier();
     if (thread < stride) {
       for (var other = thread + stride; other < thread + 4u * stride; other += stride) {

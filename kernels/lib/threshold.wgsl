@@ -9,7 +9,7 @@
 //   places() -> u32,  how many places a sweep looks at: those of the list, or the whole vocabulary; and
 //   keys_at(row, first) -> vec4u,  the keys of four of them.
 
-const BINS = THREADS;
+const BINS = 256u;        // no more than there are threads
 const COARSE = 32u;       // in place of a shift: bins by distance from the likeliest
 const BINS_A_LOGIT = 8.0; // those that are coarse
 const LISTED = 1024u;     // tokens on the list at most
@@ -84,8 +84,10 @@ fn edge(bin: u32, top: f32) -> f32 {
 // Leaves in `sums` how much the keys of a range are from each bin on. Makes the list of what is in the range and above,
 // if there is none and they are few enough.
 fn tally(row: u32, between: vec2u, shift: u32, weigh: bool, top: f32, thread: u32) {
-  atomicStore(&bins[thread][0], 0u);
-  atomicStore(&bins[thread][1], 0u);
+  if (thread < BINS) {
+    atomicStore(&bins[thread][0], 0u);
+    atomicStore(&bins[thread][1], 0u);
+  }
   if (thread == 0u) {
     atomicStore(&appended, 0u);
   }
@@ -108,12 +110,12 @@ fn tally(row: u32, between: vec2u, shift: u32, weigh: bool, top: f32, thread: u3
         if (end < LISTED) {
           end = atomicAdd(&appended, 1u);
           if (end < LISTED) {
-            list[end] = vec2u(key, at + i * THREADS);
+            list[end] = vec2u(key, at + i * SAMPLERS);
           }
         }
       }
     }
-    at += 4u * THREADS;
+    at += 4u * SAMPLERS;
     if (at >= places()) {
       break;
     }
@@ -122,16 +124,23 @@ fn tally(row: u32, between: vec2u, shift: u32, weigh: bool, top: f32, thread: u3
   if (thread == 0u && is_listing && atomicLoad(&appended) <= LISTED) {
     listed = atomicLoad(&appended);
   }
-  var sum = vec2u(atomicLoad(&bins[thread][0]), atomicLoad(&bins[thread][1]));
+  var sum = vec2u();
+  if (thread < BINS) {
+    sum = vec2u(atomicLoad(&bins[thread][0]), atomicLoad(&bins[thread][1]));
+  }
   for (var step = 1u; step < BINS; step *= 4u) {
-    sums[thread] = sum;
+    if (thread < BINS) {
+      sums[thread] = sum;
+    }
     workgroupBarrier();
     for (var other = thread + step; other < min(thread + 4u * step, BINS); other += step) {
       sum = plus(sum, sums[other]);
     }
     workgroupBarrier();
   }
-  sums[thread] = sum;
+  if (thread < BINS) {
+    sums[thread] = sum;
+  }
   workgroupBarrier();
 }
 
@@ -186,7 +195,7 @@ fn pick(wanted: vec2u, thread: u32) -> vec3u {
   if (thread + 1u < BINS) {
     above = sums[thread + 1u];
   }
-  if (is_less(above, goal) && !is_less(sums[thread], goal)) {
+  if (thread < BINS && is_less(above, goal) && !is_less(sums[thread], goal)) {
     picked = vec3u(thread, minus(goal, above));
   }
   return workgroupUniformLoad(&picked);

@@ -8,6 +8,7 @@ import {
   samplingUniform,
   seenTokens,
 } from "../../decode/sampling.ts";
+import { mostSamplers } from "../../kernels/compiler.ts";
 import { MAX_ROWS, SLICE } from "../../kernels/stages.ts";
 import { seeded } from "../random.ts";
 import { assertSameBits, bits, Harness, poisonedFloats } from "./harness.ts";
@@ -16,12 +17,19 @@ import { encodeRows, pathTo, randomTree } from "./rows.ts";
 const harness = await Harness.open();
 Deno.test.afterAll(() => harness[Symbol.dispose]());
 
+/** Threads of a workgroup: a GPU's, where the device at hand has as many. */
+const SAMPLERS = new Set([256, mostSamplers(harness.gpu.device.limits)]);
+
 for (const vocab of [1, 33, 300, 2 * SLICE + 77]) {
   Deno.test(
     `sample: the penalised argmax of every row of a tree (vocabulary of ${vocab})`,
     seeded(async (random) => {
       const slices = Math.ceil(vocab / SLICE);
-      const kernel = harness.kernel("sample", {}, { VOCAB: vocab, SLICES: slices });
+      const kernels = Array.from(
+        SAMPLERS,
+        (threads) =>
+          harness.kernel("sample", {}, { VOCAB: vocab, SLICES: slices, SAMPLERS: threads }),
+      );
       const cases = Array.from({ length: 12 }, () => {
         // Few tokens, so that drafts and text hold those of large logits.
         const known = Array.from({ length: 12 }, () => random.below(vocab));
@@ -50,6 +58,7 @@ for (const vocab of [1, 33, 300, 2 * SLICE + 77]) {
         const options = new Uint32Array(samplingUniform({ ...GREEDY, repetitionPenalty }));
         const bindings = [encodeRows(rows), logits, best, seenTokens(text, vocab), options];
         const workgroups = [random.pick([1, 3, MAX_ROWS])] as const;
+        const kernel = random.pick(kernels);
         return { kernel, bindings, workgroups, rows, text, best, expected };
       });
       await harness.run(cases, cases.map(({ best }) => best));
@@ -63,10 +72,9 @@ for (const vocab of [1, 33, 300, 2 * SLICE + 77]) {
 
 for (const vocab of [53, 1025, 2 * SLICE + 77]) {
   Deno.test(
-    `sample: rows draw the same however they are spread over workgroups (vocabulary of ${vocab})`,
+    `sample: rows draw the same however they are spread over workgroups and threads (vocabulary of ${vocab})`,
     seeded(async (random) => {
       const slices = Math.ceil(vocab / SLICE);
-      const kernel = harness.kernel("sample", {}, { VOCAB: vocab, SLICES: slices });
       for (let trial = 0; trial < 3; trial++) {
         const token = () => random.below(vocab);
         const rows = encodeRows(randomTree(random, random.between(5, 9), token));
@@ -85,10 +93,15 @@ for (const vocab of [53, 1025, 2 * SLICE + 77]) {
         };
         const options = new Uint32Array(samplingUniform(sampling));
         const seen = seenTokens([token(), token()], vocab);
-        const jobs = [MAX_ROWS, 1, 2, 3].map((spread) => {
+        const spreads = [MAX_ROWS, 1, 2, 3].flatMap((workgroups) =>
+          Array.from(SAMPLERS, (threads) => ({ workgroups, threads }))
+        );
+        const jobs = spreads.map(({ workgroups, threads }) => {
+          const constants = { VOCAB: vocab, SLICES: slices, SAMPLERS: threads };
+          const kernel = harness.kernel("sample", {}, constants);
           const best = poisonedFloats(MAX_ROWS * slices * 2);
           const bindings = [rows, logits, best, seen, options];
-          return { kernel, bindings, workgroups: [spread] as const, best };
+          return { kernel, bindings, workgroups: [workgroups] as const, best };
         });
         await harness.run(jobs, jobs.map(({ best }) => best));
         const [alone, ...others] = jobs;
