@@ -73,7 +73,7 @@ const OPTION_GROUPS = {
     "stop": {
       value: "TEXT",
       isList: true,
-      help: "end the answer before this text; may be given several times",
+      help: "end the answer before this text, or at this special token; may be given several times",
     },
     "temperature": {
       value: "T",

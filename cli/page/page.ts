@@ -113,8 +113,9 @@ ${chart(passes)}
   }</p>
 </section>
 </main>
-<aside id="detail" aria-live="polite" data-lookup="${isLookup}"><p>Point at a token of the answer to see where its pass copied from; \
-click to keep it, or go through the passes with the arrow keys.</p></aside>
+<aside id="detail" aria-live="polite" data-lookup="${isLookup}"><p>Point at a token of the answer to see ${
+    isLookup ? "where its pass copied from" : "which pass made it"
+  }; click to keep it, or go through the passes with the arrow keys.</p></aside>
 <script type="application/json" id="passes">${JSON.stringify(passes)}</script>
 <script type="module">
 ${script}</script>
