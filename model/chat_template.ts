@@ -10,7 +10,8 @@ export interface Message {
   readonly content: string;
 }
 
-const ADVICE = "Give the prompt as text, with its markers (on the command line: leave out --chat).";
+const ADVICE =
+  "Give the prompt as text, with its markers; begin-of-sequence is added (on the command line: leave out --chat).";
 
 /**
  * Renders a chat with a checkpoint's Jinja template.
