@@ -48,7 +48,6 @@ export async function answer(options: Options): Promise<number> {
     return interrupt.exitCode;
   }
   await note(longContextNote(model));
-  const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
   const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
   const decorate = decorator(options.color);
   // Who reads standard output may go away: that ends the answer, but not one that a page is made of.
@@ -70,6 +69,7 @@ export async function answer(options: Options): Promise<number> {
   if (json) await show(`${jsonReport(result, model.loadMs, model.device.name)}\n`);
   await note(summary(result));
   if (page !== null) {
+    const ids = isTokens(prompt) ? prompt : model.tokenize(prompt);
     const tokens = [...ids, ...result.tokens];
     const texts = model.hasTokenizer ? model.tokenTexts(tokens) : idsText(tokens);
     const isLookup = options.generate.promptLookupNumTokens !== 0;

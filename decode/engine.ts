@@ -39,6 +39,7 @@ import { type GenerationBuffer, generationBuffers, initialState, MAX_EOS, RING }
 export const MAX_AHEAD = 8;
 /** How long an abort, and whatever else the program waits for, may have to wait for a prompt's work under way. */
 const PATIENCE_MS = 100;
+
 /** What a generation is to do. */
 export interface EngineOptions extends DraftOptions {
   /** Tokens to append at most. */
@@ -158,8 +159,8 @@ export class Engine implements Disposable {
       const maxBatch = Math.min(MAX_BATCH, capture?.steps ?? MAX_BATCH);
       const pacing = new Pacing(maxNewTokens, maxBatch, this.#stepMs);
       flight = new Flight(this.#gpu, pacing, (batch) => this.#read(batch));
-      const waitForPrompt = () => {
-        this.#wait();
+      const waitForPrompt = async () => {
+        await this.#finish();
         pacing.begin();
         options.onPrefilled?.();
       };
@@ -170,7 +171,7 @@ export class Engine implements Disposable {
         ? this.#choose
         : this.#sample;
       let batches = 0; // submitted
-      if (isOver) waitForPrompt();
+      if (isOver) await waitForPrompt();
       while (!isOver && !signal?.aborted) {
         const { running } = flight;
         // What arrives while a batch runs is read before the next is encoded, unless that would be too late.
@@ -186,7 +187,7 @@ export class Engine implements Disposable {
             draft,
             choose,
           );
-          if (batches === 0) waitForPrompt();
+          if (batches === 0) await waitForPrompt();
           flight.submit(batch);
           batches++;
         } else {
@@ -271,7 +272,7 @@ export class Engine implements Disposable {
     const { queue } = this.#gpu.device;
     const b = this.#buffers;
     const { eos, maxNewTokens, signal, cachePrompt = true } = options;
-    if (this.#isIdling) this.#wait(); // so that their time is not the prompt's
+    if (this.#isIdling) await this.#finish(); // so that their time is not the prompt's
     this.#isIdling = false;
     const sampling = options.sampling ?? GREEDY;
     if (prompt.length + maxNewTokens > this.#context) {
@@ -309,7 +310,7 @@ export class Engine implements Disposable {
       if (hasWaited) await this.#guard(turn());
       hasWaited = underWay > 0 && underWay * this.#submissionMs >= PATIENCE_MS && !signal?.aborted;
       if (hasWaited) {
-        await this.#guard(this.#gpu.finish());
+        await this.#finish();
         this.#submissionMs = (performance.now() - since) / underWay;
         underWay = 0;
       }
@@ -319,9 +320,8 @@ export class Engine implements Disposable {
     };
   }
 
-  /** Waits until all that was submitted is over; the call itself does, as {@linkcode Gpu.map} says. */
-  #wait(): void {
-    this.#gpu.device.queue.onSubmittedWorkDone().catch(() => {}); // a failure is seen with the first results
+  #finish(): Promise<void> {
+    return this.#guard(this.#gpu.finish());
   }
 
   /** Makes room for logits, here and in as many buffers for reading them back. */

@@ -64,7 +64,9 @@ export class Remembered<T> {
 
   /** Whether something can be kept here: tries to. */
   async isWritable(): Promise<boolean> {
-    return await this.#write("");
+    const half = await this.#half("");
+    if (half !== null) await Deno.remove(half);
+    return half !== null;
   }
 
   /** What was kept here; null if nothing was, or it cannot be read. */
@@ -80,23 +82,22 @@ export class Remembered<T> {
 
   /** Keeps a value, if it can. */
   async set(value: T): Promise<void> {
-    await this.#write(JSON.stringify(value));
+    const half = await this.#half(JSON.stringify(value));
+    if (half !== null) await Deno.rename(half, this.#file).catch(() => Deno.remove(half)); // measured again next time
   }
 
-  /** Writes the file, unless the text is empty: then it is only seen whether that is possible. */
-  async #write(text: string): Promise<boolean> {
+  /** Writes a file beside the one that is meant, which another process may write too. Returns its path; null if it cannot. */
+  async #half(text: string): Promise<string | null> {
     const directory = this.#directory;
-    if (!directory || !isGranted({ name: "write", path: directory })) return false;
-    const half = `${this.#file}.${Deno.pid}`; // another process may write the same file
+    if (!directory || !isGranted({ name: "write", path: directory })) return null;
+    const half = `${this.#file}.${Deno.pid}`;
     try {
       await Deno.mkdir(directory, { recursive: true });
       await Deno.writeTextFile(half, text);
-      if (text === "") await Deno.remove(half);
-      else await Deno.rename(half, this.#file);
-      return true;
+      return half;
     } catch {
       await Deno.remove(half).catch(() => {});
-      return false; // measured again next time
+      return null;
     }
   }
 }

@@ -63,6 +63,15 @@ export function regionBytes(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / REGION_ALIGNMENT)) * REGION_ALIGNMENT;
 }
 
+/** Limits that are asked for as the device has them; without, they are WebGPU's least. */
+const LARGEST_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupStorageSize",
+] as const;
+
 /** How much later than the failure of what was under way a device's loss may be announced. In milliseconds. */
 const LOSS_MS = 100;
 
@@ -322,16 +331,9 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
         "(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers).",
     );
   }
-  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = adapter.limits;
-  const { maxComputeWorkgroupStorageSize } = adapter.limits;
-  const requiredLimits = {
-    maxBufferSize,
-    maxStorageBufferBindingSize,
-    maxComputeInvocationsPerWorkgroup,
-    maxComputeWorkgroupSizeX,
-    maxComputeWorkgroupStorageSize,
-  };
+  const requiredLimits = Object.fromEntries(
+    LARGEST_LIMITS.map((name) => [name, adapter.limits[name]]),
+  );
   let info = infoOf(adapter);
   const smallest = options.smallestSubgroup;
   if (info.subgroupSize !== null && smallest !== undefined && smallest < info.subgroupSize) {
