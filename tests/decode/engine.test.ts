@@ -9,18 +9,9 @@ import {
 } from "../../mod.ts";
 import { Random, seeded } from "../random.ts";
 import { makePrompt } from "./prompts.ts";
+import { DIRECTORY, free, load, rowCosts } from "./one_model.ts";
 
-const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
-const rowCosts = new Array(32).fill(1); // so that nothing is measured
-
-let loaded: Promise<LanguageModel> | null = null;
-
-/** One model for all tests. */
-function load(): Promise<LanguageModel> {
-  return loaded ??= loadModel(DIRECTORY, { context: 400, rowCosts });
-}
-
-Deno.test.afterAll(async () => (await loaded)?.[Symbol.dispose]());
+Deno.test.afterAll(free);
 
 /** A prompt of the `i`-th kind for the model. */
 function somePrompt(random: Random, model: LanguageModel): number[] {

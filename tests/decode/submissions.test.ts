@@ -1,19 +1,10 @@
 /** The decoding loop: what is submitted, what is waited for, and when. */
 import { assert, assertEquals } from "@std/assert";
-import { type LanguageModel, loadModel } from "../../mod.ts";
+import { loadModel } from "../../mod.ts";
 import { promptChunk } from "../../model/memory.ts";
+import { DIRECTORY, free, load, rowCosts } from "./one_model.ts";
 
-const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
-const rowCosts = new Array(32).fill(1); // so that nothing is measured
-
-let loaded: Promise<LanguageModel> | null = null;
-
-/** One model for all tests. */
-function load(): Promise<LanguageModel> {
-  return loaded ??= loadModel(DIRECTORY, { context: 400, rowCosts });
-}
-
-Deno.test.afterAll(async () => (await loaded)?.[Symbol.dispose]());
+Deno.test.afterAll(free);
 
 Deno.test("200 tokens are read back in at most 20 parts, with lookup and without", async () => {
   const model = await load();
