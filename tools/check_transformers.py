@@ -40,14 +40,15 @@ def main():
     work = ROOT / ".cache"
     work.mkdir(exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
-    model = AutoModelForCausalLM.from_pretrained(options.model, torch_dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(options.model).float().eval()
     by_task = {}
     for example in json.loads((ROOT / "tools/train/held_out.json").read_text()):
         by_task.setdefault(example["task"], []).append(example)
     compared = same = ties = 0
     for task, examples in by_task.items():
         for example in examples[:options.examples]:
-            ids = tokenizer.apply_chat_template(example["messages"])
+            text = tokenizer.apply_chat_template(example["messages"], tokenize=False)
+            ids = tokenizer(text, add_special_tokens=False).input_ids
             answered = ditto(options.model.resolve(), ids, work)
             with torch.no_grad():
                 prompt = torch.tensor([ids])
