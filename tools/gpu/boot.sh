@@ -10,7 +10,7 @@ if [ ! -x "$gpu_bin/deno" ]; then
 fi
 ldconfig -p | grep -q libvulkan.so.1 || { for f in "$gpu_dir"/*.deb; do dpkg -x "$f" /; done; ldconfig; }
 export DENO_DIR="$gpu_dir/deno_dir" DENO_NO_UPDATE_CHECK=1 XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp}
-gpu_icd=$(find /usr /etc -name 'nvidia_icd*.json' -path '*vulkan*' 2>/dev/null | head -n 1)
+gpu_icd=$(find -L /usr/local/nvidia /usr/share/vulkan /etc/vulkan -name 'nvidia_icd*.json' 2>/dev/null | head -n 1)
 [ -z "$gpu_icd" ] || export VK_DRIVER_FILES=$gpu_icd VK_ICD_FILENAMES=$gpu_icd
 deno eval 'const a = await navigator.gpu.requestAdapter(); console.log(a ? `${a.info.description}, subgroups ${a.info.subgroupMinSize} to ${a.info.subgroupMaxSize}, storage binding ${a.limits.maxStorageBufferBindingSize >> 20} MiB` : "no WebGPU adapter");'
 [ ! -s "$gpu_dir/commit" ] || export DITTO_COMMIT=$(cat "$gpu_dir/commit")

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # What a machine with a GPU is asked, in parts of ten minutes at most, so that each fits into one call:
 #
-#   bash tools/gpu/measure.sh right|fast|quantized|peers OUT
+#   bash tools/gpu/measure.sh right|fast|quantized|peers|llama OUT
 #
 # right       kernels and losslessness on this device, and the demo
 # fast        each kernel; then the engine in bf16: prompts, plain decoding, passes by rows, recorded answers
 # quantized   the engine in q8 and q4, prompts in f32 against f16, drafting
 # peers       Hugging Face transformers on the same shape and answers
+# llama       llama.cpp on them, its Vulkan backend
 #
 # Every step leaves OUT/<step>.log, and results that belong into bench/results/ OUT/<step>.json. A step that fails or
 # takes too long does not keep the next one from running. SHAPE=tiny shows in minutes, on any device, that it all runs.
@@ -54,6 +55,13 @@ quantized)
 peers)
   step 540 transformers python3 bench/peers/transformers_replay.py --shape "$shape" "${answers[@]}" --answers 15 \
     --out "$out/transformers.json"
+  ;;
+llama)
+  packages=${TMPDIR:-/tmp}/llama
+  mkdir -p "$packages"
+  python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' .gpu/llama.tar.xz "$packages"
+  step 560 llama deno run -A bench/peers/llama_cpp.ts --modules "$packages/node_modules" --gpu vulkan --shape "$shape" \
+    "${answers[@]}" --answers 15 --out "$out/llama.json"
   ;;
 *) exec bash "$0" ;;
 esac
