@@ -10,6 +10,7 @@
  */
 import { Drafters } from "../decode/drafters.ts";
 import { type GenerationBuffer, generationBuffers, initialState } from "../decode/state.ts";
+import { ownWords } from "../decode/tree_buffers.ts";
 import { openGpu } from "../kernels/device.ts";
 import { Compiler, encode } from "../kernels/compiler.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
@@ -29,6 +30,7 @@ for (const [name, bytes] of Object.entries(generationBuffers(config.vocabSize, C
   b[name as GenerationBuffer] = gpu.buffer(name, bytes);
 }
 const rows = gpu.buffer("rows", workspaces(config, dimensions(config, CONTEXT, "f16")).rows);
+queue.writeBuffer(b.words, 0, ownWords(config.vocabSize));
 const drafters = new Drafters(gpu, new Compiler(gpu), rows, b);
 
 /** A text in which a word is followed by few others, as in language: a walk over a random graph. */

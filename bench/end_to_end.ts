@@ -15,6 +15,7 @@ import type { MistralConfig } from "../model/config.ts";
 import type { PromptPrecision } from "../model/memory.ts";
 import type { Quantization } from "../model/quantization.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
 import { count, runMain } from "./arguments.ts";
 import { chosenAnswers } from "./chosen_answers.ts";
 import { copyBandwidth } from "./copy_bandwidth.ts";
@@ -28,7 +29,7 @@ import {
 import { commit, driverVersion, prepareOut, resultPath } from "./machine.ts";
 import { multiplyAddRate } from "./multiply_add_rate.ts";
 import { randomWeights } from "./random_weights.ts";
-import { readAnswers, type RecordedAnswer } from "./replay/answers.ts";
+import { readAnswers, type RecordedAnswer, recordedTokenizer } from "./replay/answers.ts";
 import { type EndToEndResult, type ReplayedAnswer, taskFigures } from "./result.ts";
 import { passBytes, SHAPE_NAMES, shapeConfig } from "./shapes.ts";
 
@@ -40,6 +41,8 @@ const HELP = `Times the engine on a model's real shape with made-up weights.
                    f16 | f32, what prompts are multiplied in (default f16 on a GPU that has it, but Intel's)
   --layers N       keep N layers only (default all; 2 where the CPU plays the device)
   --replay FILE    also decode with lookup, replaying the recorded answers of a JSON lines file
+  --tokenizer DIR  with the tokenizer.json of the recording, so that the tree takes tokens that write the same word
+                   for the same, as with a whole checkpoint
   --drafter NAME   tree | original (default tree); given twice, both replay every answer
   --task NAME      replay this task's answers only
   --answers N      replay N answers of each task only
@@ -66,6 +69,7 @@ async function main(): Promise<void> {
       "prompt-precision",
       "layers",
       "replay",
+      "tokenizer",
       "drafter",
       "task",
       "answers",
@@ -96,7 +100,8 @@ async function main(): Promise<void> {
   const yardstick = await measureYardstick(config, quantize);
   const promptPrecision = parsePrecision(flags["prompt-precision"]);
   const options = { ...(quantize && { quantize }), ...(promptPrecision && { promptPrecision }) };
-  using model = await loadAnew(config, sizes, answers, options);
+  const tokenizer = flags.tokenizer ? await recordedTokenizer(flags.tokenizer, config) : null;
+  using model = await loadAnew(config, tokenizer, sizes, answers, options);
   let result: EndToEndResult = {
     kind: "end-to-end",
     engine: "Ditto",
@@ -230,6 +235,7 @@ async function measureYardstick(
 /** Loads the model without what an earlier run remembers of the device. */
 async function loadAnew(
   config: MistralConfig,
+  tokenizer: Tokenizer | null,
   { prefill, plain, tokens }: typeof HARDWARE,
   answers: readonly RecordedAnswer[],
   options: LoadOptions,
@@ -242,7 +248,7 @@ async function loadAnew(
   const cache = await Deno.makeTempDir();
   Deno.env.set("DITTO_CACHE", cache);
   try {
-    return await loadFrom(randomWeights(config), null, { ...options, context });
+    return await loadFrom(randomWeights(config), tokenizer, { ...options, context });
   } finally {
     await Deno.remove(cache, { recursive: true });
   }

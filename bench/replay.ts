@@ -2,7 +2,8 @@
  * Scores a drafter on recorded answers, without weights and without a device: how many tokens a pass yields,
  * and what that gains where each further row of a pass costs so much.
  *
- *     deno run -R bench/replay.ts --traces ../shared/traces/mistral-7b-instruct-v0.1.jsonl --row-cost 0.03
+ *     deno run -R bench/replay.ts --traces ../shared/traces/mistral-7b-instruct-v0.1.jsonl \
+ *       --tokenizer ../shared/tokenizer --row-cost 0.03
  *
  * @module
  */
@@ -10,7 +11,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { describeFileError } from "../cli/file_error.ts";
 import { UsageError } from "../cli/usage_error.ts";
 import { DittoError } from "../kernels/errors.ts";
-import { readAnswers } from "./replay/answers.ts";
+import { readAnswers, readWords } from "./replay/answers.ts";
 import {
   DRAFTERS,
   linearCosts,
@@ -24,6 +25,8 @@ import type { Simulation } from "./report/read.ts";
 const HELP = `Scores a drafter on recorded answers, without weights.
 
   --traces FILE    recorded answers: JSON lines with "task", "prompt_ids" and "output_ids"
+  --tokenizer DIR  with the tokenizer.json of the recording: the tree takes tokens that write the same word for the
+                   same (default: only equal ones)
   --drafter NAME   original | tree (default tree)
   --num-draft N    drafts of a pass at most, 0 to 31 (default 31; 10 for the original)
   --row-cost C     a pass of r rows costs 1 + C * (r - 1) passes of one row (default 0)
@@ -36,6 +39,7 @@ Tokens per pass, rows per pass and the speed relative to plain decoding, which i
 /** What the command line asks for. */
 interface Options {
   readonly traces: string;
+  readonly tokenizer: string | null;
   readonly drafter: "original" | "tree";
   readonly numDraft: number;
   readonly rowCost: number;
@@ -46,7 +50,7 @@ interface Options {
 /** @throws {UsageError} If the arguments make no sense. */
 function parseOptions(args: readonly string[]): Options | "help" {
   const flags = parseArgs([...args], {
-    string: ["traces", "drafter", "num-draft", "row-cost", "out"],
+    string: ["traces", "tokenizer", "drafter", "num-draft", "row-cost", "out"],
     boolean: ["json", "help"],
     default: { drafter: "tree", "row-cost": "0" },
     unknown: (argument) => {
@@ -71,6 +75,7 @@ function parseOptions(args: readonly string[]): Options | "help" {
   }
   return {
     traces,
+    tokenizer: flags.tokenizer ?? null,
     drafter,
     numDraft: Number(numDraft),
     rowCost: Number(rowCost),
@@ -132,10 +137,11 @@ async function main(args: readonly string[]): Promise<number> {
       console.log(HELP);
       return 0;
     }
-    const { drafter, numDraft, rowCost } = options;
+    const { drafter, numDraft, rowCost, tokenizer } = options;
     const answers = await readAnswers(options.traces);
+    const words = tokenizer === null ? undefined : await readWords(tokenizer, answers);
     const costs = linearCosts(rowCost);
-    const scored = scoreAnswers(answers, () => DRAFTERS[drafter](numDraft, costs), costs);
+    const scored = scoreAnswers(answers, () => DRAFTERS[drafter](numDraft, costs, words), costs);
     const tasks = taskFigures(scored);
     if (options.out !== null) await write(options.out, simulation(options, tasks, scored));
     console.log(options.json ? JSON.stringify({ tasks }) : tableText(tasks));

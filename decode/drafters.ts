@@ -53,6 +53,7 @@ export class Drafters {
         b.treeKeys,
         b.treeCandidates,
         b.treeOptions,
+        b.words,
       ),
       dispatch(
         "treeGrow",

@@ -34,6 +34,7 @@ import {
   seenTokens,
 } from "./sampling.ts";
 import { type GenerationBuffer, generationBuffers, initialState, MAX_EOS, RING } from "./state.ts";
+import { ownWords } from "./tree_buffers.ts";
 
 /** Submissions at most whose results have not been read, whatever is asked for. */
 export const MAX_AHEAD = 8;
@@ -86,13 +87,18 @@ export class Engine implements Disposable {
   #isIdling = false; // steps after a stop, which do nothing, may still be under way
   #isDisposed = false;
 
-  /** Compiles the stages around the forward pass and allocates the generation's buffers. */
+  /**
+   * Compiles the stages around the forward pass and allocates the generation's buffers.
+   *
+   * @param words `Tokenizer.words`: which tokens the tree takes for the same. Default: each for itself alone.
+   */
   constructor(
     gpu: Gpu,
     compiler: Compiler,
     forward: Forward,
     vocabSize: number,
     context: number,
+    words: Uint32Array<ArrayBuffer> = ownWords(vocabSize),
   ) {
     const slices = Math.ceil(vocabSize / SLICE);
     const { rows, logits } = forward;
@@ -100,6 +106,7 @@ export class Engine implements Disposable {
     for (const [name, bytes] of Object.entries(generationBuffers(vocabSize, context))) {
       b[name as GenerationBuffer] = gpu.buffer(name, bytes);
     }
+    gpu.device.queue.writeBuffer(b.words, 0, words);
     this.#gpu = gpu;
     this.#compiler = compiler;
     this.#forward = forward;

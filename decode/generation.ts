@@ -74,7 +74,10 @@ export interface Piece {
    * if none was, the first. 0 without drafts.
    */
   readonly source: number;
-  /** Tokens right before `source` that matched the end of the text; 0 without drafts, or where the tree guessed. */
+  /**
+   * Tokens right before `source` that matched the end of the text (to the tree, two match that write the same word);
+   * 0 without drafts, or where the tree guessed.
+   */
   readonly ngram: number;
 }
 

@@ -171,7 +171,8 @@ export async function loadFrom(
     }
     const engine = await gpu.unlessOutOfMemory(() => {
       const forward = new Forward(gpu, compiler, config, weights, d);
-      return new Engine(gpu, compiler, forward, config.vocabSize, context);
+      const words = tokenizer?.words(config.vocabSize);
+      return new Engine(gpu, compiler, forward, config.vocabSize, context, words);
     }, toError);
     await engine.warmUp();
     signal?.throwIfAborted();

@@ -51,6 +51,7 @@ export function generationBuffers(
   return {
     state: STATE_BYTES,
     tokens: context * 4,
+    words: vocabSize * 4,
     best: MAX_ROWS * Math.ceil(vocabSize / SLICE) * 8,
     sources: MAX_ROWS * 8,
     ends: (1 + MAX_EOS) * 4,
@@ -68,6 +69,7 @@ export function generationBuffers(
 export type GenerationBuffer =
   | "state"
   | "tokens"
+  | "words"
   | "best"
   | "sources"
   | "ends"

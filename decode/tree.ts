@@ -7,7 +7,7 @@
  *
  * 1. A candidate is a place p in the text, whose tokens before p agree with the end of the text over some
  *    length, perhaps 0, and perhaps again behind a token that differs, as one line of a list agrees with
- *    the next. The {@linkcode CANDIDATES} best are kept.
+ *    the next. Tokens agree that write the same word. The {@linkcode CANDIDATES} best are kept.
  * 2. Candidates that go on with the same tokens vote for the same draft. How likely a draft is to be
  *    accepted once its parent is, is a logistic model of the evidence for it, plus what drafts of its kind
  *    have taught in this generation.
@@ -98,6 +98,8 @@ export interface TreeOptions {
   readonly limit?: number;
   /** What a pass of 1, 2, … 32 rows costs, in 1024ths of one row's, never falling, below 64 × 1024. Default: drafts are free. */
   readonly rowCosts?: ArrayLike<number>;
+  /** By token, a token that stands for all that write the same word: see `Tokenizer.words`. Default: every token for itself. */
+  readonly words?: ArrayLike<number> | undefined;
   /** Default: {@linkcode TREE_PARAMETERS}. */
   readonly parameters?: TreeParameters;
 }
@@ -131,12 +133,13 @@ export interface TreeDraft {
 export function draftTree(
   tokens: ArrayLike<number>,
   state: DrafterState,
-  { numDraft = 31, limit = Infinity, rowCosts, parameters = TREE_PARAMETERS }: TreeOptions = {},
+  { numDraft = 31, limit = Infinity, rowCosts, words, parameters = TREE_PARAMETERS }: TreeOptions =
+    {},
 ): TreeDraft {
   const { source, bias } = learn(state, tokens, parameters);
   // A pass yields one token more than it accepts, so drafts this deep or deeper would be in vain.
   const depthLimit = limit - tokens.length - 1;
-  const candidates = findCandidates(tokens, source);
+  const candidates = findCandidates(tokens, source, words);
   const least = leastReach(rowCosts, parameters);
   const grown = grow(tokens, candidates, bias, numDraft, depthLimit, least, parameters);
   const drafts = grown.slice(0, worthwhile(grown, rowCosts, parameters));
@@ -187,23 +190,28 @@ export function learn(
 export interface Candidate {
   /** Index into the text of the first draft. */
   readonly place: number;
-  /** How many tokens before it are the same as those at the end of the text, up to {@linkcode MAX_AGREEMENT}. */
+  /** How many tokens before it write the words that the text ends with, up to {@linkcode MAX_AGREEMENT}. */
   readonly agreement: number;
-  /** How far they are the same again behind the first that differs: 0 to 3, see {@linkcode RESUMED_BOUNDS}. */
+  /** How far they do again behind the first that does not: 0 to 3, see {@linkcode RESUMED_BOUNDS}. */
   readonly resumed: number;
   /** Whether it stands near the place copied from last. */
   readonly isNear: boolean;
 }
 
 /** The best candidates: by agreement, then by resumed agreement, then near ones first, then late ones first. */
-function findCandidates(tokens: ArrayLike<number>, source: number): Candidate[] {
+function findCandidates(
+  tokens: ArrayLike<number>,
+  source: number,
+  words?: ArrayLike<number>,
+): Candidate[] {
   const { length } = tokens;
+  const text = words ? Array.from(tokens, (token) => words[token]!) : tokens;
   /** How many tokens agree behind the last `skip` of the text and those before `place`, up to `most`. */
   function agreeing(place: number, skip: number, most: number): number {
     let count = 0;
     while (
       count < most && skip + count < place &&
-      tokens[place - 1 - skip - count] === tokens[length - 1 - skip - count]
+      text[place - 1 - skip - count] === text[length - 1 - skip - count]
     ) count++;
     return count;
   }

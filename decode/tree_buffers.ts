@@ -28,6 +28,11 @@ export function initialMemory(): Int32Array<ArrayBuffer> {
   return memory;
 }
 
+/** What stands for each token in a vocabulary of which nothing else is known: itself. */
+export function ownWords(vocabSize: number): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from({ length: vocabSize }, (_, token) => token);
+}
+
 /** Bytes of `Candidates`. */
 export const CANDIDATES_BYTES = 4 * (1 + CANDIDATES);
 

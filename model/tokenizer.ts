@@ -102,6 +102,27 @@ export class Tokenizer {
     return new StreamDecoder(pieceOf, this.#detokenizer);
   }
 
+  /**
+   * Which tokens write the same word, whatever the space before it and in small letters or capitals, as `▁the`, `The`
+   * and `the`: for each token of the model's vocabulary the least of them. What writes no word, such as spaces, a part
+   * of a character or a token of `added_tokens`, is a word of its own.
+   *
+   * @param vocabSize The model's `vocab_size`.
+   */
+  words(vocabSize: number): Uint32Array<ArrayBuffer> {
+    const first = new Map<string, number>();
+    return Uint32Array.from({ length: vocabSize }, (_, id) => {
+      const token = this.#tokenizer.id_to_token(id);
+      if (token === undefined || this.#added.has(id)) return id;
+      const piece = this.#detokenizer.piece(token, false);
+      const text = typeof piece === "string" ? piece : new TextDecoder().decode(piece);
+      const word = text.trim().toLowerCase();
+      if (word === "" || word.includes("\ufffd")) return id;
+      if (!first.has(word)) first.set(word, id);
+      return first.get(word)!;
+    });
+  }
+
   /** The id of the special token with this name, such as `</s>`, if there is one. */
   specialToken(name: string): number | undefined {
     return this.#specialIds.get(name);

@@ -2,7 +2,8 @@
  * Fits the probability model of the tree drafter to recorded answers: on every second pair, reporting on the
  * others what the fit is worth. Prints the tables for decode/tree_parameters.ts.
  *
- *     deno run -R tools/fit_drafter.ts --traces ../shared/traces/mistral-7b-instruct-v0.1.jsonl
+ *     deno run -R tools/fit_drafter.ts --traces ../shared/traces/mistral-7b-instruct-v0.1.jsonl \
+ *       --tokenizer ../shared/tokenizer
  *
  * The model is a logistic regression with an indicator for each bucket of evidence, so Newton's method finds
  * the one best fit; a small penalty keeps buckets that are seldom seen near 0. What is learned within a
@@ -11,7 +12,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { readAnswers, type RecordedAnswer } from "../bench/replay/answers.ts";
+import { readAnswers, readWords, type RecordedAnswer } from "../bench/replay/answers.ts";
 import {
   linearCosts,
   replay,
@@ -95,12 +96,18 @@ function* judged({ grown, bias, length }: DrafterState, tokens: Uint32Array): Ge
   }
 }
 
-function collect(answers: readonly RecordedAnswer[], parameters: TreeParameters): Example[] {
+/** What is recorded: answers, and the words of their tokens. */
+interface Recording {
+  readonly answers: readonly RecordedAnswer[];
+  readonly words: Uint32Array;
+}
+
+function collect({ answers, words }: Recording, parameters: TreeParameters): Example[] {
   const examples: Example[] = [];
   for (const rowCosts of ROW_COSTS.map(linearCosts)) {
     for (const answer of answers) {
       let before = INITIAL_STATE;
-      const drafter = treeDrafter({ rowCosts, parameters }, (state, tokens) => {
+      const drafter = treeDrafter({ rowCosts, words, parameters }, (state, tokens) => {
         examples.push(...judged(before, tokens));
         before = state;
       });
@@ -190,11 +197,11 @@ function tables(weights: Float64Array) {
   };
 }
 
-function report(answers: readonly RecordedAnswer[], parameters: TreeParameters): void {
+function report({ answers, words }: Recording, parameters: TreeParameters): void {
   for (const cost of REPORTED_COSTS) {
     const rowCosts = linearCosts(cost);
     const tasks = taskFigures(
-      scoreAnswers(answers, () => treeDrafter({ rowCosts, parameters }), rowCosts),
+      scoreAnswers(answers, () => treeDrafter({ rowCosts, words, parameters }), rowCosts),
     );
     const line = Object.entries(tasks).map(([task, { tokensPerPass, speed }]) =>
       cost === 0
@@ -205,27 +212,31 @@ function report(answers: readonly RecordedAnswer[], parameters: TreeParameters):
   }
 }
 
-/** Fits the tables to `answers`, starting from those in use. */
+/** Fits the tables to a recording, starting from those in use. */
 function fitParameters(
-  answers: readonly RecordedAnswer[],
+  recording: Recording,
   start: TreeParameters = TREE_PARAMETERS,
 ): TreeParameters {
   let parameters = start;
   for (let round = 0; round < ROUNDS; round++) {
-    parameters = { ...parameters, ...tables(fit(collect(answers, parameters))) };
+    parameters = { ...parameters, ...tables(fit(collect(recording, parameters))) };
   }
   return parameters;
 }
 
 async function main(): Promise<void> {
-  const flags = parseArgs(Deno.args, { string: ["traces"] });
-  if (!flags.traces) {
-    console.error("--traces FILE is needed: recorded answers, as bench/replay.ts reads them.");
+  const flags = parseArgs(Deno.args, { string: ["traces", "tokenizer"] });
+  if (!flags.traces || !flags.tokenizer) {
+    console.error("--traces FILE and --tokenizer DIR are needed, as bench/replay.ts reads them.");
     Deno.exit(2);
   }
   const answers = await readAnswers(flags.traces);
+  const words = await readWords(flags.tokenizer, answers);
   // In pairs, since both turns of a chat stand one behind the other.
-  const halves = [0, 1].map((half) => answers.filter((_, i) => (i >> 1) % 2 === half));
+  const halves = [0, 1].map((half) => ({
+    answers: answers.filter((_, i) => (i >> 1) % 2 === half),
+    words,
+  }));
   const parameters = fitParameters(halves[0]!);
   console.error("On the answers that were fitted:");
   report(halves[0]!, parameters);

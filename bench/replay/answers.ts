@@ -4,6 +4,8 @@
  * @module
  */
 import { DittoError } from "../../kernels/errors.ts";
+import { MAX_DIMENSION, type MistralConfig } from "../../model/config.ts";
+import { loadTokenizer, type Tokenizer } from "../../model/tokenizer.ts";
 
 /** A prompt and the answer that the real model gave it. */
 export interface RecordedAnswer {
@@ -39,6 +41,36 @@ export async function readAnswers(path: string): Promise<RecordedAnswer[]> {
   });
   if (answers.length === 0) throw new DittoError(`"${path}" holds no recorded answers.`);
   return answers;
+}
+
+/**
+ * The tokenizer that answers were recorded with.
+ *
+ * @throws {DittoError} If the directory has none, or a damaged one, or one of more tokens than the model.
+ */
+export async function recordedTokenizer(
+  directory: string,
+  config: Pick<MistralConfig, "vocabSize" | "bosTokenId">,
+): Promise<Tokenizer> {
+  const tokenizer = await loadTokenizer(directory, config);
+  if (tokenizer) return tokenizer;
+  throw new DittoError(`There is no tokenizer.json in "${directory}".`);
+}
+
+/**
+ * The words of the answers' tokens, as the tree drafter takes them: see `Tokenizer.words`.
+ *
+ * @param directory Of the tokenizer that they were recorded with.
+ * @throws {DittoError} As {@linkcode recordedTokenizer} does.
+ */
+export async function readWords(
+  directory: string,
+  answers: readonly RecordedAnswer[],
+): Promise<Uint32Array> {
+  const any = { vocabSize: MAX_DIMENSION, bosTokenId: null };
+  const tokenizer = await recordedTokenizer(directory, any);
+  const ids = answers.flatMap(({ promptIds, outputIds }) => [...promptIds, ...outputIds]);
+  return tokenizer.words(1 + ids.reduce((largest, id) => Math.max(largest, id), 0));
 }
 
 function parseAnswer(line: string, where: string): RecordedAnswer {

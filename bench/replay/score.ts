@@ -19,15 +19,20 @@ import type { RecordedAnswer } from "./answers.ts";
 /** Drafts the rows of one pass after another for one answer. */
 export type Drafter = (tokens: Uint32Array, limit: number) => readonly Row[];
 
-/** The drafters by name; each call gives one for one answer, with nothing learned yet. */
-export const DRAFTERS: Readonly<
-  Record<"original" | "tree", (numDraft: number, rowCosts: readonly number[]) => Drafter>
-> = {
+/** Makes a drafter for one answer, with nothing learned yet. `words`: for the tree, as in its options. */
+type MakeDrafter = (
+  numDraft: number,
+  rowCosts: readonly number[],
+  words?: ArrayLike<number>,
+) => Drafter;
+
+/** The drafters by name. */
+export const DRAFTERS: Readonly<Record<"original" | "tree", MakeDrafter>> = {
   original: (promptLookupNumTokens) => (tokens, limit) => {
     const drafts = lookup(tokens, { promptLookupNumTokens })?.tokens ?? [];
     return chain(tokens.at(-1)!, drafts.slice(0, limit - tokens.length - 1));
   },
-  tree: (numDraft, rowCosts) => treeDrafter({ numDraft, rowCosts }),
+  tree: (numDraft, rowCosts, words) => treeDrafter({ numDraft, rowCosts, words }),
 };
 
 /**

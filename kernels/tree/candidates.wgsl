@@ -13,11 +13,12 @@ const TAIL = MAX_AGREEMENT + 1u + MAX_RESUMED;
 @group(0) @binding(3) var<storage, read_write> keys: array<u32>; // [context]
 @group(0) @binding(4) var<storage, read_write> candidates: Candidates;
 @group(0) @binding(5) var<storage, read> options: TreeOptions;
+@group(0) @binding(6) var<storage, read> words: array<u32>; // [vocabulary]: a token for all that write the same word
 
 var<workgroup> bias: array<atomic<i32>, KINDS>;
 var<workgroup> remembered: u32; // tokens of the text when the last drafts were grown
 var<workgroup> accepted: u32;
-var<workgroup> tail: array<u32, TAIL>; // of the text, the last token first
+var<workgroup> tail: array<u32, TAIL>; // words of the text, the last first
 var<workgroup> found: atomic<u32>;
 var<workgroup> bins: array<atomic<u32>, THREADS>;
 var<workgroup> sums: array<u32, THREADS>; // of a bin and all above
@@ -81,16 +82,16 @@ fn find(thread: u32) {
   let source = memory.source;
   let length = state.length;
   if (thread < TAIL && thread < length) {
-    tail[thread] = tokens[length - 1u - thread];
+    tail[thread] = word_at(length - 1u - thread);
   }
   workgroupBarrier();
   for (var first = thread + 1u; first < length; first += 4u * THREADS) {
-    // Four places at a time, so that their loads overlap. Of most of them two tokens say that they do not agree.
+    // Four places at a time, so that their loads overlap. Of most of them two words say that they do not agree.
     let places = first + THREADS * vec4u(0u, 1u, 2u, 3u);
     let a = min(places, vec4u(length)) - 1u;
     let b = max(a, vec4u(1u)) - 1u;
-    let last = vec4u(tokens[a.x], tokens[a.y], tokens[a.z], tokens[a.w]) == vec4u(tail[0]);
-    let other = vec4u(tokens[b.x], tokens[b.y], tokens[b.z], tokens[b.w]) == vec4u(tail[1]);
+    let last = vec4u(word_at(a.x), word_at(a.y), word_at(a.z), word_at(a.w)) == vec4u(tail[0]);
+    let other = vec4u(word_at(b.x), word_at(b.y), word_at(b.z), word_at(b.w)) == vec4u(tail[1]);
     for (var i = 0u; i < 4u; i++) {
       let place = places[i];
       let is_near = source > 0u && place >= source && place <= source + NEAR_AFTER;
@@ -108,10 +109,14 @@ fn find(thread: u32) {
   }
 }
 
+fn word_at(place: u32) -> u32 {
+  return words[tokens[place]];
+}
+
 // How many tokens agree behind the last `skip` of the text and those before `place`, up to `most`.
 fn agreeing(place: u32, skip: u32, most: u32) -> u32 {
   var n = 0u;
-  while (n < most && skip + n < place && tokens[place - 1u - skip - n] == tail[skip + n]) {
+  while (n < most && skip + n < place && word_at(place - 1u - skip - n) == tail[skip + n]) {
     n++;
   }
   return n;

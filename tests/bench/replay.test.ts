@@ -1,6 +1,6 @@
 /** The replay of recorded answers: its figures by hand, its command line, and what the tree drafter must reach. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { readAnswers, type RecordedAnswer } from "../../bench/replay/answers.ts";
+import { readAnswers, readWords, type RecordedAnswer } from "../../bench/replay/answers.ts";
 import {
   DRAFTERS,
   figures,
@@ -15,6 +15,7 @@ import { DittoError } from "../../kernels/errors.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const TRACES = new URL("../shared/traces/mistral-7b-instruct-v0.1.jsonl", ROOT);
+const TOKENIZER = new URL("../shared/tokenizer/", ROOT);
 
 async function run(...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -113,7 +114,9 @@ Deno.test("the command line prints figures or says in a sentence what is wrong",
       }
       assertEquals(Object.keys(JSON.parse(stdout).tasks), ["t"]);
     }
-    assert((await run("--traces", path)).stdout.includes("tokens/pass"));
+    for (const more of [[], ["--tokenizer", "demo/ditto-tiny"]]) {
+      assert((await run("--traces", path, ...more)).stdout.includes("tokens/pass"));
+    }
     for (
       const [wanted, ...args] of [
         [2, "--json"],
@@ -122,6 +125,7 @@ Deno.test("the command line prints figures or says in a sentence what is wrong",
         [2, "--traces", path, "--row-cost", "much"],
         [2, "--traces", path, "--row-costs", "1"],
         [1, "--traces", `${path}.not`],
+        [1, "--traces", path, "--tokenizer", `${path}.not`],
       ] as [number, ...string[]][]
     ) {
       const { code, stdout, stderr } = await run(...args);
@@ -138,32 +142,37 @@ const TARGETS: [
   figure: (f: TaskFigures) => number,
   least: number[],
 ][] = [
-  [0, "tokens per pass", (f) => f.tokensPerPass.total, [2.97, 2.68, 1.48, 2.41]],
-  [0.03, "speed", (f) => f.speed.total, [2.15, 2.00, 1.30, 1.92]],
-  [0.10, "speed", (f) => f.speed.total, [1.72, 1.64, 1.19, 1.63]],
+  [0, "tokens per pass", (f) => f.tokensPerPass.total, [3.15, 2.86, 1.70, 2.70]],
+  [0.03, "speed", (f) => f.speed.total, [2.23, 2.07, 1.31, 1.95]],
+  [0.03, "answers' mean speed", (f) => f.speed.mean, [2.52, 2.60, 1.40, 2.60]],
+  [0.10, "speed", (f) => f.speed.total, [1.77, 1.69, 1.20, 1.66]],
   [0.03, "worst answer's speed", (f) => f.speed.min, [1.15, 1.10, 0.98, 0.97]],
   [0.10, "worst answer's speed", (f) => f.speed.min, [1.05, 1.05, 0.97, 0.96]],
 ];
 const TASKS = ["cnn_dm", "hagrid", "mt_bench_turn0", "mt_bench_turn1"];
 
-async function hasTraces(): Promise<boolean> {
+async function isThere(file: URL): Promise<boolean> {
   try {
-    return (await Deno.stat(TRACES)).isFile;
+    return (await Deno.stat(file)).isFile;
   } catch {
     return false;
   }
 }
 
 Deno.test("the tree drafter reaches its targets on the recorded answers", async (t) => {
-  const present = await hasTraces();
+  const present = await isThere(TRACES) && await isThere(new URL("tokenizer.json", TOKENIZER));
   const answers = present ? await readAnswers(TRACES.pathname) : [];
+  const words = present ? await readWords(TOKENIZER.pathname, answers) : [];
   for (const rowCost of [0, 0.03, 0.1]) {
     await t.step({
-      name: present ? `row cost ${rowCost}` : "skipped: ../shared/traces is not here",
+      name: present
+        ? `row cost ${rowCost}`
+        : "skipped: ../shared/traces or ../shared/tokenizer is not here",
       ignore: !present,
       fn() {
         const costs = linearCosts(rowCost);
-        const tasks = taskFigures(scoreAnswers(answers, () => DRAFTERS.tree(31, costs), costs));
+        const drafter = () => DRAFTERS.tree(31, costs, words);
+        const tasks = taskFigures(scoreAnswers(answers, drafter, costs));
         for (const [cost, what, figure, least] of TARGETS) {
           if (cost !== rowCost) continue;
           TASKS.forEach((task, i) => {

@@ -36,6 +36,11 @@ function entry(table: readonly number[], bounds: readonly number[], value: numbe
   return table[bounds.findLastIndex((bound) => value >= bound) + 1]!;
 }
 
+/** What tokens are compared by. */
+function wordsOf(tokens: readonly number[], { words }: TreeOptions): number[] {
+  return tokens.map((token) => words ? words[token]! : token);
+}
+
 /**
  * The drafts and how likely they are, stated by prefixes: a draft is a list of tokens that some candidates go on
  * with. In integers of any size, so that an overflow of the specification shows.
@@ -44,10 +49,11 @@ function naive(tokens: readonly number[], state: DrafterState, options: TreeOpti
   const { numDraft = 31, limit = Infinity, rowCosts = new Array(32).fill(1024) } = options;
   const { source, bias } = learn(state, tokens);
   const { length } = tokens;
+  const text = wordsOf(tokens, options);
   const agreeing = (place: number, skip: number, most: number) => {
-    const earlier = tokens.slice(0, place).reverse().slice(skip, skip + most);
-    const last = tokens.toReversed().slice(skip);
-    const end = earlier.findIndex((token, i) => token !== last[i]);
+    const earlier = text.slice(0, place).reverse().slice(skip, skip + most);
+    const last = text.toReversed().slice(skip);
+    const end = earlier.findIndex((word, i) => word !== last[i]);
     return end < 0 ? earlier.length : end;
   };
   const candidates = tokens.map((_, place) => {
@@ -152,7 +158,8 @@ function assertWellFormed(draft: TreeDraft, tokens: readonly number[], options: 
     const start = sources[i + 1]! + 1 - path.length;
     const n = ngrams[i + 1]!;
     assertEquals(path, tokens.slice(start, start + path.length), "A path is copied from the text.");
-    assertEquals(tokens.slice(start - n, start), tokens.slice(tokens.length - n));
+    const text = wordsOf(tokens, options);
+    assertEquals(text.slice(start - n, start), text.slice(text.length - n));
     assert(start < tokens.length && start >= n);
   });
 }
@@ -166,11 +173,18 @@ function randomCosts(random: Random): number[] {
   );
 }
 
+/** Words of a few tokens each, for the tokens of these texts. */
+function randomWords(random: Random): number[] {
+  const size = random.between(1, 4);
+  return Array.from({ length: 200 }, (_, token) => token - random.below(Math.min(size, token + 1)));
+}
+
 function randomOptions(random: Random, length: number): TreeOptions {
   return {
     numDraft: random.pick([0, 1, 10, 31, random.between(0, 31)]),
     ...random.chance(0.5) ? { limit: length + random.between(1, 12) } : {},
     ...random.chance(0.7) ? { rowCosts: randomCosts(random) } : {},
+    ...random.chance(0.5) ? { words: randomWords(random) } : {},
   };
 }
 
@@ -268,6 +282,16 @@ Deno.test(
     }
   }),
 );
+
+Deno.test("tokens that write the same word agree, and drafts are copied as they stand", () => {
+  // The cat sat. the │ follows The in the text, if in other letters.
+  const [The, the, cat, sat, stop] = [0, 1, 2, 3, 4];
+  const text = [The, cat, sat, stop, the];
+  const same = draftTree(text, INITIAL_STATE, { numDraft: 1, words: [0, 0, 2, 3, 4] });
+  assertEquals([same.rows[1]!.token, same.sources[1], same.ngrams[1]], [cat, 1, 1]);
+  const other = draftTree(text, INITIAL_STATE, { numDraft: 4 });
+  assert(other.ngrams.every((ngram) => ngram === 0));
+});
 
 Deno.test("a text of one or two tokens, and no drafts wanted", () => {
   assertEquals(draftTree([5], INITIAL_STATE).rows, [{ token: 5, parent: 0, depth: 0 }]);

@@ -28,6 +28,8 @@ interface Case {
   prompt: number;
   numDraft: number;
   rowCosts: number[];
+  /** Which tokens write the same word, [larger than any token]. */
+  words: Uint32Array<ArrayBuffer>;
   /** Length at which to stop. */
   limit: number;
 }
@@ -41,9 +43,13 @@ function makeCase(random: Random, text: number[]): Case {
   });
   const prompt = random.between(1, text.length);
   const limit = text.length + random.pick([0, 1, 2, 1000]);
+  const size = random.pick([1, 1, 2, 5]);
   return {
     text,
     prompt,
+    words: Uint32Array.from({ length: Math.max(...text) + 1 }, (_, token) => {
+      return token - random.below(Math.min(size, token + 1));
+    }),
     numDraft: random.pick([0, 1, 10, 31, 31, random.between(0, 31)]),
     rowCosts,
     limit: Math.max(limit, prompt + 1),
@@ -57,11 +63,11 @@ interface Step {
 }
 
 /** The first steps of a generation, at most so many. */
-function steps({ text, prompt, numDraft, rowCosts, limit }: Case, most: number): Step[] {
+function steps({ text, prompt, numDraft, rowCosts, words, limit }: Case, most: number): Step[] {
   const all: Step[] = [];
   let state: DrafterState = INITIAL_STATE;
   for (let length = prompt; length <= text.length && length < limit && all.length < most;) {
-    const options = { numDraft, limit, rowCosts: rowCosts.map(fixedCost) };
+    const options = { numDraft, limit, words, rowCosts: rowCosts.map(fixedCost) };
     const draft = draftTree(text.slice(0, length), state, options);
     all.push({ length, draft });
     state = draft.state;
@@ -104,11 +110,11 @@ function memoryOf({ length, source, bias, grown }: DrafterState): Data {
 
 /** The jobs of a step, and what they are bound to. */
 function jobsOf(run: Record<typeof BOUND[number], Data>): Job[] {
-  const { state, tokens, rows, sources, memory, candidates, keys, options } = run;
+  const { state, tokens, rows, sources, memory, candidates, keys, options, words } = run;
   return [
     {
       kernel: harness.kernel("treeCandidates", {}, {}),
-      bindings: [state, tokens, memory, keys, candidates, options],
+      bindings: [state, tokens, memory, keys, candidates, options, words],
       workgroups: [1],
     },
     {
@@ -128,6 +134,7 @@ const BOUND = [
   "candidates",
   "keys",
   "options",
+  "words",
 ] as const;
 
 /** Runs the first steps of all cases in one submission; returns how many drafts there were. */
@@ -141,6 +148,7 @@ async function check(random: Random, cases: readonly Case[], most = 6): Promise<
       step,
       memory,
       options,
+      words: c.words,
       state: initialState(step.length, c.limit),
       tokens: Uint32Array.from([...c.text.slice(0, step.length), ...stale]),
       rows: poisoned(ROWS.words),
@@ -212,6 +220,7 @@ Deno.test(
         candidates: poisoned(CANDIDATES_BYTES / 4),
         keys: poisoned(4),
         options: new Uint32Array(treeOptions(31, new Array(MAX_ROWS).fill(1)).buffer),
+        words: Uint32Array.of(0, 1, 2),
       };
       await harness.run(jobsOf(run), [run.rows, run.memory]);
       const rows = poisoned(ROWS.words);

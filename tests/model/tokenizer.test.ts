@@ -101,6 +101,38 @@ Deno.test("Tokenizer.decode() skips special tokens and ids without a token", asy
   assertEquals(tokenizer.decode(ids, { skipSpecialTokens: false }), "<s> a b</s>");
 });
 
+for (const [kind, json] of Object.entries(KINDS)) {
+  Deno.test(`Tokenizer.words() joins what differs by a space or capitals alone (${kind})`, async () => {
+    const tokenizer = await load({ "tokenizer.json": json });
+    const words = tokenizer.words(CONFIG.vocabSize);
+    assertEquals(words.length, CONFIG.vocabSize);
+    const least = new Map<string, number>();
+    const expected = Array.from(words, (_, id) => {
+      const word = tokenizer.decode([id]).trim().toLowerCase(); // special tokens write nothing
+      if (word === "" || word.includes("\ufffd")) return id;
+      if (!least.has(word)) least.set(word, id);
+      return least.get(word)!;
+    });
+    assertEquals([...words], expected);
+    const joined = expected.filter((least, id) => least !== id).length;
+    assert(joined >= 26, `${joined} tokens were joined with others`); // the alphabet at least
+  });
+}
+
+Deno.test("Tokenizer.words() keeps apart what writes no word", async () => {
+  const tokenizer = await load({ "tokenizer.json": BYTE_LEVEL });
+  const words = tokenizer.words(CONFIG.vocabSize);
+  for (const text of [" ", "\n", "\t"]) {
+    for (const id of tokenizer.encode(text, { addSpecialTokens: false })) {
+      assertEquals(words[id], id);
+    }
+  }
+  for (const id of [0, 1, 2, CONFIG.vocabSize - 1]) assertEquals(words[id], id); // special, and none
+  for (const id of tokenizer.encode("🙂é", { addSpecialTokens: false })) {
+    assertEquals(words[id], id); // parts of characters
+  }
+});
+
 Deno.test("loadTokenizer() returns null without tokenizer.json", async () => {
   await using dir = new TempDir();
   assertEquals(await loadTokenizer(dir.path, CONFIG), null);

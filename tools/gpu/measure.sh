@@ -18,6 +18,7 @@ part=${1:-} out=${2:-}
 [ ! -e .gpu/boot.sh ] || source .gpu/boot.sh
 shape=${SHAPE:-mistral-7b}
 answers=(--replay "$(ls .gpu/*.jsonl ../shared/traces/*.jsonl 2>/dev/null | head -n 1)" --task cnn_dm)
+tokenizer=$(ls -d .gpu/tokenizer ../shared/tokenizer 2>/dev/null | head -n 1)
 mkdir -p "$out"
 
 # step SECONDS NAME COMMAND...
@@ -44,11 +45,11 @@ right)
   ;;
 fast)
   step 150 kernels deno bench -A bench/kernels.bench.ts
-  engine 420 bf16 "${answers[@]}" --answers 15 --drafter tree --drafter original
+  engine 420 bf16 "${answers[@]}" --tokenizer "$tokenizer" --answers 15 --drafter tree --drafter original
   ;;
 quantized)
-  engine 150 q8 --dtype q8 "${answers[@]}" --answers 5
-  engine 150 q4 --dtype q4 "${answers[@]}" --answers 5
+  engine 150 q8 --dtype q8 "${answers[@]}" --tokenizer "$tokenizer" --answers 5
+  engine 150 q4 --dtype q4 "${answers[@]}" --tokenizer "$tokenizer" --answers 5
   engine 120 f32 --prompt-precision f32
   step 60 drafting deno run -A bench/drafting.ts
   ;;

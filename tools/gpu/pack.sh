@@ -27,8 +27,9 @@ if [ ! -s .gpu/llama.tar.xz ]; then
   mv .gpu/llama.tar.xz.half .gpu/llama.tar.xz
 fi
 cp "$here/boot.sh" .gpu/boot.sh
-# Recorded answers, where they lie beside the repository, and the commit, which the other machine cannot ask git for.
+# Recorded answers and their tokenizer, where they lie beside the repository, and the commit, which the other machine cannot ask git for.
 cp ../shared/traces/*.jsonl .gpu/ 2>/dev/null || true
+cp -r ../shared/tokenizer .gpu/ 2>/dev/null || true
 chmod -R u+w .gpu
 git rev-parse --short=10 HEAD >.gpu/commit
 du -sh .gpu
