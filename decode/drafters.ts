@@ -54,6 +54,7 @@ export class Drafters {
         b.treeCandidates,
         b.treeOptions,
         b.words,
+        b.textWords,
       ),
       dispatch(
         "treeGrow",

@@ -52,6 +52,7 @@ export function generationBuffers(
     state: STATE_BYTES,
     tokens: context * 4,
     words: vocabSize * 4,
+    textWords: context * 4,
     best: MAX_ROWS * Math.ceil(vocabSize / SLICE) * 8,
     sources: MAX_ROWS * 8,
     ends: (1 + MAX_EOS) * 4,
@@ -70,6 +71,7 @@ export type GenerationBuffer =
   | "state"
   | "tokens"
   | "words"
+  | "textWords"
   | "best"
   | "sources"
   | "ends"

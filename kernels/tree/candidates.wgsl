@@ -14,6 +14,7 @@ const TAIL = MAX_AGREEMENT + 1u + MAX_RESUMED;
 @group(0) @binding(4) var<storage, read_write> candidates: Candidates;
 @group(0) @binding(5) var<storage, read> options: TreeOptions;
 @group(0) @binding(6) var<storage, read> words: array<u32>; // [vocabulary]: a token for all that write the same word
+@group(0) @binding(7) var<storage, read_write> text: array<u32>; // [context]: the words of tokens
 
 var<workgroup> bias: array<atomic<i32>, KINDS>;
 var<workgroup> remembered: u32; // tokens of the text when the last drafts were grown
@@ -32,6 +33,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     return;
   }
   learn(thread);
+  spell(thread);
   find(thread);
   select_best(thread);
 }
@@ -76,13 +78,21 @@ fn learn(thread: u32) {
   storageBarrier();
 }
 
+// The words of what has come since, at first of the whole text.
+fn spell(thread: u32) {
+  for (var at = workgroupUniformLoad(&remembered) + thread; at < state.length; at += THREADS) {
+    text[at] = words[tokens[at]];
+  }
+  storageBarrier();
+}
+
 // Leaves in `keys` every place that may be among the best: those that agree somehow, those that are near, and
 // the latest. (If one that neither agrees nor is near is among the best, so is every later one.)
 fn find(thread: u32) {
   let source = memory.source;
   let length = state.length;
   if (thread < TAIL && thread < length) {
-    tail[thread] = word_at(length - 1u - thread);
+    tail[thread] = text[length - 1u - thread];
   }
   workgroupBarrier();
   for (var first = thread + 1u; first < length; first += 4u * THREADS) {
@@ -90,8 +100,8 @@ fn find(thread: u32) {
     let places = first + THREADS * vec4u(0u, 1u, 2u, 3u);
     let a = min(places, vec4u(length)) - 1u;
     let b = max(a, vec4u(1u)) - 1u;
-    let last = vec4u(word_at(a.x), word_at(a.y), word_at(a.z), word_at(a.w)) == vec4u(tail[0]);
-    let other = vec4u(word_at(b.x), word_at(b.y), word_at(b.z), word_at(b.w)) == vec4u(tail[1]);
+    let last = vec4u(text[a.x], text[a.y], text[a.z], text[a.w]) == vec4u(tail[0]);
+    let other = vec4u(text[b.x], text[b.y], text[b.z], text[b.w]) == vec4u(tail[1]);
     for (var i = 0u; i < 4u; i++) {
       let place = places[i];
       let is_near = source > 0u && place >= source && place <= source + NEAR_AFTER;
@@ -109,14 +119,10 @@ fn find(thread: u32) {
   }
 }
 
-fn word_at(place: u32) -> u32 {
-  return words[tokens[place]];
-}
-
 // How many tokens agree behind the last `skip` of the text and those before `place`, up to `most`.
 fn agreeing(place: u32, skip: u32, most: u32) -> u32 {
   var n = 0u;
-  while (n < most && skip + n < place && word_at(place - 1u - skip - n) == tail[skip + n]) {
+  while (n < most && skip + n < place && text[place - 1u - skip - n] == tail[skip + n]) {
     n++;
   }
   return n;

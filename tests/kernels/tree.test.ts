@@ -110,11 +110,11 @@ function memoryOf({ length, source, bias, grown }: DrafterState): Data {
 
 /** The jobs of a step, and what they are bound to. */
 function jobsOf(run: Record<typeof BOUND[number], Data>): Job[] {
-  const { state, tokens, rows, sources, memory, candidates, keys, options, words } = run;
+  const { state, tokens, rows, sources, memory, candidates, keys, options, words, text } = run;
   return [
     {
       kernel: harness.kernel("treeCandidates", {}, {}),
-      bindings: [state, tokens, memory, keys, candidates, options, words],
+      bindings: [state, tokens, memory, keys, candidates, options, words, text],
       workgroups: [1],
     },
     {
@@ -135,6 +135,7 @@ const BOUND = [
   "keys",
   "options",
   "words",
+  "text",
 ] as const;
 
 /** Runs the first steps of all cases in one submission; returns how many drafts there were. */
@@ -142,6 +143,7 @@ async function check(random: Random, cases: readonly Case[], most = 6): Promise<
   const runs = cases.flatMap((c) => {
     const memory = new Uint32Array(initialMemory().buffer);
     const options = new Uint32Array(treeOptions(c.numDraft, c.rowCosts).buffer);
+    const text = poisoned(c.text.length);
     const stale = Array.from({ length: 40 }, () => random.pick(c.text));
     return steps(c, most).map((step) => ({
       c,
@@ -149,6 +151,7 @@ async function check(random: Random, cases: readonly Case[], most = 6): Promise<
       memory,
       options,
       words: c.words,
+      text,
       state: initialState(step.length, c.limit),
       tokens: Uint32Array.from([...c.text.slice(0, step.length), ...stale]),
       rows: poisoned(ROWS.words),
@@ -221,6 +224,7 @@ Deno.test(
         keys: poisoned(4),
         options: new Uint32Array(treeOptions(31, new Array(MAX_ROWS).fill(1)).buffer),
         words: Uint32Array.of(0, 1, 2),
+        text: poisoned(4),
       };
       await harness.run(jobsOf(run), [run.rows, run.memory]);
       const rows = poisoned(ROWS.words);
