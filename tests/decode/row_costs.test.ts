@@ -5,16 +5,22 @@ import {
   isPassTimes,
   isRowCosts,
   isRowTimes,
+  measurePassTimes,
+  type PassTimes,
   rowCosts,
   type RowTimes,
 } from "../../decode/row_costs.ts";
 import { FIXTURE, run } from "../cli/process.ts";
+import { FakeClock } from "../fake_clock.ts";
 import { seeded } from "../random.ts";
 import { TempDir } from "../model/tiny_checkpoint.ts";
 
 /** Times at the counts that are timed, from what a pass of so many rows takes. */
-const timesOf = (time: (rows: number) => number): RowTimes =>
-  [1, 2, 4, 5, 8, 12, 16, 20, 24, 28, 32].map((rows) => [rows, time(rows)]);
+const timesOf = (
+  time: (rows: number) => number,
+  counts = [1, 2, 4, 5, 8, 12, 16, 20, 24, 28, 32],
+): RowTimes => counts.map((rows) => [rows, time(rows)]);
+const FEW = [1, 4, 8];
 
 Deno.test("rowCosts() gives times relative to one row, and what lies between on a line", () => {
   const costs = rowCosts(timesOf((rows) => 1000 + 50 * (rows - 1)));
@@ -108,6 +114,113 @@ Deno.test("fasterOf() keeps the faster time of each count that was timed again",
   const known: RowTimes = [[1, 100], [4, 200], [8, 300]];
   assertEquals(fasterOf(known, [[1, 90], [8, 400]]), [[1, 90], [4, 200], [8, 300]]);
   assertEquals(fasterOf(known, [[1, 0]]), known); // the clock stood still
+});
+
+/** Measures with a clock that is told what passes take, and tells which were timed: "rows at length", how often. */
+async function measure(
+  time: (rows: number, length: number, again: number) => number,
+  longest: number,
+  known: PassTimes | null = null,
+  clock = new FakeClock(),
+) {
+  const timed = new Map<string, number>();
+  const passes = (length: number) => {
+    let rows = 0;
+    return {
+      setRows: (count: number) => rows = count,
+      encode() {
+        const name = `${rows} at ${length}`;
+        const again = timed.get(name) ?? 0;
+        timed.set(name, again + 1);
+        clock.take(time(rows, length, again));
+      },
+    };
+  };
+  const times = await measurePassTimes(clock.gpu, passes, longest, known);
+  return { times, timed };
+}
+
+/** Nanoseconds of a pass; every run but the third is slower. */
+const usual = (rows: number, length: number, again: number) =>
+  1e6 + 1e4 * rows + rows * length + (again === 2 ? 0 : 5e5);
+
+Deno.test("measurePassTimes() keeps the fastest of a few runs, in a short text and in a long one", async () => {
+  const { times, timed } = await measure(usual, 32_768);
+  const fastest = (rows: number, length: number) => usual(rows, length, 2);
+  assertEquals(times, {
+    short: timesOf((rows) => fastest(rows, 512)),
+    long: { length: 8192, times: timesOf((rows) => fastest(rows, 8192), FEW) },
+  });
+  assert(isPassTimes(times));
+  assertEquals([timed.get("32 at 512"), timed.get("8 at 8192")], [3, 3]);
+  const software = await measure(usual, 512, null, new FakeClock({ isSoftware: true }));
+  assertEquals([software.timed.get("32 at 512"), software.times?.long], [8, null]);
+});
+
+Deno.test("measurePassTimes() asks for no more than there is: of the context, of a slow device, of one without a clock", async () => {
+  const short = await measure(usual, 300);
+  assertEquals([...short.timed.keys()].filter((name) => !name.endsWith(" at 300")), []);
+  assertEquals(short.times?.long, null);
+  assertEquals((await measure(usual, 1024)).times?.long?.length, 1024);
+  assertEquals((await measure(usual, 1023)).times?.long, null);
+  const slow = await measure((rows) => 2e8 + rows, 32_768);
+  assertEquals(slow.times, { short: timesOf((rows) => 2e8 + rows, FEW), long: null });
+  assertEquals([...slow.timed.values()], [2, 1, 1]); // the first told that it is slow
+  assertEquals((await measure((rows) => 2e8 - rows, 512)).times?.short.length, 11);
+  const none = await measure(usual, 512, null, new FakeClock({ hasClock: false }));
+  assertEquals(none.times, null);
+});
+
+Deno.test("measurePassTimes() times some of what is known again, and all where that was a busy machine's", async () => {
+  const exact = (rows: number, length: number) => usual(rows, length, 2);
+  const known = (await measure(exact, 8192)).times!;
+  const again = await measure(exact, 8192, known);
+  assertEquals(again.times, known);
+  assert(again.timed.has("1 at 512") && again.timed.size > 1);
+  assertEquals([...again.timed.values()].filter((times) => times > 1), []);
+  assert(![...again.timed.keys()].some((name) => name.endsWith("8192")));
+
+  // So slow that there is time for one row and one other count.
+  const dear = (await measure((rows) => 9e7 + rows, 512)).times!;
+  assertEquals((await measure((rows) => 9e7 + rows, 512, dear)).timed.size, 2);
+
+  // A little faster is kept, without more being timed; more than a tenth faster says that the machine was busy.
+  const little = await measure(
+    (rows, length) => Math.round(0.95 * exact(rows, length)),
+    8192,
+    known,
+  );
+  assertEquals(little.timed.get("1 at 512"), 1);
+  assertEquals(little.times!.short[0]![1], Math.round(0.95 * exact(1, 512)));
+  assertEquals(little.times!.long, known.long);
+  const idle = (rows: number, length: number) => Math.round(0.5 * exact(rows, length));
+  assertEquals((await measure(idle, 8192, known)).times, (await measure(idle, 8192)).times);
+  // A busy machine now does not make what is known slower.
+  assertEquals(
+    (await measure((rows, length) => 2 * exact(rows, length), 8192, known)).times,
+    known,
+  );
+});
+
+Deno.test("isRowCosts() takes 32 costs from 1, never falling", () => {
+  const costs = Array.from({ length: 32 }, (_, i) => 1 + i / 10);
+  assert(isRowCosts(costs) && isRowCosts(costs.map(() => 1)) && isRowCosts(costs.with(31, 1000)));
+  const wrong = [
+    null,
+    {},
+    [],
+    costs.slice(1),
+    costs.slice(0, 31),
+    [...costs, 9],
+    costs.with(0, 0.5),
+    costs.with(0, 2),
+    costs.with(5, 1.2),
+    costs.with(31, 1001),
+    costs.with(31, Infinity),
+    costs.with(31, NaN),
+    costs.map(String),
+  ];
+  for (const value of wrong) assert(!isRowCosts(value), JSON.stringify(value));
 });
 
 Deno.test("times of a busy machine do not outlive the next time a model is loaded", async () => {
