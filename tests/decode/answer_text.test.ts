@@ -65,6 +65,9 @@ Deno.test("a stop string that names a special token ends the answer with that to
   });
   assertEquals([stopped.isStopped, stopped.end(), stopped.whole], [true, "", "a b"]);
 
+  const unknown = new AnswerText(tokenizer, [], ["<unk>"]); // whose id is 0
+  assertEquals(unknown.push([...words, unk, ...words]).kept, [...words, unk]);
+
   const open = answer();
   assertEquals(open.push([...words, unk]).shown, "a ");
   assertEquals([open.isStopped, open.end(), open.whole], [false, "b", "a b"]);

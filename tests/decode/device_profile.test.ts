@@ -81,3 +81,33 @@ Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer be
     }
   }
 });
+
+Deno.test("measureProfile() takes what is faster, and leaves what is hardly so", async () => {
+  const software = await openGpu();
+  using gpu = new Gpu(software.device, { ...software.info, isSoftware: false });
+  if (!gpu.device.features.has("timestamp-query")) return;
+  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
+  const { config, tensors } = checkpoint;
+  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
+  const weights = await loadWeights(gpu, checkpoint, layout);
+  const start = defaultProfile(gpu.info);
+  let tried = start;
+  class Spy extends Compiler {
+    override withProfile(profile: Profile): Compiler {
+      tried = profile;
+      return super.withProfile(start);
+    }
+  }
+  // A clock that says so.
+  gpu.read = () => {
+    const isSlow = tried.promptProduct !== start.promptProduct;
+    const nanoseconds = 1e6 * (tried.rowsTogether === 16 ? 0.9 : 1) *
+      (tried.spread === 8 ? 0.8 : 1) *
+      (tried.piecesTogether === 4 ? 0.97 : 1) * (isSlow ? 1.1 : 1);
+    const stamps = Array.from({ length: 200 }, (_, i) => BigInt(i % 2 * Math.round(nanoseconds)));
+    return Promise.resolve(BigUint64Array.from(stamps).buffer);
+  };
+  const d = dimensions(config, 300, "f32");
+  const profile = await measureProfile(gpu, new Spy(gpu), config, weights, d);
+  assertEquals(profile, { ...start, rowsTogether: 16, spread: 8 });
+});

@@ -2,7 +2,13 @@
 import { assert } from "@std/assert";
 import { accept } from "../../decode/accept.ts";
 import { initialState, STOPS } from "../../decode/state.ts";
-import { type DrafterState, draftTree, INITIAL_STATE, kindOf } from "../../decode/tree.ts";
+import {
+  type DrafterState,
+  draftTree,
+  INITIAL_STATE,
+  kindOf,
+  MAX_BIAS,
+} from "../../decode/tree.ts";
 import {
   CANDIDATES_BYTES,
   fixedCost,
@@ -30,6 +36,8 @@ interface Case {
   rowCosts: number[];
   /** Which tokens write the same word, [larger than any token]. */
   words: Uint32Array<ArrayBuffer>;
+  /** What was learned before. */
+  bias: readonly number[];
   /** Length at which to stop. */
   limit: number;
 }
@@ -44,9 +52,11 @@ function makeCase(random: Random, text: number[]): Case {
   const prompt = random.between(1, text.length);
   const limit = text.length + random.pick([0, 1, 2, 1000]);
   const size = random.pick([1, 1, 2, 5]);
+  const someBias = () => random.pick([-MAX_BIAS, MAX_BIAS, random.between(-MAX_BIAS, MAX_BIAS)]);
   return {
     text,
     prompt,
+    bias: random.chance(0.5) ? INITIAL_STATE.bias : INITIAL_STATE.bias.map(someBias),
     words: Uint32Array.from({ length: Math.max(...text) + 1 }, (_, token) => {
       return token - random.below(Math.min(size, token + 1));
     }),
@@ -63,9 +73,12 @@ interface Step {
 }
 
 /** The first steps of a generation, at most so many. */
-function steps({ text, prompt, numDraft, rowCosts, words, limit }: Case, most: number): Step[] {
+function steps(
+  { text, prompt, numDraft, rowCosts, words, bias, limit }: Case,
+  most: number,
+): Step[] {
   const all: Step[] = [];
-  let state: DrafterState = INITIAL_STATE;
+  let state: DrafterState = { ...INITIAL_STATE, bias };
   for (let length = prompt; length <= text.length && length < limit && all.length < most;) {
     const options = { numDraft, limit, words, rowCosts: rowCosts.map(fixedCost) };
     const draft = draftTree(text.slice(0, length), state, options);
@@ -142,6 +155,7 @@ const BOUND = [
 async function check(random: Random, cases: readonly Case[], most = 6): Promise<number> {
   const runs = cases.flatMap((c) => {
     const memory = new Uint32Array(initialMemory().buffer);
+    memory.set(c.bias, 2);
     const options = new Uint32Array(treeOptions(c.numDraft, c.rowCosts).buffer);
     const text = poisoned(c.text.length);
     const stale = Array.from({ length: 40 }, () => random.pick(c.text));

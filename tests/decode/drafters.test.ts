@@ -1,5 +1,6 @@
-/** What a loaded model tells its drafter of its tokenizer: which tokens write the same word. */
+/** What the drafters of a loaded model know: its tokenizer's words, and nothing of the answers before. */
 import { assert, assertEquals } from "@std/assert";
+import { loadModel } from "../../mod.ts";
 import { loadTokenizer } from "../../model/tokenizer.ts";
 import { DIRECTORY, free, load } from "./one_model.ts";
 
@@ -22,5 +23,24 @@ Deno.test("the tree finds a word that stands in other letters, the original rule
     const { value: piece } = await generation[Symbol.asyncIterator]().next();
     assertEquals([drafter, piece!.drafted > 0, piece!.ngram], [drafter, ngram > 0, ngram]);
     if (ngram > 0) assertEquals(piece!.source, 2);
+  }
+});
+
+Deno.test("what an answer taught the tree is forgotten in the next", async () => {
+  const rowCosts = Array.from({ length: 32 }, (_, drafts) => 1 + 0.1 * drafts);
+  using model = await loadModel(DIRECTORY, { context: 400, rowCosts });
+  const cycle = Array.from({ length: 60 }, (_, i) => 10 + i % 6);
+  const paces = async (answer: readonly number[]) => {
+    const prompt = cycle.slice(0, 30);
+    const options = { replay: answer, maxNewTokens: answer.length, ignoreEos: true };
+    const pieces = await Array.fromAsync(model.generate(prompt, options));
+    return pieces.map(({ drafted, tokens, source }) => [drafted, tokens.length, source]);
+  };
+  const fresh = await paces(cycle);
+  assert(fresh.some(([drafted]) => drafted! > 0));
+  // Where lookup is wrong all the time, and where it is right.
+  for (const other of [cycle.toReversed(), cycle]) {
+    await paces(other);
+    assertEquals(await paces(cycle), fresh);
   }
 });
