@@ -74,7 +74,7 @@ export async function answer(options: Options): Promise<number> {
     const texts = model.hasTokenizer ? model.tokenTexts(tokens) : idsText(tokens);
     const isLookup = options.generate.promptLookupNumTokens !== 0;
     const device = model.device.name;
-    page.write(pageHtml({ texts, tokens, pieces, result, isLookup, model: name, device }));
+    page.write(pageHtml({ texts, pieces, result, isLookup, model: name, device }));
     await note(`The page is in ${options.html}.`);
   }
   return result.stopReason === "aborted" ? interrupt.exitCode : 0;

@@ -15,10 +15,12 @@ export type Stop = "eos" | "length" | "nan" | null;
 
 /** What one verification pass adds to the answer. */
 export interface Accepted {
-  /** The accepted tokens, in order; the last one was not a draft unless the next is missing, the ones before it were. */
+  /** The accepted tokens, in order: drafts that were right, then one more, unless the answer ends with a draft. */
   readonly tokens: number[];
   /** The rows that chose them, row 0 first; their keys and values belong to the committed past. */
   readonly path: number[];
+  /** The rows of the drafts that were right, in order. */
+  readonly drafts: number[];
   /** Whether the answer ends with these tokens. */
   readonly stop: Stop;
 }
@@ -40,7 +42,8 @@ export interface AcceptOptions {
  * @param rows The rows of the pass, parents before children.
  * @param chosen For each row, the token that the model chose to follow it; null if no logit is a number.
  * @param options What ends the answer.
- * @returns As many tokens as rows on the path: `tokens[i]` is what row `path[i]` chose.
+ * @returns As many tokens as rows on the path: `tokens[i]` is what row `path[i]` chose, and row `drafts[i]` said if there is
+ * one.
  */
 export function accept(
   rows: readonly Pick<Row, "token" | "parent">[],
@@ -49,16 +52,19 @@ export function accept(
 ): Accepted {
   const tokens: number[] = [];
   const path: number[] = [];
-  if (limit < 1) return { tokens, path, stop: "length" };
+  const drafts: number[] = [];
+  const ended = (stop: Stop) => ({ tokens, path, drafts, stop });
+  if (limit < 1) return ended("length");
   for (let row = 0;;) {
     const token = chosen[row]!;
-    if (token === null) return { tokens, path, stop: "nan" };
+    if (token === null) return ended("nan");
     tokens.push(token);
     path.push(row);
-    if (eos.includes(token)) return { tokens, path, stop: "eos" };
-    if (tokens.length >= limit) return { tokens, path, stop: "length" };
     const child = rows.findIndex((r, i) => i > row && r.parent === row && r.token === token);
-    if (child < 0) return { tokens, path, stop: null };
+    if (child > 0) drafts.push(child);
+    if (eos.includes(token)) return ended("eos");
+    if (tokens.length >= limit) return ended("length");
+    if (child < 0) return ended(null);
     row = child;
   }
 }

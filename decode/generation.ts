@@ -61,14 +61,16 @@ export interface Piece {
   /** Number of the pass, from 0. */
   readonly pass: number;
   /**
-   * The tokens it accepted: the drafts that were right, then one more. None where no further one could be chosen, or
-   * where an abort leaves text that was held back.
+   * The tokens it added: the drafts that were right, then one more, unless the answer ends with a draft. None where no
+   * further one could be chosen, or where an abort leaves text that was held back.
    */
   readonly tokens: readonly number[];
   /** Their text; characters that are not complete yet come with a later piece. Empty without a tokenizer. */
   readonly text: string;
   /** Drafts it verified. */
   readonly drafted: number;
+  /** Those that were right and are part of the answer: so many of its tokens, from the first on. */
+  readonly accepted: number;
   /**
    * Where the drafts were copied from, an index into the tokens of prompt and answer: the accepted ones, or
    * if none was, the first. 0 without drafts.
@@ -101,7 +103,10 @@ export interface GenerationResult {
   readonly passes: number;
   /** Drafts that were verified. */
   readonly drafted: number;
-  /** Drafts that were right and are part of the answer, which a stop string may end in the middle of a pass. */
+  /**
+   * Drafts that were right and are part of the answer, which an end-of-sequence token or a stop string may end in the
+   * middle of a pass.
+   */
   readonly accepted: number;
   /** Why it ended. */
   readonly stopReason: StopReason;
@@ -218,6 +223,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
     let end = start;
     let passes = 0;
     let drafted = 0;
+    let accepted = 0;
     let stopReason: StopReason = "aborted";
     const hash = options.logits ? createHash("sha256") : null;
     try {
@@ -236,6 +242,8 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
         for (const row of pass.logits?.slice(0, kept.length) ?? []) hash?.update(row);
         passes++;
         drafted += pass.drafted;
+        const right = Math.min(pass.accepted, kept.length);
+        accepted += right;
         const { stop } = pass;
         if (text.isStopped) stopReason = "stop";
         else if (stop !== "nan") stopReason = stop ?? stopReason;
@@ -246,6 +254,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
             tokens: kept,
             text: whole,
             drafted: pass.drafted,
+            accepted: right,
             source: pass.source,
             ngram: pass.ngram,
           };
@@ -257,7 +266,8 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
       // After an abort: what might have begun a stop string, or a character, and did not.
       const rest = text.end();
       if (rest !== "") {
-        yield { pass: passes - 1, tokens: [], text: rest, drafted: 0, source: 0, ngram: 0 };
+        const nothing = { tokens: [], drafted: 0, accepted: 0, source: 0, ngram: 0 };
+        yield { pass: passes - 1, text: rest, ...nothing };
       }
     } catch (error) {
       this.#failure = error;
@@ -273,7 +283,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
         text: text.whole,
         passes,
         drafted,
-        accepted: Math.max(0, tokens.length - passes),
+        accepted,
         stopReason,
         timing: { prefillMs: prefilled - start, decodeMs },
         tokensPerPass: passes === 0 ? 0 : tokens.length / passes,

@@ -18,8 +18,10 @@ export const STOPS = [null, "eos", "length", "nan"] as const;
 export interface PassResult {
   /** Which pass it was, from 0. */
   readonly pass: number;
-  /** The tokens it appended: accepted drafts, then one more, unless that could not be chosen. */
+  /** The tokens it appended: accepted drafts, then one more, unless the answer ends before it. */
   readonly tokens: readonly number[];
+  /** How many of them, from the first on, were drafts. */
+  readonly accepted: number;
   /** Drafts it verified. */
   readonly drafted: number;
   /**
@@ -36,7 +38,9 @@ export interface PassResult {
 /** Bytes of `State`. */
 const STATE_BYTES = 4 * 4;
 
-const RESULT_WORDS = 5 + MAX_ROWS;
+/** Words of a `Result` before its tokens. */
+const HEAD_WORDS = 6;
+const RESULT_WORDS = HEAD_WORDS + MAX_ROWS;
 /** Bytes of a `Result`. */
 export const RESULT_BYTES = RESULT_WORDS * 4;
 
@@ -102,17 +106,15 @@ export function initialState(
 export function parseResults(words: Uint32Array, firstStep: number): PassResult[] {
   const results: PassResult[] = [];
   for (let at = 0; at < words.length; at += RESULT_WORDS) {
-    const [count, drafted, source, ngram, stop] = words.subarray(at, at + 5) as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    const [count = 0, accepted = 0, drafted = 0, source = 0, ngram = 0, stop = 0] = words.subarray(
+      at,
+      at + HEAD_WORDS,
+    );
     if (count === 0 && STOPS[stop] !== "nan") break;
     results.push({
       pass: firstStep + at / RESULT_WORDS,
-      tokens: [...words.subarray(at + 5, at + 5 + count)],
+      tokens: [...words.subarray(at + HEAD_WORDS, at + HEAD_WORDS + count)],
+      accepted,
       drafted,
       source,
       ngram,

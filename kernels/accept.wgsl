@@ -7,6 +7,7 @@ override RING: u32;   // results kept
 
 struct Result {
   count: u32,         // tokens appended by this step; 0 once stopped
+  accepted: u32,      // those of them that a draft said: the first ones, perhaps all if the answer ends with them
   drafted: u32,       // drafts it verified
   source: Source,     // of the last draft that was accepted, or else of the first; 0 without drafts
   stop: u32,          // RUNNING or a STOP, after this step
@@ -57,6 +58,7 @@ fn walk() {
   let at = step % RING;
   state.step = step + 1u;
   var count = 0u;
+  var accepted = 0u;
   if (rows.count > 0u) {
     var row = 0u;
     var last = 1u; // the draft that is reported
@@ -66,13 +68,17 @@ fn walk() {
         state.stop = STOP_NAN;
         break;
       }
-      last = max(row, 1u);
       rows.commit_row[count] = row;
       results[at].token[count] = token;
       tokens[state.length] = token;
       seen[token / 32u] |= 1u << (token % 32u);
       state.length++;
       count++;
+      row = child(row, token);
+      if (row > 0u) {
+        accepted++;
+        last = row;
+      }
       if (is_eos(token)) {
         state.stop = STOP_EOS;
         break;
@@ -81,7 +87,6 @@ fn walk() {
         state.stop = STOP_LENGTH;
         break;
       }
-      row = child(row, token);
       if (row == 0u) {
         break;
       }
@@ -95,6 +100,7 @@ fn walk() {
   }
   rows.commit_count = count;
   results[at].count = count;
+  results[at].accepted = accepted;
   results[at].stop = state.stop;
 }
 

@@ -14,8 +14,6 @@ import script from "./page.js" with { type: "text" };
 export interface PageContent {
   /** The text of each token of prompt and answer. */
   readonly texts: readonly string[];
-  /** Tokens of prompt and answer. */
-  readonly tokens: readonly number[];
   /** The passes that made the answer. */
   readonly pieces: readonly Piece[];
   /** Whether drafts were looked up. */
@@ -48,15 +46,10 @@ export interface PagePass {
 const COLORS = 6;
 
 /** What each pass copied from where. */
-export function pagePasses({ pieces, tokens, result }: PageContent): PagePass[] {
+export function pagePasses({ pieces, result }: PageContent): PagePass[] {
   let first = result.promptTokens;
-  return pieces.map(({ tokens: { length }, drafted, source, ngram }) => {
-    // The last token is the model's own, also where it says what a draft said that was not followed: in a tree, or at
-    // the answer's end.
-    const most = Math.min(length - 1, drafted);
-    let copied = 0;
-    while (copied < most && tokens[source + copied] === tokens[first + copied]) copied++;
-    const pass = { first, length, drafted, source, ngram, copied };
+  return pieces.map(({ tokens: { length }, drafted, accepted, source, ngram }) => {
+    const pass = { first, length, drafted, source, ngram, copied: accepted };
     first += length;
     return pass;
   });
@@ -107,7 +100,7 @@ ${chart(passes)}
 <p class="legend">${
     result.accepted > 0
       ? "A change of colour is a new pass. The underlined token of a pass is the model’s own; " +
-        "those before it were copied, and the pass confirmed them."
+        "the others were copied, and the pass confirmed them."
       : "A change of colour is a new pass, which made one token: nothing was copied" +
         (isLookup ? "." : ", since lookup was off.")
   }</p>

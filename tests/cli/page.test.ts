@@ -14,10 +14,9 @@ import { FIXTURE, run } from "./process.ts";
 /** Prompt "a b c a", answer "b c a </s>": the first pass copies "b c a" from 1, the second has no draft. */
 const CONTENT: PageContent = {
   texts: ["a", " b", "<c>", "a", " b", "<c>", "a", "&\n\x1b", ""],
-  tokens: [5, 6, 7, 5, 6, 7, 5, 9, 2],
   pieces: [
-    { pass: 0, tokens: [6, 7, 5, 9], text: "", drafted: 10, source: 1, ngram: 1 },
-    { pass: 1, tokens: [2], text: "", drafted: 0, source: 0, ngram: 0 },
+    { pass: 0, tokens: [6, 7, 5, 9], text: "", drafted: 10, accepted: 3, source: 1, ngram: 1 },
+    { pass: 1, tokens: [2], text: "", drafted: 0, accepted: 0, source: 0, ngram: 0 },
   ],
   result: {
     promptTokens: 4,
@@ -51,24 +50,19 @@ Deno.test("pagePasses() tells what each pass copied from where", () => {
 const TREE: PageContent = {
   ...CONTENT,
   texts: ["a", " b", "<c>", "a", " b", "<c>", "a", " b", "a"],
-  tokens: [5, 6, 7, 5, 6, 7, 5, 6, 5],
   pieces: [
-    { pass: 0, tokens: [6, 7, 5], text: "", drafted: 5, source: 1, ngram: 1 },
-    { pass: 1, tokens: [6, 5], text: "", drafted: 3, source: 4, ngram: 0 },
+    { pass: 0, tokens: [6, 7, 5], text: "", drafted: 5, accepted: 2, source: 1, ngram: 1 },
+    { pass: 1, tokens: [6, 5], text: "", drafted: 3, accepted: 1, source: 4, ngram: 0 },
   ],
   result: { ...CONTENT.result, tokens: [6, 7, 5, 6, 5], drafted: 8, accepted: 3 },
 };
 
-Deno.test("pagePasses() takes the last token of a pass for the model's own", () => {
+Deno.test("pagePasses() takes for copied what was drafted, and not what only looks so", () => {
   const copied = (content: PageContent) => pagePasses(content).map(({ copied }) => copied);
   assertEquals(copied(TREE), [2, 1]);
-  // An end-of-sequence token, and the last that there was room for, though they were drafted.
-  for (const [tokens, drafted] of [[[6, 2], 3], [[6, 2, 5], 3]] as const) {
-    const pieces = [{ pass: 0, tokens, text: "", drafted, source: 1, ngram: 1 }];
-    assertEquals(copied({ ...CONTENT, tokens: [5, 6, 2, 5, ...tokens], pieces }), [
-      tokens.length - 1,
-    ]);
-  }
+  // An answer may end with a draft.
+  const pieces = CONTENT.pieces.map((piece) => ({ ...piece, accepted: piece.tokens.length }));
+  assertEquals(copied({ ...CONTENT, pieces }), [4, 1]);
 });
 
 Deno.test("pageHtml() holds the texts and nothing that they could break out of", () => {
@@ -86,7 +80,7 @@ Deno.test("pageHtml() holds the texts and nothing that they could break out of",
 
 Deno.test("pageHtml() shows an answer that has nothing in it", () => {
   const result = { ...CONTENT.result, tokens: [], passes: 0, tokensPerPass: 0 };
-  const html = pageHtml({ ...CONTENT, tokens: [5], texts: ["a"], pieces: [], result });
+  const html = pageHtml({ ...CONTENT, texts: ["a"], pieces: [], result });
   assertStringIncludes(html, "<h1>0 tokens in 0 passes</h1>");
   assertEquals(html.includes("NaN") || html.includes("Infinity"), false);
 });
@@ -126,7 +120,7 @@ Deno.test({ name: "the page says what the tree guessed", ignore: !browser }, asy
 Deno.test({ name: "the page of an answer without lookup says so", ignore: !browser }, async () => {
   await using directory = new TempDir();
   const file = `${directory.path}/page.html`;
-  const pieces = [{ pass: 0, tokens: [6], text: "", drafted: 0, source: 0, ngram: 0 }];
+  const pieces = [{ pass: 0, tokens: [6], text: "", drafted: 0, accepted: 0, source: 0, ngram: 0 }];
   const result = { ...CONTENT.result, tokens: [6], drafted: 0, accepted: 0 };
   await Deno.writeTextFile(file, pageHtml({ ...CONTENT, pieces, result, isLookup: false }));
   await using page = await BrowserPage.open(browser!, new URL(`file://${file}`));

@@ -29,7 +29,8 @@ function naive(rows: Node[], chosen: (number | null)[], eos: number[], limit: nu
   const kept = Math.min(tokens.length, end, limit);
   const ended = kept === end ? "eos" : kept === limit ? "length" : null;
   const stop: Stop = ended ?? (tokens.length < best.length ? "nan" : null);
-  return { tokens: tokens.slice(0, kept), path: best.slice(0, kept), stop };
+  const path = best.slice(0, kept);
+  return { tokens: tokens.slice(0, kept), path, drafts: best.slice(1, kept + 1), stop };
 }
 
 Deno.test("accept equals the naive statement of the rule on random trees", () => {
@@ -53,7 +54,7 @@ Deno.test("accept equals the naive statement of the rule on random trees", () =>
 });
 
 Deno.test("accept of a plain step is the chosen token", () => {
-  assertEquals(accept(chain(5, []), [8]), { tokens: [8], path: [0], stop: null });
+  assertEquals(accept(chain(5, []), [8]), { tokens: [8], path: [0], drafts: [], stop: null });
 });
 
 Deno.test("accept takes drafts while they agree, and one token more", () => {
@@ -68,15 +69,26 @@ Deno.test("accept stops at an end-of-sequence token, drafted or not", () => {
   assertEquals(accept(rows, [6, 2, 8, 1], { eos: [2] }), {
     tokens: [6, 2],
     path: [0, 1],
+    drafts: [1, 2],
     stop: "eos",
   });
-  assertEquals(accept(rows, [2, 2, 8, 1], { eos: [1, 2] }).tokens, [2]);
+  assertEquals(accept(rows, [2, 2, 8, 1], { eos: [1, 2] }), {
+    tokens: [2],
+    path: [0],
+    drafts: [],
+    stop: "eos",
+  });
 });
 
 Deno.test("accept stops before a token that cannot be chosen", () => {
   const rows = chain(5, [6, 7, 8]);
-  assertEquals(accept(rows, [6, 7, null, 1]), { tokens: [6, 7], path: [0, 1], stop: "nan" });
-  assertEquals(accept(rows, [null, 7, 8, 1]), { tokens: [], path: [], stop: "nan" });
+  assertEquals(accept(rows, [6, 7, null, 1]), {
+    tokens: [6, 7],
+    path: [0, 1],
+    drafts: [1, 2],
+    stop: "nan",
+  });
+  assertEquals(accept(rows, [null, 7, 8, 1]), { tokens: [], path: [], drafts: [], stop: "nan" });
   assertEquals(accept(rows, [6, 7, null, 1], { limit: 2 }).stop, "length");
 });
 
@@ -85,10 +97,16 @@ Deno.test("accept stops at the length limit, and end of sequence goes before it"
   assertEquals(accept(rows, [6, 2, 8, 1], { limit: 2 }), {
     tokens: [6, 2],
     path: [0, 1],
+    drafts: [1, 2],
     stop: "length",
   });
   assertEquals(accept(rows, [6, 2, 8, 1], { limit: 2, eos: [2] }).stop, "eos");
-  assertEquals(accept(rows, [6, 2, 8, 1], { limit: 0 }), { tokens: [], path: [], stop: "length" });
+  assertEquals(accept(rows, [6, 2, 8, 1], { limit: 0 }), {
+    tokens: [],
+    path: [],
+    drafts: [],
+    stop: "length",
+  });
 });
 
 Deno.test("accept prefers the lowest of several rows with the chosen token", () => {

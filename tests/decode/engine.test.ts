@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   DittoError,
+  type GenerateOptions,
   type GenerationResult,
   type LanguageModel,
   loadModel,
@@ -60,15 +61,43 @@ Deno.test("pieces add up to the result", async () => {
   assertEquals(pieces.map(({ pass }) => pass), pieces.map((_, i) => i));
   assertEquals(result.passes, pieces.length);
   assertEquals(result.drafted, pieces.reduce((sum, { drafted }) => sum + drafted, 0));
-  assertEquals(result.accepted, result.tokens.length - result.passes);
+  assertEquals(result.accepted, pieces.reduce((sum, { accepted }) => sum + accepted, 0));
   assertEquals(result.tokensPerPass, result.tokens.length / result.passes);
-  for (const { tokens, drafted, source, ngram } of pieces) {
-    assert(tokens.length >= 1 && tokens.length <= 1 + drafted);
+  for (const { tokens, drafted, accepted, source, ngram } of pieces) {
+    assert(accepted <= drafted && tokens.length === 1 + accepted);
     assert(drafted > 0 ? source >= ngram : ngram === 0 && source === 0);
   }
   // The pieces were read; the result can be had again.
   assertThrows(() => generation[Symbol.asyncIterator](), DittoError, "was read already");
   assertEquals(await generation.result(), result);
+});
+
+Deno.test("a draft counts as accepted where the answer ends with it too", async () => {
+  const model = await load();
+  const [eos, a, b, c] = [2, 67, 68, 69] as const; // </s>, and letters
+  const others = Array.from({ length: 12 }, (_, i) => 70 + i);
+  const right = async (text: number[], answer: number[], options: GenerateOptions) => {
+    const rest = new Array(8).fill(7); // room for drafts
+    const generation = model.generate(text, { replay: [...answer, ...rest], ...options });
+    const pieces: Piece[] = [];
+    for await (const piece of generation) pieces.push(piece);
+    const result = await generation.result();
+    assertEquals(result.accepted, pieces.reduce((sum, { accepted }) => sum + accepted, 0));
+    const all = [...text, ...result.tokens];
+    for (const { tokens, accepted, source } of pieces) {
+      assertEquals(tokens.slice(0, accepted), all.slice(source, source + accepted));
+    }
+    return [result.stopReason, result.tokens, result.passes, result.accepted];
+  };
+  for (const drafter of ["original", "tree"] as const) {
+    const again = (...tokens: number[]) => [a, ...tokens, ...others, a];
+    assertEquals(await right(again(b, eos), [b, eos], { drafter }), ["eos", [b, eos], 1, 2]);
+    assertEquals(await right(again(eos), [eos], { drafter }), ["eos", [eos], 1, 1]);
+    assertEquals(await right(again(b), [b, eos], { drafter }), ["eos", [b, eos], 1, 1]);
+    const stop = "b";
+    assertEquals(await right(again(c, b), [c, b], { drafter, stop }), ["stop", [c, b], 1, 2]);
+    assertEquals(await right(again(c), [c, b], { drafter, stop }), ["stop", [c, b], 1, 1]);
+  }
 });
 
 Deno.test("who iterates gets every piece, though the result is waited for before or meanwhile", async () => {

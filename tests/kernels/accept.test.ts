@@ -115,20 +115,22 @@ function specified(c: Case, before: Buffers): Buffers & { count: number } {
   const result = results.subarray(c.step % RING * RESULT_WORDS);
   let stop = c.stop;
   let added: readonly number[] = [];
+  let drafts: readonly number[] = [];
   if (!stop) {
     const accepted = accept(c.rows, c.chosen, { eos: c.eos, limit: c.limit - c.length });
-    ({ stop, tokens: added } = accepted);
+    ({ stop, tokens: added, drafts } = accepted);
     rows.set(accepted.path, ROWS.commitRow);
     rows[ROWS.commitBase] = c.length - 1;
-    const reported = accepted.path.at(-1) || 1; // the last accepted draft, or else the first
+    const reported = drafts.at(-1) ?? 1; // the last accepted draft, or else the first
     const source = c.rows.length > 1 ? c.sources.slice(2 * reported, 2 * reported + 2) : [0, 0];
-    result.set([c.rows.length - 1, ...source], 1);
+    result.set([c.rows.length - 1, ...source], 2);
   }
   tokens.set(added, c.length);
-  result.set(added, 5);
+  result.set(added, 6);
   for (const token of added) seen[token >> 5]! |= 1 << (token & 31);
   rows[ROWS.commitCount] = result[0] = added.length;
-  result[4] = STOPS.indexOf(stop);
+  result[1] = drafts.length;
+  result[5] = STOPS.indexOf(stop);
   state.set(initialState(c.length + added.length, c.limit, stop));
   state[3] = c.step + 1;
   return { ...before, state, tokens, rows, results, seen, count: added.length };

@@ -206,7 +206,7 @@ function playResults(tokens: number, perPass: number): { dispatchesAPass(): numb
       const count = Math.min(perPass, tokens - made);
       made += count;
       const stop = made < tokens ? 0 : STOPS.indexOf("length");
-      words.set([count, perPass - 1, 0, 0, stop, ...new Array(count).fill(5)], at);
+      words.set([count, count - 1, perPass - 1, 0, 0, stop, ...new Array(count).fill(5)], at);
     }
     return mapped;
   };
