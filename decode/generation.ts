@@ -33,7 +33,10 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
    * made beyond it is part of the answer's text; its tokens end with the one that completed the stop string. Default none.
    */
   readonly stop?: string | readonly string[];
-  /** Ends the generation early; what was decoded by then is kept. */
+  /**
+   * Ends the generation early, also while nobody reads it; what was decoded by then is kept. The model is free for
+   * another once {@linkcode Generation.result} is there.
+   */
   readonly signal?: AbortSignal;
   /**
    * Whether to take the keys and values that were computed for the prompt before, as far as both begin alike, such as
@@ -168,7 +171,9 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
       next: async () => {
         while (this.#untaken.length === 0 && !this.#isOver) await this.#advance();
         const value = this.#untaken.shift();
-        return value ? { value, done: false } : { value: undefined, done: true };
+        if (value) return { value, done: false };
+        if (this.#failure !== null) throw this.#failure;
+        return { value: undefined, done: true };
       },
       return: async () => {
         this.#untaken = [];
@@ -178,13 +183,16 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
     };
   }
 
-  /** Runs until the next piece is there, or there are no more; once for all who wait for it. */
+  /** Runs until the next piece is there, or there are no more, also by a failure; once for all who wait for it. */
   #advance(): Promise<void> {
     return this.#advancing ??= (async () => {
       try {
         const { value, done } = await this.#pieces.next();
         if (done) this.#isOver = true;
         else this.#untaken.push(value);
+      } catch (error) {
+        this.#failure ??= error;
+        this.#isOver = true;
       } finally {
         this.#advancing = null;
       }
@@ -198,10 +206,14 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
    * began.
    */
   async result(): Promise<GenerationResult> {
-    while (!this.#isOver) await this.#advance();
+    await this.#finish();
     if (this.#result) return this.#result;
     throw this.#failure ??
       new DittoError("This generation was left before it began; it has no result.");
+  }
+
+  async #finish(): Promise<void> {
+    while (!this.#isOver) await this.#advance();
   }
 
   /** Ends the generation, if it is not over; then the model is free for another. */
@@ -226,6 +238,8 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
     let accepted = 0;
     let stopReason: StopReason = "aborted";
     const hash = options.logits ? createHash("sha256") : null;
+    const onAbort = () => void this.#finish(); // also where nobody reads on: the model is to be free
+    options.signal?.addEventListener("abort", onAbort);
     try {
       const run = engine.run(prompt, {
         ...options,
@@ -273,6 +287,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
       this.#failure = error;
       throw error;
     } finally {
+      options.signal?.removeEventListener("abort", onAbort);
       text.end();
       prefilled ??= performance.now();
       const decodeMs = Math.max(0, end - prefilled);

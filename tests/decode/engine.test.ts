@@ -147,6 +147,67 @@ Deno.test("an abort before the start, or in the middle, keeps what there was by 
   assertEquals((await done.result()).tokens, whole);
 });
 
+/** Tries until the model is free. */
+async function untilFree(model: LanguageModel): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    const isFree = await model.generate("Say", { maxNewTokens: 1 }).result().then(
+      () => true,
+      () => false,
+    );
+    if (isFree) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error("The model stays busy.");
+}
+
+Deno.test("an abort frees the model, though nobody reads; what was decoded by then can be read later", async () => {
+  const model = await load();
+  const options = { maxNewTokens: 300, ignoreEos: true, promptLookupNumTokens: 0 };
+  const { tokens: whole } = await model.generate("Say", options).result();
+  const abort = new AbortController();
+  await using generation = model.generate("Say", { ...options, signal: abort.signal });
+  const iterator = generation[Symbol.asyncIterator]();
+  const pieces: Piece[] = [(await iterator.next()).value];
+  abort.abort();
+  await untilFree(model);
+  for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+    pieces.push(next.value);
+  }
+  const { tokens, text, stopReason } = await generation.result();
+  assertEquals(stopReason, "aborted");
+  assertEquals(pieces.flatMap((piece) => piece.tokens), tokens);
+  assertEquals(pieces.map((piece) => piece.text).join(""), text);
+  assert(tokens.length < 300);
+  assertEquals(tokens, whole.slice(0, tokens.length));
+});
+
+Deno.test("a generation listens to its signal only while it runs", async () => {
+  const model = await load();
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...added: Parameters<typeof addEventListener>) => {
+    listeners.add(added[1]);
+    addEventListener.apply(signal, added);
+  };
+  signal.removeEventListener = (...removed: Parameters<typeof removeEventListener>) => {
+    listeners.delete(removed[1]);
+    removeEventListener.apply(signal, removed);
+  };
+  const options = { maxNewTokens: 100, ignoreEos: true, signal };
+  const unread = model.generate("Say", options);
+  assertEquals(listeners.size, 0);
+  for await (const _ of unread) {
+    assertEquals(listeners.size, 1);
+    await assertRejects(() => model.generate("Say", options).result(), DittoError);
+    assertEquals(listeners.size, 1);
+    break;
+  }
+  assertEquals(listeners.size, 0);
+  await model.generate("Say", options).result();
+  assertEquals(listeners.size, 0);
+});
+
 Deno.test("an abort before the start reads nothing of the prompt", async () => {
   const model = await load();
   const prompt = Array.from({ length: 50 }, (_, i) => 7 + i * 5 % 300);

@@ -149,6 +149,8 @@ Deno.test("a device that is lost ends generations with a sentence, at once and l
     const error = await assertRejects(() => soon(generation.result()), DittoError);
     assert(lost.test(error.message), error.message);
   }
+  // Whoever iterates gets it even if nobody waited for the piece that failed.
+  await assertRejects(() => soon(iterator.next()), DittoError, "was lost");
   const next = await assertRejects(() => soon(model.generate("Say", long).result()), DittoError);
   assert(lost.test(next.message), next.message);
 });
