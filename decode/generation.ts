@@ -10,53 +10,54 @@ import type { Engine, EngineOptions } from "./engine.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 /** How to generate. Names follow Hugging Face transformers. */
-export interface GenerateOptions extends Partial<SamplingOptions> {
+export interface GenerateOptions
+  extends Partial<{ readonly [Name in keyof SamplingOptions]: SamplingOptions[Name] | undefined }> {
   /** Tokens to generate at most; fewer where the context ends. With 0 the prompt is read all the same. Default 256. */
-  readonly maxNewTokens?: number;
+  readonly maxNewTokens?: number | undefined;
   /**
    * How drafts are found. "tree", the default: every earlier occurrence of the last tokens proposes, and the
    * proposals that are worth their cost on this device form a tree. "original": the first occurrence of the
    * longest n-gram proposes `promptLookupNumTokens` tokens (Saxena 2023), whatever they cost.
    */
-  readonly drafter?: "original" | "tree";
+  readonly drafter?: "original" | "tree" | undefined;
   /**
    * Tokens that prompt lookup drafts a pass, 0 to 31; 0 turns lookup off. Default 31 at most for the tree, and
    * 10 for the original. The answer is the same to the bit whatever it is.
    */
-  readonly promptLookupNumTokens?: number;
+  readonly promptLookupNumTokens?: number | undefined;
   /** The longest n-gram that the original drafter searches for, 1 to 15. Default 3. The tree takes any. */
-  readonly maxMatchingNgramSize?: number;
+  readonly maxMatchingNgramSize?: number | undefined;
   /** Whether to go on after an end-of-sequence token. Default false. */
-  readonly ignoreEos?: boolean;
+  readonly ignoreEos?: boolean | undefined;
   /**
    * Texts that end the answer, or names of special tokens, such as "<|im_end|>". Neither a stop string nor what a pass
    * made beyond it is part of the answer's text; its tokens end with the one that completed the stop string. Default none.
    */
-  readonly stop?: string | readonly string[];
+  readonly stop?: string | readonly string[] | undefined;
   /**
    * Ends the generation early, also while nobody reads it; what was decoded by then is kept. The model is free for
    * another once {@linkcode Generation.result} is there.
    */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /**
    * Whether to take the keys and values that were computed for the prompt before, as far as both begin alike, such as
    * of a chat's earlier turns; those of answers do not count. Under a sliding window none are left once a text is longer
    * than the window and a chunk of a prompt, 256 or 512 tokens. The answer is the same to the bit. Default true.
    */
-  readonly cachePrompt?: boolean;
+  readonly cachePrompt?: boolean | undefined;
   /**
    * Whether to compute {@linkcode GenerationResult.logitsDigest}, for which every token's logits are read
    * back from the GPU. Default false.
    */
-  readonly logitsDigest?: boolean;
+  readonly logitsDigest?: boolean | undefined;
   /**
    * A recorded answer's token ids, which are taken in place of the model's own choices, for benchmarks: so the
    * real kernels run with the real pattern of acceptance on whatever weights there are. The answer is then
    * not the model's; say "replay" wherever a figure comes from that.
    */
-  readonly replay?: readonly number[];
+  readonly replay?: readonly number[] | undefined;
   /** Submissions of up to 16 steps whose results have not been read, 1 to 8. Does not change the answer. Default 3. */
-  readonly submissionsAhead?: number;
+  readonly submissionsAhead?: number | undefined;
 }
 
 /** What one pass of the model added to the answer. */

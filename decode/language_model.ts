@@ -9,7 +9,7 @@ import { MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, show } from "../model/errors.ts";
 import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";
-import { checkNames, checkSignal } from "../model/options.ts";
+import { checkSignal, givenOptions } from "../model/options.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import { AnswerText } from "./answer_text.ts";
 import { type Engine, MAX_AHEAD } from "./engine.ts";
@@ -153,11 +153,11 @@ export class LanguageModel implements Disposable, AsyncDisposable {
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     if (this.#isDisposed) throw new DittoError("The model was disposed of; load it again.");
-    checkNames(options, OPTIONS);
+    const given = givenOptions(options, OPTIONS);
     const { vocabSize } = this.config;
     const ids = promptTokens(prompt, this.#tokenizer, this.#directory, vocabSize);
     checkFits(ids, this.context);
-    const { replay, signal, drafter = "tree" } = options;
+    const { replay, signal, drafter = "tree", stop = [] } = given;
     if (!Object.hasOwn(DRAFTS, drafter)) {
       throw new DittoError(
         `The option drafter is ${show(drafter)}: it must be "original" or "tree".`,
@@ -166,31 +166,31 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     checkSignal(signal);
     if (replay !== undefined) checkTokens(replay, "recorded answer", vocabSize);
     const room = Math.min(this.context - ids.length, replay?.length ?? Infinity);
-    const maxNewTokens = maxNewTokensOf(options);
+    const maxNewTokens = maxNewTokensOf(given);
     const before = typeof prompt === "string" || isTokens(prompt) ? ids : [];
     return new Generation(
       this.#engine,
-      new AnswerText(this.#tokenizer, before, this.#stops(options.stop ?? [])),
+      new AnswerText(this.#tokenizer, before, this.#stops(stop)),
       ids,
       {
         maxNewTokens: Math.min(maxNewTokens, room),
         drafter,
-        numDraft: integer(options, "promptLookupNumTokens", DRAFTS[drafter], 0, MAX_ROWS - 1),
+        numDraft: integer(given, "promptLookupNumTokens", DRAFTS[drafter], 0, MAX_ROWS - 1),
         rowCosts: this.#costsAt(ids.length),
-        maxNgram: integer(options, "maxMatchingNgramSize", 3, 1, 15),
-        submissionsAhead: integer(options, "submissionsAhead", 3, 1, MAX_AHEAD),
-        eos: flag(options, "ignoreEos", false) ? [] : this.config.eosTokenIds,
-        sampling: samplingOf(options),
+        maxNgram: integer(given, "maxMatchingNgramSize", 3, 1, 15),
+        submissionsAhead: integer(given, "submissionsAhead", 3, 1, MAX_AHEAD),
+        eos: flag(given, "ignoreEos", false) ? [] : this.config.eosTokenIds,
+        sampling: samplingOf(given),
         ...(replay && { replay: [...ids, ...replay.slice(0, room)] }),
-        cachePrompt: flag(options, "cachePrompt", true),
-        logits: flag(options, "logitsDigest", false),
+        cachePrompt: flag(given, "cachePrompt", true),
+        logits: flag(given, "logitsDigest", false),
         ...(signal && { signal }),
       },
     );
   }
 
   #stops(stop: string | readonly string[]): readonly string[] {
-    const stops = Array.isArray(stop) ? stop : [stop];
+    const stops = Array.isArray(stop) ? [...stop] : [stop];
     if (stops.length > 0) requireTokenizer(this.#tokenizer, this.#directory, "stop");
     for (const text of stops) {
       if (typeof text !== "string" || text === "") {

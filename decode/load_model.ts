@@ -19,7 +19,7 @@ import {
   promptChunk,
   type PromptPrecision,
 } from "../model/memory.ts";
-import { checkDevice, checkNames, checkProgress, checkSignal } from "../model/options.ts";
+import { checkProgress, checkSignal, deviceOptions, givenOptions } from "../model/options.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import { type LoadProgress, type WeightSource, WeightUpload } from "../model/weights.ts";
@@ -45,39 +45,39 @@ export interface LoadOptions {
    * 2 to 2²⁴. Default: 4096, doubled until `prompt` and its answer have room, but not more than the checkpoint's
    * `max_position_embeddings`, beyond which a model was not trained.
    */
-  readonly context?: number;
+  readonly context?: number | undefined;
   /**
    * A prompt that is to be answered. It is checked before any weight is read, and the default of `context` follows it.
    * Default none.
    */
-  readonly prompt?: Prompt;
+  readonly prompt?: Prompt | undefined;
   /** Tokens that the prompt's answer may have; those beyond 4096 do not make the context larger. Default 256. */
-  readonly maxNewTokens?: number;
+  readonly maxNewTokens?: number | undefined;
   /** Precision of the KV cache. Default "f16". */
-  readonly kvCache?: "f16" | "f32";
+  readonly kvCache?: "f16" | "f32" | undefined;
   /**
    * Keeps weights in fewer bits: "q8" in 8, "q4" most of them in 4 and the others in 8, with scales in half a
    * bit more. Half or a third of the memory to hold and to read, at some loss of quality. Default: as the
    * checkpoint has them.
    */
-  readonly quantize?: Quantization;
+  readonly quantize?: Quantization | undefined;
   /**
    * What prompts are multiplied in. "f16" is faster where a GPU computes in f16 faster than in f32, and less exact
    * (an error of 0.1% of a product's size, about what rounding its inputs to bf16 makes). Prompts only: the
    * answer's own passes are in f32. Default: "f16" on a GPU that has `shader-f16`, except on Intel's, else "f32".
    */
-  readonly promptPrecision?: PromptPrecision;
+  readonly promptPrecision?: PromptPrecision | undefined;
   /** Called as weights are loaded. */
-  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /**
    * What passes of 1, 2, … 32 rows cost relative to one row: lookup drafts what is worth its cost. Default: what
    * is measured on the device, in a short text and a long one, once for each device and shape of model.
    */
-  readonly rowCosts?: readonly number[];
+  readonly rowCosts?: readonly number[] | undefined;
   /** Ends the loading between two steps, of which compiling the kernels is one; it then fails with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** How to open the GPU; for tests. */
-  readonly device?: OpenOptions;
+  readonly device?: OpenOptions | undefined;
 }
 
 const OPTIONS = {
@@ -106,12 +106,12 @@ export async function loadModel(
   options: LoadOptions = {},
 ): Promise<LanguageModel> {
   const start = performance.now();
-  checkNames(options, OPTIONS);
-  checkSignal(options.signal);
-  options.signal?.throwIfAborted();
+  const given = givenOptions(options, OPTIONS);
+  checkSignal(given.signal);
+  given.signal?.throwIfAborted();
   using checkpoint = await openCheckpoint(directory);
   const tokenizer = await loadTokenizer(directory, checkpoint.config);
-  return await loadFrom(checkpoint, tokenizer, { ...options, start, directory });
+  return await loadFrom(checkpoint, tokenizer, { ...given, start, directory });
 }
 
 /**
@@ -129,13 +129,13 @@ export async function loadFrom(
 ): Promise<LanguageModel> {
   const { config } = source;
   const { onProgress, signal } = options;
-  const { context, kvCache, givenCosts, quantization } = check(
+  const { context, kvCache, givenCosts, quantization, device } = check(
     options,
     config,
     tokenizer,
     directory,
   );
-  const gpu = await openGpu(options.device);
+  const gpu = await openGpu(device);
   try {
     const layout = layOutWeights(
       config,
@@ -229,8 +229,8 @@ function check(
     );
   }
   const quantization = checkQuantize(options.quantize, config.quantization);
-  checkDevice(options.device);
-  return { context, kvCache, givenCosts, quantization };
+  const device = deviceOptions(options.device);
+  return { context, kvCache, givenCosts, quantization, device };
 }
 
 /** Bytes reserved in a piece, which any device allows a buffer. */

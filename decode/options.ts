@@ -9,11 +9,12 @@ import { MAX_ROWS } from "../kernels/stages.ts";
 import { DittoError, show } from "../model/errors.ts";
 import type { PromptPrecision } from "../model/memory.ts";
 import type { Quantization } from "../model/quantization.ts";
+import type { GenerateOptions } from "./generation.ts";
 import { isRowCosts } from "./row_costs.ts";
 import { GREEDY, type SamplingOptions } from "./sampling.ts";
 
 /** The sampling that is asked for; greedy where nothing is. */
-export function samplingOf(options: Partial<SamplingOptions>): SamplingOptions {
+export function samplingOf(options: Pick<GenerateOptions, keyof SamplingOptions>): SamplingOptions {
   return {
     temperature: number(options, "temperature", GREEDY.temperature, 0, 100),
     topK: integer(options, "topK", GREEDY.topK, 0, 2 ** 32 - 1),
@@ -25,7 +26,7 @@ export function samplingOf(options: Partial<SamplingOptions>): SamplingOptions {
 }
 
 /** Tokens of an answer at most. */
-export function maxNewTokensOf(options: { readonly maxNewTokens?: number }): number {
+export function maxNewTokensOf(options: Pick<GenerateOptions, "maxNewTokens">): number {
   return integer(options, "maxNewTokens", 256, 0, Number.MAX_SAFE_INTEGER);
 }
 
@@ -66,9 +67,9 @@ export function checkPromptPrecision(
   );
 }
 
-/** Costs of passes by their rows. */
+/** Costs of passes by their rows; a copy, which stays as it is. */
 export function checkRowCosts(costs: readonly number[]): readonly number[] {
-  if (isRowCosts(costs)) return costs;
+  if (isRowCosts(costs)) return [...costs];
   throw new DittoError(
     `The option rowCosts is ${
       show(costs)

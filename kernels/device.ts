@@ -32,11 +32,11 @@ export interface DeviceInfo {
 /** How to open a device. */
 export interface OpenOptions {
   /** Use subgroup operations where the device has them. Default true; false is for tests. */
-  subgroups?: boolean;
+  subgroups?: boolean | undefined;
   /** Take subgroups as if they could be as small as this, as where they vary; for tests. */
-  smallestSubgroup?: number;
+  smallestSubgroup?: number | undefined;
   /** Take a binding limit smaller than the device's, in bytes, so that tensors are split; for tests. */
-  maxBindingBytes?: number;
+  maxBindingBytes?: number | undefined;
 }
 
 /** A part of a buffer, which a kernel can be given in place of a whole one. */

@@ -7,25 +7,29 @@ import type { OpenOptions } from "../kernels/device.ts";
 import { DittoError, show } from "./errors.ts";
 
 /**
- * Refuses options that there are not. TypeScript does so too, but `deno run` checks no types.
+ * The options that are given: what is null or undefined is as if it were left out. Refuses options that there are not.
+ * TypeScript does so too, but `deno run` checks no types.
  *
  * @param known All names that there are.
  * @param within The option whose own options they are, if any.
  */
-export function checkNames<Options extends object>(
+export function givenOptions<Options extends object>(
   options: Options,
   known: Readonly<Record<keyof Options & string, true>>,
   within = "",
-): void {
+): Options {
   if (typeof options !== "object" || options === null) {
     const what = within ? `option ${within} is` : "options are";
     throw new DittoError(
       `The ${what} ${show(options)}: ${within ? "it" : "they"} must be an object.`,
     );
   }
-  const names = Object.keys(known);
-  const wrong = Object.keys(options).find((name) => !names.includes(name));
-  if (wrong === undefined) return;
+  const names = Object.keys(known) as (keyof Options & string)[];
+  const wrong = Object.keys(options).find((name) => !Object.hasOwn(known, name));
+  if (wrong === undefined) {
+    const given = names.filter((name) => options[name] !== null && options[name] !== undefined);
+    return Object.fromEntries(given.map((name) => [name, options[name]])) as Options;
+  }
   const plain = (name: string) => name.replaceAll(/[_-]/g, "").toLowerCase();
   const meant = names.find((name) => plain(name) === plain(wrong));
   throw new DittoError(
@@ -41,8 +45,8 @@ const DEVICE_OPTIONS = {
 } satisfies Record<keyof OpenOptions, true>;
 
 /** What opens the GPU. */
-export function checkDevice(device: OpenOptions | undefined): void {
-  if (device !== undefined) checkNames(device, DEVICE_OPTIONS, "device");
+export function deviceOptions(device: OpenOptions = {}): OpenOptions {
+  return givenOptions(device, DEVICE_OPTIONS, "device");
 }
 
 /** What is told how far it has come. */

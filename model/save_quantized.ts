@@ -15,7 +15,7 @@ import {
 import { type Checkpoint, directoryPath, openCheckpoint } from "./checkpoint.ts";
 import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
-import { checkDevice, checkNames, checkProgress, checkSignal } from "./options.ts";
+import { checkProgress, checkSignal, deviceOptions, givenOptions } from "./options.ts";
 import { type Quantization, quantizationConfig, quantizedType } from "./quantization.ts";
 import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 import { requiredTensors } from "./required_tensors.ts";
@@ -25,13 +25,13 @@ import { type LoadProgress, repack } from "./weights.ts";
 /** How to save. */
 export interface SaveQuantizedOptions {
   /** Called as weights are written. */
-  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /** Bytes of a file of weights at most, unless one tensor is larger. Default 4e9. */
-  readonly maxShardBytes?: number;
+  readonly maxShardBytes?: number | undefined;
   /** Ends the saving early, which then fails with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** How to open the GPU; for tests. */
-  readonly device?: OpenOptions;
+  readonly device?: OpenOptions | undefined;
 }
 
 const OPTIONS = {
@@ -73,11 +73,11 @@ export async function saveQuantized(
   quantization: Quantization,
   options: SaveQuantizedOptions = {},
 ): Promise<number> {
-  checkNames(options, OPTIONS);
-  const { onProgress = () => {}, maxShardBytes = 4e9, signal, device } = options;
+  const given = givenOptions(options, OPTIONS);
+  const { onProgress = () => {}, maxShardBytes = 4e9, signal } = given;
   checkProgress(onProgress);
   checkSignal(signal);
-  checkDevice(device);
+  const device = deviceOptions(given.device);
   signal?.throwIfAborted();
   if (quantization !== "q8" && quantization !== "q4") {
     throw new DittoError(

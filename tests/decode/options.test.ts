@@ -8,6 +8,7 @@ import {
   listDevices,
   loadModel,
   type LoadOptions,
+  type OpenOptions,
 } from "../../mod.ts";
 
 const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
@@ -80,6 +81,76 @@ Deno.test("generate() refuses wrong options and prompts by name", async () => {
   const replay = "abc" as unknown as number[];
   refused([1], `The recorded answer is "abc": it must be a list of token ids.`, { replay });
   refused([1], "There is no option beams: the options are maxNewTokens, ", named("beams"));
+});
+
+/** Every option of an interface, given as undefined. That this may be given is checked with the types. */
+type Undefined<Options> = { [Name in keyof Options]-?: undefined };
+
+Deno.test("options that are undefined or null are as if they were not given", async () => {
+  const load: Undefined<Omit<LoadOptions, "context" | "rowCosts">> = {
+    prompt: undefined,
+    maxNewTokens: undefined,
+    kvCache: undefined,
+    quantize: undefined,
+    promptPrecision: undefined,
+    onProgress: undefined,
+    signal: undefined,
+    device: undefined,
+  };
+  const device: Undefined<OpenOptions> = {
+    subgroups: undefined,
+    smallestSubgroup: undefined,
+    maxBindingBytes: undefined,
+  };
+  const generate: Undefined<GenerateOptions> = {
+    maxNewTokens: undefined,
+    drafter: undefined,
+    promptLookupNumTokens: undefined,
+    maxMatchingNgramSize: undefined,
+    ignoreEos: undefined,
+    stop: undefined,
+    signal: undefined,
+    cachePrompt: undefined,
+    logitsDigest: undefined,
+    replay: undefined,
+    submissionsAhead: undefined,
+    temperature: undefined,
+    topK: undefined,
+    topP: undefined,
+    minP: undefined,
+    repetitionPenalty: undefined,
+    seed: undefined,
+  };
+  const given: LoadOptions[] = [load, { ...load, device }];
+  const nulls = <Options extends object>(options: Options): Options =>
+    Object.fromEntries(Object.keys(options).map((name) => [name, null])) as Options;
+  for (const options of [...given, nulls(load), { device: nulls<OpenOptions>(device) }]) {
+    using model = await loadModel(DIRECTORY, { ...options, context: 20, rowCosts });
+    const { tokens } = await model.generate("Say").result();
+    for (const options of [generate as GenerateOptions, nulls(generate)]) {
+      assertEquals((await model.generate("Say", options).result()).tokens, tokens);
+    }
+  }
+  const context: LoadOptions = { context: undefined, rowCosts: undefined };
+  using model = await loadModel(DIRECTORY, nulls(context));
+  assertEquals(model.context, 2048); // all that the checkpoint was trained for
+});
+
+Deno.test("what options hold may be changed once they were given", async () => {
+  const costs = [...rowCosts];
+  using model = await loadModel(DIRECTORY, { context: 100, rowCosts: costs });
+  costs[1] = 1000;
+  assertEquals(model.rowCosts, rowCosts);
+  const options = { maxNewTokens: 80, ignoreEos: true };
+  const { text } = await model.generate("Say", options).result();
+  const stop = [text[3]!];
+  const replay = model.tokenize("Say the same.");
+  const stopped = model.generate("Say", { ...options, stop });
+  const replayed = model.generate("Say", { replay });
+  stop[0] = "none";
+  replay.fill(5);
+  assertEquals((await stopped.result()).text, text.slice(0, text.indexOf(text[3]!)));
+  assertEquals((await replayed.result()).tokens, model.tokenize("Say the same."));
 });
 
 Deno.test("loadModel() refuses wrong options by name", async () => {

@@ -1,6 +1,12 @@
 /** Quantized checkpoints that are written to disk answer as those quantized while loading. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { DittoError, loadModel, type Quantization, saveQuantized } from "../../mod.ts";
+import {
+  DittoError,
+  loadModel,
+  type Quantization,
+  saveQuantized,
+  type SaveQuantizedOptions,
+} from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import { GpuSpy } from "../gpu_spy.ts";
 import {
@@ -66,6 +72,21 @@ async function refused(work: () => Promise<unknown>, ...parts: string[]): Promis
 function names(directory: string): string[] {
   return Array.from(Deno.readDirSync(directory), ({ name }) => name);
 }
+
+Deno.test("saveQuantized() takes options that are undefined or null as if they were not given", async () => {
+  const source = new URL("tied-bf16", FIXTURES);
+  await using target = new TempDir();
+  const options: { [Name in keyof SaveQuantizedOptions]-?: undefined } = {
+    onProgress: undefined,
+    maxShardBytes: undefined,
+    signal: undefined,
+    device: undefined,
+  };
+  const given: SaveQuantizedOptions = options;
+  const nulls = Object.fromEntries(Object.keys(options).map((name) => [name, null]));
+  const bytes = await saveQuantized(source, `${target.path}/a`, "q8", given);
+  assertEquals(await saveQuantized(source, `${target.path}/b`, "q8", nulls), bytes);
+});
 
 Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind", async () => {
   const tensors = tinyTensors();
