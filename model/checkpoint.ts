@@ -98,7 +98,7 @@ export class Checkpoint implements Disposable {
  * Opens a Hugging Face checkpoint directory: reads its configuration and the headers of its weight
  * files, and checks that every tensor the model needs is there. No weights are read yet.
  *
- * @param directory A path or a `file:` URL.
+ * @param directory A path or a `file:` URL, as {@linkcode directoryPath} takes them.
  * @throws {DittoError} If anything about it is missing, unsupported or contradictory; no file stays
  * open then.
  */
@@ -134,9 +134,9 @@ export async function openCheckpoint(directory: string | URL): Promise<Checkpoin
 }
 
 /**
- * The path of a checkpoint directory, given as a path or a `file:` URL, without looking for it.
+ * The path of a checkpoint directory, given as a path or a `file:` URL, which may be a string too, without looking for it.
  *
- * @throws {DittoError} If it is neither.
+ * @throws {DittoError} If it is neither, or the URL is of no file on this machine.
  */
 export function directoryPath(directory: string | URL): string {
   const isUrl = directory instanceof URL;
@@ -144,8 +144,21 @@ export function directoryPath(directory: string | URL): string {
     const found = isUrl ? directory.href : show(directory);
     throw new DittoError(`The directory is ${found}: it must be a path or a file: URL.`);
   }
-  const path = isUrl ? fileURLToPath(directory) : directory;
+  const path = isUrl || /^file:/i.test(directory) ? urlPath(directory) : directory;
   return path.replace(/(?<=.)\/+$/, "");
+}
+
+function urlPath(url: string | URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new DittoError(
+      `The directory is ${url}: that is the URL of no file on this machine (${
+        (cause as Error).message
+      }). Give its path.`,
+      { cause },
+    );
+  }
 }
 
 async function checkDirectory(directory: string | URL): Promise<string> {

@@ -1,4 +1,6 @@
-export { DittoError } from "../kernels/errors.ts";
+import { DittoError } from "../kernels/errors.ts";
+
+export { DittoError };
 
 /**
  * A value from a file, as it should appear in an error message: JSON, cut to 80 characters, so that
@@ -9,7 +11,18 @@ export function show(value: unknown): string {
   try {
     text = typeof value === "number" ? String(value) : JSON.stringify(value) ?? String(value);
   } catch {
-    text = `a ${typeof value}`; // nested too deep to print; an error must not throw another
+    // Within itself, or nested too deep to print; an error must not throw another.
+    text = typeof value === "object" ? "an object" : `a ${typeof value}`;
   }
   return text.length <= 80 ? text : `${text.slice(0, 77)}…`;
+}
+
+/** What Git LFS leaves in place of a file begins so. */
+export const POINTER = "version https://git-lfs";
+
+/** There is a pointer in place of a file. */
+export function pointerError(path: string): DittoError {
+  return new DittoError(
+    `${path} is, it seems, a pointer of Git LFS and not the file: fetch that with git lfs pull.`,
+  );
 }

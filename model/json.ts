@@ -1,4 +1,4 @@
-import { DittoError, show } from "./errors.ts";
+import { DittoError, POINTER, pointerError, show } from "./errors.ts";
 
 /** A JSON object whose fields nobody has checked yet. */
 export type JsonObject = Record<string, unknown>;
@@ -58,7 +58,7 @@ export async function readJson(path: string): Promise<unknown> {
  * Reads a whole file of at most 100 MB.
  *
  * @returns The bytes, or undefined if there is no such file.
- * @throws {DittoError} If it exists but cannot be read, is no regular file, or is larger.
+ * @throws {DittoError} If it exists but cannot be read, is no regular file, is larger, or is a pointer of Git LFS.
  */
 export async function readSmallFile(path: string): Promise<Uint8Array | undefined> {
   try {
@@ -67,7 +67,10 @@ export async function readSmallFile(path: string): Promise<Uint8Array | undefine
     if (size > MAX_BYTES) {
       throw new DittoError(`${path} has ${size} bytes; more than ${MAX_BYTES} are not believable.`);
     }
-    return await Deno.readFile(path);
+    const bytes = await Deno.readFile(path);
+    const start = new TextDecoder().decode(bytes.subarray(0, POINTER.length));
+    if (start === POINTER) throw pointerError(path);
+    return bytes;
   } catch (cause) {
     if (cause instanceof DittoError) throw cause;
     if (cause instanceof Deno.errors.NotFound) return undefined;

@@ -1,6 +1,6 @@
 import safetensors from "safetensors";
 import type { FloatType } from "../kernels/weight_types.ts";
-import { DittoError, show } from "./errors.ts";
+import { DittoError, POINTER, pointerError, show } from "./errors.ts";
 import { isObject, parseJson } from "./json.ts";
 import type { PositionedFile } from "./positioned_file.ts";
 
@@ -84,12 +84,7 @@ export async function readHeader(file: PositionedFile): Promise<Map<string, Safe
   }
   const prefix = new Uint8Array(8);
   await file.read(0, prefix);
-  if (new TextDecoder().decode(prefix) === "version ") {
-    throw new DittoError(
-      `${file.path} is no safetensors file but, it seems, a pointer of Git LFS to one: fetch the file itself ` +
-        `with git lfs pull.`,
-    );
-  }
+  if (POINTER.startsWith(new TextDecoder().decode(prefix))) throw pointerError(file.path);
   const headerBytes = new DataView(prefix.buffer).getBigUint64(0, true);
   if (headerBytes > BigInt(MAX_HEADER_BYTES)) {
     throw new DittoError(

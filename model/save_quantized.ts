@@ -60,8 +60,8 @@ interface Stored {
  * Quantizes a checkpoint and writes it to a new directory, which loads like any other: weights as safetensors,
  * in shards where they are large, `config.json` with a `quantization_config`, and all other files as they are.
  *
- * @param directory The checkpoint, in bf16, f16 or f32.
- * @param target The directory to write; it is made unless it exists and is empty.
+ * @param directory The checkpoint, in bf16, f16 or f32: its path, or a `file:` URL.
+ * @param target The directory to write, likewise; it is made unless it exists and is empty.
  * @returns Bytes of weights written.
  * @throws {DittoError} If `quantization` is neither "q8" nor "q4", the checkpoint is damaged, not supported or quantized
  * already, the target is not empty, an option cannot be taken, a file cannot be written, or the device fails. What was

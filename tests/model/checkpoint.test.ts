@@ -1,6 +1,12 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { pathToFileURL } from "node:url";
-import { openCheckpoint } from "../../model/checkpoint.ts";
+import { directoryPath, openCheckpoint } from "../../model/checkpoint.ts";
 import { DittoError } from "../../model/errors.ts";
 import { random as randomBelow } from "../decode/buffers.ts";
 import {
@@ -115,6 +121,20 @@ Deno.test("openCheckpoint() takes the end of sequence from generation_config.jso
   assertEquals(checkpoint.config.eosTokenIds, [7, 9]);
 });
 
+Deno.test("directoryPath() takes paths and file: URLs, also in a string", () => {
+  for (const path of ["/a b/c", "a/b", "../a", "/", "C:\\a"]) {
+    assertEquals(directoryPath(path), path);
+  }
+  for (const url of ["file:///a%20b/c", "file:///a%20b/c/", "FILE:///a%20b/c"]) {
+    assertEquals([directoryPath(url), directoryPath(new URL(url))], ["/a b/c", "/a b/c"]);
+  }
+  for (const url of ["file://[", "file://host/a", "file:///a%2Fb"]) {
+    assertThrows(() => directoryPath(url), DittoError, `The directory is ${url}: `);
+  }
+  const far = new URL("file://host/a");
+  assertThrows(() => directoryPath(far), DittoError, "The directory is file://host/a: ");
+});
+
 Deno.test("openCheckpoint() refuses what is no checkpoint", async () => {
   await using dir = await new TempDir().write({ file: "" });
   await assertRejects(() => openCheckpoint(`${dir.path}/none`), DittoError, "none");
@@ -128,6 +148,8 @@ Deno.test("openCheckpoint() refuses what is no checkpoint", async () => {
   await assertRejects(() => openCheckpoint("org/model-7B"), DittoError, "hf download org/model-7B");
   await assertRefused({}, "has no config.json");
   await assertRefused({ "config.json": "{" }, "config.json is not valid JSON");
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+  await assertRefused({ "config.json": pointer }, "config.json", "git lfs pull");
   await assertRefused({ "config.json": { model_type: "gpt2" } }, "gpt2");
   await assertRefused({ "config.json": TINY_CONFIG }, "has neither model.safetensors nor");
   await assertRefused(

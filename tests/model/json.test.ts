@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { DittoError } from "../../model/errors.ts";
+import { DittoError, show } from "../../model/errors.ts";
 import { duplicateKey, parseJson, readJson } from "../../model/json.ts";
 import { random as randomBelow } from "../decode/buffers.ts";
 import { TempDir } from "./tiny_checkpoint.ts";
@@ -50,6 +50,15 @@ Deno.test("parseJson() says what is wrong with a text", () => {
   assertStringIncludes(message(bytes("")), "The file is not valid JSON");
   assertStringIncludes(message(bytes('{"a":1,"a":1}')), 'The file has the name "a" twice');
   assertEquals(parseJson(bytes(' {"a":[1]} '), "The file"), { a: [1] });
+});
+
+Deno.test("show() cuts what is long, and shows what JSON cannot by its kind", () => {
+  assertEquals(show({ a: [1, null] }), '{"a":[1,null]}');
+  assertEquals([show(NaN), show(undefined), show(1n)], ["NaN", "undefined", "a bigint"]);
+  const circular: Record<string, unknown> = {};
+  circular.self = circular;
+  assertEquals(show(circular), "an object");
+  assertEquals(show("x".repeat(100)).length, 78);
 });
 
 Deno.test("readJson() tells a missing file from an unreadable one", async () => {

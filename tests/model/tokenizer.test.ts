@@ -145,6 +145,11 @@ Deno.test("loadTokenizer() refuses broken files", async () => {
     await assertRejects(() => load(files, { ...CONFIG, vocabSize }), DittoError, part);
   };
   await refuse({ "tokenizer.json": "{" }, "tokenizer.json is not valid JSON");
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+  const good = { "tokenizer.json": SENTENCEPIECE };
+  for (const name of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]) {
+    await refuse({ ...good, [name]: pointer }, `${name} is, it seems, a pointer of Git LFS`);
+  }
   for (const json of [null, [], 7, {}, { model: {} }, { model: { vocab: 3 } }]) {
     await refuse({ "tokenizer.json": json }, "tokenizer.json is not a tokenizer");
   }
