@@ -111,7 +111,8 @@ export class LanguageModel implements Disposable, AsyncDisposable {
 
   /**
    * Turns text into token ids, with the special tokens that the tokenizer puts around a text (usually
-   * begin-of-sequence), or a chat into the token ids of the checkpoint's chat template.
+   * begin-of-sequence), or a chat into the token ids of the checkpoint's chat template. Names of special tokens in either
+   * become those tokens.
    *
    * @throws {DittoError} If it is neither, or the checkpoint has no tokenizer, or no chat template for a chat.
    */

@@ -11,7 +11,10 @@ const DEFAULT_CONTEXT = 4096;
 /** The largest context that can be asked for. */
 export const MAX_CONTEXT = MAX_DIMENSION;
 
-/** Text, the turns of a chat, or token ids, which are taken as they are. */
+/**
+ * Text, the turns of a chat, or token ids, which are taken as they are. Names of special tokens in a text, such as "</s>",
+ * become those tokens, as in Hugging Face transformers: look for them in what strangers wrote.
+ */
 export type Prompt = string | readonly Message[] | readonly number[];
 
 /**

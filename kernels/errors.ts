@@ -5,6 +5,9 @@
  * or an error of a callback.
  */
 export class DittoError extends Error {
-  /** Tells it from other errors where classes are not shared. */
+  /**
+   * Tells it from other errors where classes are not shared. What `structuredClone()` and `postMessage()` make of it is a
+   * plain `Error`, with the message: who posts it posts the name too.
+   */
   override name = "DittoError";
 }

@@ -6,7 +6,7 @@ import { isObject } from "./json.ts";
 export interface Message {
   /** Who speaks; most templates know "system", "user" and "assistant". */
   readonly role: string;
-  /** What is said. */
+  /** What is said. Names of special tokens in it, such as "</s>", become those tokens. */
   readonly content: string;
 }
 
