@@ -89,8 +89,39 @@ Deno.test("examples/compare.ts finds no difference", async () => {
   );
 });
 
+Deno.test("examples/worker.ts streams an answer from a Worker, and says what goes wrong there", async () => {
+  const prompt = "Set limit to 9:\nlimit = 4\noffset = 12";
+  const { code, stdout, stderr } = await example("worker.ts", MODEL, prompt);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^limit = 9\noffset = 12\n\n\d+ tokens; the end: eos\n$/);
+  const failed = await example("worker.ts", "/no/such", prompt);
+  assertEquals([failed.code, failed.stdout], [1, ""], failed.stderr);
+  assertMatch(failed.stderr, /^Cannot open the model directory \/no\/such: it does not exist\.$/m);
+});
+
+Deno.test(
+  { name: "examples/worker.ts ends an answer at Ctrl-C", ignore: Deno.build.os === "windows" },
+  async () => {
+    const lines = Array.from({ length: 30 }, (_, i) => `  price += ${i};`); // answered with 500 tokens
+    const prompt = `Rename price to total:\n${lines.join("\n")}`;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "examples/worker.ts", MODEL, prompt],
+      cwd: ROOT,
+      stdout: "piped",
+    }).spawn();
+    let stdout = "";
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      if (stdout === "") child.kill("SIGINT");
+      stdout += text;
+    }
+    assertEquals((await child.status).code, 0);
+    assertMatch(stdout, /^[^]+\n\n\d+ tokens; the end: aborted\n$/);
+  },
+);
+
 Deno.test("Examples say how they are used", async () => {
   for await (const { name } of Deno.readDir(new URL("examples", ROOT))) {
+    if (name === "worker_model.ts") continue; // the part of worker.ts that runs in its Worker
     const { code, stderr } = await example(name);
     assertEquals([code, stderr.includes(`Usage: deno run -A examples/${name} MODEL`)], [2, true]);
   }

@@ -1,0 +1,27 @@
+/** A model in a Worker, for examples/worker.ts: loaded for the first question, it answers one after the other. */
+import { type LanguageModel, loadModel } from "../mod.ts";
+import type { Answer, Question } from "./worker.ts";
+
+let model: LanguageModel | null = null;
+let last = Promise.resolve();
+
+async function answer({ directory, prompt, options }: Question, port: MessagePort): Promise<void> {
+  const post = (answer: Answer) => port.postMessage(answer);
+  const abort = new AbortController();
+  port.onmessage = () => abort.abort();
+  try {
+    model ??= await loadModel(directory);
+    const generation = model.generate(prompt, { ...options, signal: abort.signal });
+    for await (const piece of generation) post({ piece });
+    post({ result: await generation.result() });
+  } catch (error) {
+    // Posted as it is, an error would lose its name, and with it what kind it is.
+    const { name, message } = error as Error;
+    post({ error: { name, message } });
+  }
+}
+
+self.addEventListener("message", (event) => {
+  const { data, ports: [port] } = event as MessageEvent<Question>;
+  last = last.then(() => answer(data, port!));
+});
