@@ -1,5 +1,5 @@
-import { Template } from "@huggingface/jinja";
 import { DittoError, show } from "./errors.ts";
+import { compile, Refusal, UnknownJinja } from "./jinja.ts";
 import { isObject } from "./json.ts";
 
 /** One turn of a chat. */
@@ -20,8 +20,8 @@ const ADVICE =
  * named "default" counts), or nothing.
  * @param messages The turns, in order.
  * @param variables What else the template may ask for, such as `bos_token`.
- * @throws {DittoError} If a message's role or content is not a string, there is no template, it is not valid Jinja, or it
- * refuses the messages.
+ * @throws {DittoError} If a message's role or content is not a string, there is no template, it is not valid Jinja or
+ * uses some that Ditto does not know, or it refuses the messages.
  */
 export function renderChat(
   template: unknown,
@@ -36,22 +36,25 @@ export function renderChat(
     );
   }
   const source = selectTemplate(template);
-  let compiled: Template;
+  const subject = "The checkpoint's chat template";
+  const unknown = (cause: unknown) =>
+    `Jinja that Ditto does not know: ${(cause as Error).message.replace(/\.$/, "")}. ${ADVICE}`;
+  let render: ReturnType<typeof compile>;
   try {
-    compiled = new Template(source);
+    render = compile(source);
   } catch (cause) {
-    throw new DittoError(
-      `The checkpoint's chat template is not valid Jinja: ${(cause as Error).message}. ${ADVICE}`,
-      { cause },
-    );
+    const valid = cause instanceof UnknownJinja || (cause as Error).message.startsWith("Unknown ");
+    const found = valid ? "uses" : "is not valid Jinja, or uses";
+    throw new DittoError(`${subject} ${found} ${unknown(cause)}`, { cause });
   }
   try {
-    return compiled.render({ ...variables, messages });
+    return render({ ...variables, messages });
   } catch (cause) {
+    const these = `these messages (${show(messages.map(({ role }) => role))})`;
     throw new DittoError(
-      `The checkpoint's chat template refuses these messages (${
-        show(messages.map(({ role }) => role))
-      }): ${(cause as Error).message}`,
+      cause instanceof Refusal
+        ? `${subject} refuses ${these}: ${cause.message}`
+        : `${subject} fails for ${these}, or uses ${unknown(cause)}`,
       { cause },
     );
   }
