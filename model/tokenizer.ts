@@ -10,6 +10,7 @@ import {
 } from "./detokenizer.ts";
 import { DittoError, show } from "./errors.ts";
 import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
+import { mendPreTokenizer } from "./pre_tokenizer.ts";
 
 export type { Message } from "./chat_template.ts";
 export type { StreamDecoder } from "./detokenizer.ts";
@@ -179,7 +180,7 @@ export async function loadTokenizer(
     throw new DittoError(`${root}/tokenizer_config.json holds ${show(settings)}, not an object.`);
   }
   checkVocabulary(json, config.vocabSize, root);
-  checkPreTokenizer(json, root);
+  json.pre_tokenizer = mendPreTokenizer(json, root);
   // Llama-2 was first published so: a padding token that was added for training, which the model has no embedding for.
   const added = json.added_tokens as { readonly id: number }[] | null | undefined ?? [];
   json.added_tokens = added.filter(({ id }) => id < config.vocabSize);
@@ -288,23 +289,6 @@ function checkMerges(merges: unknown, broken: (found: unknown) => DittoError): v
       pair.every((token) => typeof token === "string" && token !== "");
     if (!isPair) throw broken(`a merge ${show(merge)}, which is no pair of tokens`);
   }
-}
-
-/** Refuses what `@huggingface/tokenizers` would do otherwise than Hugging Face's library in Rust. */
-function checkPreTokenizer({ pre_tokenizer }: JsonObject, root: string): void {
-  const { type, pretokenizers } = Object(pre_tokenizer);
-  const steps: unknown[] = type === "Sequence" && Array.isArray(pretokenizers)
-    ? pretokenizers
-    : [pre_tokenizer];
-  // Where it is not said, text is split; the library never does.
-  const splits = steps.some((step) => {
-    return isObject(step) && step.type === "Metaspace" && step.split !== false;
-  });
-  if (!splits) return;
-  throw new DittoError(
-    `${root}/tokenizer.json has a pre_tokenizer of the type Metaspace that splits text at spaces, which is not ` +
-      `supported ("split": false is): give token ids, without the file (--prompt-ids on the command line).`,
-  );
 }
 
 /** Reads `bos_token` and its like, each a string or an object with `content`. */

@@ -1,0 +1,110 @@
+import { DittoError, show } from "./errors.ts";
+import { isObject, type JsonObject } from "./json.ts";
+
+/** How GPT-2 splits text, in Hugging Face's library in Rust. */
+const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+/** What Rust takes for a punctuation character. */
+const PUNCTUATION = "[\\p{P}!-/:-@\\[-`{-~]";
+/** What Rust takes for part of a word. */
+const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+
+/**
+ * Writes a `pre_tokenizer` so that `@huggingface/tokenizers` splits text as Hugging Face's library in Rust
+ * does with the original.
+ *
+ * @param json The `tokenizer.json`.
+ * @param root Its directory, for the message.
+ * @throws {DittoError} If that is not possible.
+ */
+export function mendPreTokenizer({ pre_tokenizer, normalizer }: JsonObject, root: string): unknown {
+  if (pre_tokenizer == null) return null;
+  const refuse = (found: string) =>
+    new DittoError(
+      `${root}/tokenizer.json has a pre_tokenizer ${found}: give token ids, without the file (--prompt-ids ` +
+        `on the command line).`,
+    );
+  const pretokenizers = flatten(pre_tokenizer, "pretokenizers")
+    .flatMap((step) => mendStep(step, normalizer, refuse));
+  return { type: "Sequence", pretokenizers };
+}
+
+/** The steps that do in the library what this one does in Rust. */
+function mendStep(
+  step: unknown,
+  normalizer: unknown,
+  refuse: (found: string) => DittoError,
+): unknown[] {
+  const unsupported = () => refuse(`${show(step)}, which is not supported`);
+  if (!isObject(step)) throw unsupported();
+  switch (step.type) {
+    case "ByteLevel": // the library's pattern has another \s
+      if (step.use_regex === false) return [step];
+      return [
+        ...step.add_prefix_space === true ? [PREFIX] : [],
+        split(GPT2),
+        { ...step, use_regex: false, add_prefix_space: false },
+      ];
+    case "Digits": // the library knows ASCII's only
+      return [split(step.individual_digits === true ? "\\p{N}" : "\\p{N}+")];
+    case "Metaspace":
+      if (step.split === false) return [step];
+      // Where it is not said, text is split; the library never does.
+      throw refuse(
+        `of the type Metaspace that splits text at spaces, which is not supported ("split": false is)`,
+      );
+    case "Punctuation": { // the library makes one piece of neighbours, always
+      const { behavior = "Isolated" } = step;
+      if (behavior !== "Isolated" && behavior !== "Contiguous") throw unsupported();
+      return [split(behavior === "Isolated" ? PUNCTUATION : `${PUNCTUATION}+`)];
+    }
+    case "Split":
+      return mendSplit(step, normalizer, unsupported);
+    case "Whitespace":
+      return [split(`[${WORD}]+|[^${WORD}\\s]+`, "Removed", true)];
+    case "WhitespaceSplit":
+      return [split("\\s+", "Removed")];
+    default:
+      throw unsupported();
+  }
+}
+
+/** Puts a space before text that does not begin with one. */
+const PREFIX = { type: "Metaspace", replacement: " ", prepend_scheme: "always", split: false };
+
+function split(Regex: string, behavior = "Isolated", invert = false): JsonObject {
+  return { type: "Split", pattern: { Regex }, behavior, invert };
+}
+
+/** The library does not know behaviours other than these, and takes them for Isolated. */
+function mendSplit(
+  step: JsonObject,
+  normalizer: unknown,
+  unsupported: () => DittoError,
+): unknown[] {
+  const { String: text, Regex: regex } = Object(step.pattern);
+  if (typeof text !== "string" && typeof regex !== "string") throw unsupported();
+  if (typeof text === "string" && isReplaced(text, normalizer)) return []; // as in Gemma's
+  const pattern: string = regex ?? text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const { behavior, invert = false } = step;
+  if (behavior === "Isolated" && invert === false) return [split(pattern)];
+  if (behavior !== "Removed") throw unsupported();
+  // JavaScript keeps what a group captures of a separator.
+  if (invert === false && /\((?!\?(?:[:=!>]|i:|<[=!]))/.test(pattern.replace(/\\./gs, ""))) {
+    throw unsupported();
+  }
+  return [split(pattern, behavior, invert === true)];
+}
+
+/** True if normalized text never contains this. */
+function isReplaced(text: string, normalizer: unknown): boolean {
+  const last = flatten(normalizer, "normalizers").at(-1);
+  return isObject(last) && last.type === "Replace" && text !== "" &&
+    Object(last.pattern).String === text && typeof last.content === "string" &&
+    [...text].every((character) => !(last.content as string).includes(character));
+}
+
+/** A Sequence's steps, nested ones too, in order. */
+function flatten(step: unknown, field: "pretokenizers" | "normalizers"): unknown[] {
+  const steps = isObject(step) && step.type === "Sequence" ? step[field] : null;
+  return Array.isArray(steps) ? steps.flatMap((step) => flatten(step, field)) : [step];
+}
