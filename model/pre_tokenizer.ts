@@ -104,7 +104,7 @@ function isReplaced(text: string, normalizer: unknown): boolean {
 }
 
 /** A Sequence's steps, nested ones too, in order. */
-function flatten(step: unknown, field: "pretokenizers" | "normalizers"): unknown[] {
+export function flatten(step: unknown, field: "pretokenizers" | "normalizers"): unknown[] {
   const steps = isObject(step) && step.type === "Sequence" ? step[field] : null;
   return Array.isArray(steps) ? steps.flatMap((step) => flatten(step, field)) : [step];
 }

@@ -1,4 +1,5 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { addedTokens, contentOf } from "./added_tokens.ts";
 import { type Message, renderChat } from "./chat_template.ts";
 import { directoryPath } from "./checkpoint.ts";
 import type { MistralConfig } from "./config.ts";
@@ -181,9 +182,7 @@ export async function loadTokenizer(
   }
   checkVocabulary(json, config.vocabSize, root);
   json.pre_tokenizer = mendPreTokenizer(json, root);
-  // Llama-2 was first published so: a padding token that was added for training, which the model has no embedding for.
-  const added = json.added_tokens as { readonly id: number }[] | null | undefined ?? [];
-  json.added_tokens = added.filter(({ id }) => id < config.vocabSize);
+  json.added_tokens = addedTokens(json, settings, config.vocabSize, root);
   const detokenizer = parseDetokenizer(json.decoder);
   let tokenizer: HuggingFaceTokenizer;
   try {
@@ -295,9 +294,8 @@ function checkMerges(merges: unknown, broken: (found: unknown) => DittoError): v
 function parseSpecialTokens(settings: JsonObject): Record<string, string> {
   const tokens: Record<string, string> = {};
   for (const field of ["bos_token", "eos_token", "unk_token", "pad_token"]) {
-    const value = settings[field];
-    const content = isObject(value) ? value.content : value;
-    if (typeof content === "string") tokens[field] = content;
+    const content = contentOf(settings[field]);
+    if (content !== null) tokens[field] = content;
   }
   return tokens;
 }

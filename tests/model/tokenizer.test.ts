@@ -197,6 +197,78 @@ Deno.test("loadTokenizer() leaves out added tokens that the model has no embeddi
   assertEquals(small.decode(small.encode("ab")), "ab");
 });
 
+const TOKEN = { lstrip: false, rstrip: false, single_word: false, normalized: false };
+
+Deno.test("loadTokenizer() adds the tokens that only tokenizer_config.json has, as transformers does", async () => {
+  const next = Object.keys(SENTENCEPIECE.model.vocab).length;
+  const decoder = (tokens: Record<number, object>, vocabSize = 600, more: object = {}) =>
+    load({
+      "tokenizer.json": SENTENCEPIECE,
+      "tokenizer_config.json": { added_tokens_decoder: tokens, ...more },
+    }, { ...CONFIG, vocabSize });
+  const both = {
+    [next + 1]: { ...TOKEN, content: "<|tool|>", special: false },
+    [next]: { ...TOKEN, content: "<|end|>", special: true },
+    1: { ...TOKEN, content: "<s>", special: true },
+  };
+  const tokenizer = await decoder(both);
+  const ids = tokenizer.encode("a<|end|><|tool|>");
+  assertEquals(ids.slice(-2), [next, next + 1]);
+  assertEquals(tokenizer.decode(ids), "a<|tool|>");
+  assertEquals(tokenizer.specialToken("<|end|>"), next);
+  assertEquals(tokenizer.specialToken("<|tool|>"), undefined);
+  assertEquals(tokenizer.specialToken("<s>"), 1);
+  const small = await decoder(both, next + 1);
+  assertEquals(small.encode("<|end|>").at(-1), next);
+  assertEquals(small.encode("<|tool|>").includes(next + 1), false);
+  const refuse = async (tokens: Record<string, unknown>, part: string) => {
+    await assertRejects(() => decoder(tokens as Record<number, object>), DittoError, part);
+  };
+  const end = { ...TOKEN, content: "<|end|>", special: true };
+  await refuse({ [next + 2]: end }, `"<|end|>" with the id ${next + 2}, and`);
+  await refuse({ 7: end }, `"<|end|>" with the id 7, and`);
+  assertEquals((await decoder({ 7: { ...end, content: "</s>" } })).specialToken("</s>"), 2);
+  for (const tokens of [{ x: end }, { 300: "<|end|>" }, { 300: {} }]) {
+    await refuse(tokens, "in added_tokens_decoder");
+  }
+  await assertRejects(() => decoder([end]), DittoError, "in added_tokens_decoder");
+});
+
+Deno.test("loadTokenizer() takes the tokens that tokenizer_config.json names for special", async () => {
+  const next = Object.keys(SENTENCEPIECE.model.vocab).length;
+  const end = { ...TOKEN, id: next, content: "<|end|>", special: false };
+  const json = { ...SENTENCEPIECE, added_tokens: [...SENTENCEPIECE.added_tokens, end] };
+  const named = { __type: "AddedToken", ...TOKEN, content: "<|end|>", special: true };
+  for (const config of [{ eos_token: "<|end|>" }, { pad_token: named }]) {
+    const tokenizer = await load({ "tokenizer.json": json, "tokenizer_config.json": config });
+    assertEquals(tokenizer.specialToken("<|end|>"), next);
+    assertEquals(tokenizer.decode(tokenizer.encode("a<|end|>")), "a");
+  }
+  // Additional ones are found in text and are not hidden.
+  const config = { additional_special_tokens: ["<|end|>"] };
+  const tokenizer = await load({ "tokenizer.json": json, "tokenizer_config.json": config });
+  assertEquals(tokenizer.decode(tokenizer.encode("a<|end|>")), "a<|end|>");
+  const pad = { "tokenizer.json": SENTENCEPIECE, "tokenizer_config.json": { pad_token: "[PAD]" } };
+  assertEquals((await load(pad)).encode("[PAD]").at(-1), next);
+  assertEquals((await load(pad, { ...CONFIG, vocabSize: next })).specialToken("[PAD]"), undefined);
+});
+
+Deno.test("loadTokenizer() refuses added tokens that the library would find otherwise", async () => {
+  const adding = (token: object, fields: object = {}, vocabSize = 600) => {
+    const added = { ...TOKEN, id: 500, content: "ab", special: false, ...token };
+    const added_tokens = [...SENTENCEPIECE.added_tokens, added];
+    const json = { ...SENTENCEPIECE, ...fields, added_tokens };
+    return load({ "tokenizer.json": json }, { ...CONFIG, vocabSize });
+  };
+  await assertRejects(() => adding({ single_word: true }), DittoError, '"ab" with single_word');
+  await adding({ single_word: true }, {}, 500);
+  const first = { normalizer: { type: "NFC" }, pre_tokenizer: METASPACE.pre_tokenizer };
+  await assertRejects(() => adding({ normalized: true }, first), DittoError, '"ab" that is normal');
+  await adding({ normalized: false }, first);
+  await adding({ normalized: true }, { ...first, normalizer: null });
+  await adding({ normalized: true });
+});
+
 const CHAT = "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}" +
   "{{ 'U:' + message['content'] }}{% else %}{{ raise_exception('Only users speak.') }}{% endif %}" +
   "{% endfor %}{% if add_generation_prompt %}{{ 'A:' }}{% endif %}";

@@ -1,0 +1,117 @@
+import { DittoError, show } from "./errors.ts";
+import { isObject, type JsonObject } from "./json.ts";
+import { flatten } from "./pre_tokenizer.ts";
+
+/** An entry of `added_tokens`: its id and content are checked, its flags are not. */
+type AddedToken = JsonObject & { readonly id: number; readonly content: string };
+
+/** The fields of `tokenizer_config.json` that name tokens, which makes them special. */
+const NAMING = [
+  ...["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token"],
+  "mask_token",
+];
+
+/**
+ * What transformers adds to the vocabulary: `added_tokens` of `tokenizer.json`, changed and completed by
+ * `added_tokens_decoder` of `tokenizer_config.json` and by the tokens that are named there.
+ *
+ * @param json The `tokenizer.json`; its ids are checked.
+ * @param settings The `tokenizer_config.json`.
+ * @param vocabSize Tokens that the model has no embedding for are left out: Llama-2 was first published so,
+ * with a padding token that was added for training.
+ * @param root The directory of the two, for messages.
+ * @throws {DittoError} If an entry makes no sense or `@huggingface/tokenizers` would do otherwise.
+ */
+export function addedTokens(
+  json: JsonObject,
+  settings: JsonObject,
+  vocabSize: number,
+  root: string,
+): AddedToken[] {
+  const listed = json.added_tokens as AddedToken[] | null | undefined ?? [];
+  const tokens = new Map(listed.map((token) => [token.content, token]));
+  const { vocab } = json.model as { vocab: unknown[] | Record<string, number> };
+  const known = Array.isArray(vocab)
+    ? new Map(vocab.map((entry, id) => [Array.isArray(entry) ? entry[0] : entry, id]))
+    : new Map(Object.entries(vocab));
+  const existing = (content: string) => tokens.get(content)?.id ?? known.get(content);
+  const next = () =>
+    [...tokens.values()].reduce((end, { id }) => Math.max(end, id + 1), known.size);
+  for (const [key, token] of decoderEntries(settings, root)) {
+    const id = existing(token.content) ?? key; // tokenizer.json counts, as in transformers
+    if (existing(token.content) === undefined && id < vocabSize && id !== next()) {
+      throw new DittoError(
+        `${root}/tokenizer_config.json adds the token ${
+          show(token.content)
+        } with the id ${id}, and ` +
+          `tokenizer.json goes on with ${next()}: the two belong to different models.`,
+      );
+    }
+    tokens.set(token.content, { ...token, id });
+  }
+  for (const content of namedTokens(settings)) {
+    const token = tokens.get(content) ?? {
+      id: existing(content) ?? next(),
+      content,
+      normalized: false,
+    };
+    tokens.set(content, { ...token, special: true });
+  }
+  const kept = [...tokens.values()].filter(({ id }) => id < vocabSize);
+  checkFlags(kept, json, root);
+  return kept;
+}
+
+/** Refuses what `@huggingface/tokenizers` would do otherwise than Hugging Face's library in Rust. */
+function checkFlags(
+  tokens: readonly AddedToken[],
+  { normalizer, pre_tokenizer }: JsonObject,
+  root: string,
+): void {
+  const refuse = (token: AddedToken, found: string) =>
+    new DittoError(
+      `${root}/tokenizer.json has an added token ${
+        show(token.content)
+      } ${found}, which is not supported: give ` +
+        `token ids, without the file (--prompt-ids on the command line).`,
+    );
+  const single = tokens.find(({ single_word }) => single_word === true);
+  if (single) throw refuse(single, "with single_word");
+  const first = flatten(pre_tokenizer, "pretokenizers").some((step) => {
+    return isObject(step) && step.type === "Metaspace" && step.prepend_scheme === "first";
+  });
+  if (!first || normalizer == null) return;
+  // The library would put a space after each of them.
+  const normalized = tokens.find(({ special, normalized }) => normalized ?? !special);
+  if (normalized) {
+    throw refuse(normalized, `that is normalized, beside a Metaspace with prepend_scheme "first"`);
+  }
+}
+
+/** `added_tokens_decoder`, by id. */
+function decoderEntries(settings: JsonObject, root: string): [number, AddedToken][] {
+  const decoder = settings.added_tokens_decoder ?? {};
+  const entries = isObject(decoder) ? Object.entries(decoder) : [["", decoder] as const];
+  return entries.map(([key, token]): [number, AddedToken] => {
+    if (/^\d{1,15}$/.test(key) && isObject(token) && typeof token.content === "string") {
+      return [Number(key), token as AddedToken];
+    }
+    throw new DittoError(
+      `${root}/tokenizer_config.json has in added_tokens_decoder ${show(key)}: ${
+        show(token)
+      }, which ` +
+        `is no token: the file is damaged.`,
+    );
+  }).sort(([a], [b]) => a - b);
+}
+
+/** The tokens that `bos_token` and its like name. */
+function namedTokens(settings: JsonObject): string[] {
+  return NAMING.map((field) => contentOf(settings[field])).filter((content) => content !== null);
+}
+
+/** What a field such as `bos_token` names: it holds a string, or an object with `content`. */
+export function contentOf(value: unknown): string | null {
+  const content = isObject(value) ? value.content : value;
+  return typeof content === "string" ? content : null;
+}
