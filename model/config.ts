@@ -67,7 +67,6 @@ const ONLY_ACCEPTED: readonly (readonly [field: string, accepted: readonly unkno
   ["hidden_act", ["silu", "swish"]],
   ["attention_bias", [false]],
   ["mlp_bias", [false]],
-  ["pretraining_tp", [1]],
   ["partial_rotary_factor", [1]],
   ["attn_logit_softcapping", []],
   ["final_logit_softcapping", []],
@@ -170,7 +169,9 @@ function parseRopeTheta(json: JsonObject): number {
   for (const field of ["rope_scaling", "rope_parameters"]) {
     const rope = json[field] ?? null;
     if (rope === null) continue;
-    const plain = isObject(rope) && (rope.rope_type ?? rope.type ?? "default") === "default" &&
+    const type = isObject(rope) ? rope.rope_type ?? rope.type ?? "default" : null;
+    const plain = isObject(rope) &&
+      (type === "default" || (type === "linear" && rope.factor === 1)) &&
       (rope.factor ?? 1) === 1 && (rope.partial_rotary_factor ?? 1) === 1 &&
       !Object.values(rope).some(isObject);
     if (!plain) {

@@ -97,7 +97,9 @@ Deno.test("parseConfig() takes rope_theta from rope_parameters of transformers 5
   const rope = { rope_theta: 5e5, rope_type: "default" };
   assertEquals(parseConfig({ ...TINY_CONFIG, rope_parameters: rope }).ropeTheta, 5e5);
   assertEquals(parseConfig({ ...TINY_CONFIG, rope_scaling: null, rope_theta: 7 }).ropeTheta, 7);
-  assertEquals(parseConfig({ ...TINY_CONFIG, rope_scaling: { type: "default" } }).ropeTheta, 1e4);
+  for (const rope_scaling of [{ type: "default" }, { type: "linear", factor: 1 }]) {
+    assertEquals(parseConfig({ ...TINY_CONFIG, rope_scaling }).ropeTheta, 1e4);
+  }
 });
 
 Deno.test("parseConfig() takes the end of sequence from generation_config.json first", () => {
@@ -131,7 +133,6 @@ Deno.test("parseConfig() refuses by name what would change the result", () => {
     mlp_bias: true,
     hidden_act: "gelu",
     quantization_config: { quant_method: "awq" },
-    pretraining_tp: 2,
     partial_rotary_factor: 0.5,
     is_encoder_decoder: true,
     layer_types: ["full_attention", "sliding_attention"],
@@ -141,7 +142,8 @@ Deno.test("parseConfig() refuses by name what would change the result", () => {
   }
   const perLayer = { full_attention: { rope_theta: 1e4, rope_type: "default" } };
   assertRefused({ ...TINY_CONFIG, rope_parameters: perLayer }, ["rope_parameters"]);
-  const harmless = { attention_bias: false, mlp_bias: null, pretraining_tp: 1, hidden_act: "silu" };
+  assertRefused({ ...TINY_CONFIG, rope_scaling: { type: "linear" } }, ["rope_scaling"]);
+  const harmless = { attention_bias: false, mlp_bias: null, pretraining_tp: 4, hidden_act: "silu" };
   parseConfig({ ...TINY_CONFIG, ...harmless, quantization_config: null });
   parseConfig({ ...TINY_CONFIG, layer_types: ["full_attention", "full_attention"] });
 });
