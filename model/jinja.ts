@@ -24,6 +24,9 @@ const FUNCTIONS = {
   "ditto.rstrip": (...args: unknown[]) => strip("rstrip", false, true, args),
 };
 
+/** Whether a loop is over because of `break`. */
+const BROKEN = member("ditto.state", "broken");
+
 /**
  * Parses a template and mends what `@huggingface/jinja` does otherwise than Jinja in Python.
  *
@@ -37,7 +40,7 @@ export function compile(source: string): (variables: Record<string, unknown>) =>
   mend(body, false);
   // Given as variables these two would be "already declared".
   for (const name of ["strftime_now", "raise_exception"]) {
-    body.unshift(set(name, identifier(`ditto.${name}`)));
+    body.unshift(set(identifier(name), identifier(`ditto.${name}`)));
   }
   return (variables) => template.render({ ...variables, ...FUNCTIONS });
 }
@@ -82,23 +85,42 @@ function mendTrim(node: Node): void {
   Object.assign(node, { type: "CallExpression", callee: identifier("ditto.strip"), args });
 }
 
-/** Does without `break` and `continue`: in the library they lose what their iteration has printed. */
+/** Makes a loop forget what an iteration has set, and print what it printed before `break` or `continue`. */
 function mendLoop(loop: Node): void {
   const body = loop.body as Node[];
-  if (!body.some(jumps)) return;
-  if ((loop.defaultBlock as Node[]).length > 0) {
+  const jumping = body.some(jumps);
+  if (jumping && (loop.defaultBlock as Node[]).length > 0) {
     throw new UnknownJinja("{% break %} or {% continue %} in a loop with {% else %}");
   }
-  // All iterations share their variables, unlike in Python.
-  const rest = straight(body, []);
-  loop.body = [{ type: "If", test: identifier("ditto.broken"), body: [], alternate: rest }];
+  if (!jumping && !body.some(sets)) return;
+  // In the library all iterations share their variables, so each runs in a loop of its own.
+  const iteration = {
+    type: "For",
+    loopvar: identifier("ditto.once"),
+    iterable: { type: "ArrayLiteral", value: [{ type: "IntegerLiteral", value: 1 }] },
+    body: [set(identifier("loop"), identifier("ditto.loop")), ...straight(body, [])],
+    defaultBlock: [],
+  };
+  const namespace = { type: "CallExpression", callee: identifier("namespace"), args: [] };
+  loop.body = [
+    {
+      type: "If",
+      test: member("loop", "first"),
+      body: [set(identifier("ditto.state"), namespace)],
+      alternate: [],
+    },
+    set(identifier("ditto.loop"), identifier("loop")),
+    { type: "If", test: BROKEN, body: [], alternate: [iteration] },
+  ];
 }
 
 /** What `body` and then `rest` do, without jumps: what a jump would skip goes where there is none. */
 function straight(body: Node[], rest: Node[]): Node[] {
   return body.reduceRight((rest, node) => {
     if (node.type === "Continue") return [];
-    if (node.type === "Break") return [set("ditto.broken", { type: "IntegerLiteral", value: 1 })];
+    if (node.type === "Break") {
+      return [set(BROKEN, { type: "IntegerLiteral", value: 1 })];
+    }
     if (!jumps(node)) return [node, ...rest];
     node.body = straight(node.body as Node[], rest);
     node.alternate = straight(node.alternate as Node[], rest);
@@ -112,12 +134,27 @@ function jumps(node: Node): boolean {
   return [...node.body as Node[], ...node.alternate as Node[]].some(jumps);
 }
 
+/** True where a variable is set, and for an `if` with such a place. */
+function sets(node: Node): boolean {
+  if (node.type !== "If") return node.type === "Set" || node.type === "Macro";
+  return [...node.body as Node[], ...node.alternate as Node[]].some(sets);
+}
+
 function isJump({ type }: Node): boolean {
   return type === "Break" || type === "Continue";
 }
 
-function set(name: string, value: Node): Node {
-  return { type: "Set", assignee: identifier(name), value, body: [] };
+function member(object: string, property: string): Node {
+  return {
+    type: "MemberExpression",
+    object: identifier(object),
+    property: identifier(property),
+    computed: false,
+  };
+}
+
+function set(assignee: Node, value: Node): Node {
+  return { type: "Set", assignee, value, body: [] };
 }
 
 function identifier(value: string): Node {

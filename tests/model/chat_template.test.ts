@@ -79,6 +79,27 @@ Deno.test("renderChat() keeps what was printed before break and continue", () =>
   }
 });
 
+Deno.test("renderChat() forgets at the end of an iteration what was set in it", () => {
+  const loops = {
+    "{% for a in [1,2] %}{% if x is defined %}D{% endif %}{{ loop.index }}{% if a == 1 %}{% set x = a %}{% endif %}{% endfor %}":
+      "12",
+    "{% set x = 7 %}{% for a in [1,2,3] %}{{ x }}{% set x = a %}{{ x }}{{ loop.last|string|lower }},{% endfor %}{{ x }}":
+      "71false,72false,73true,7",
+    "{% for a in [1,2] %}{% set x, y = a, 5 %}{% for b in [1,2] %}{{ x }}{% set x = b + 8 %}{{ x }}{{ loop.index }}{% endfor %}{{ x }}{{ loop.index }};{% endfor %}":
+      "191110211;291210222;",
+    "{% for a in [1,2,3] %}{% if x is defined %}D{% endif %}{% set x = a %}{{ x }}{% if a == 2 %}{% break %}{% endif %};{% endfor %}!":
+      "1;2!",
+    "{% for a in [1,2] %}{% for b in [1,2,3] %}{% set c = a * b %}{{ c }}{% if b == 2 %}{% break %}{% endif %},{% endfor %}{% set c = 0 %};{% if a == 2 %}{% break %}{% endif %}{% endfor %}":
+      "1,2;2,4;",
+    "{% set ns = namespace(x=0) %}{% for a in [1,2] %}{% set y = a %}{% set ns.x = ns.x + y %}{{ ns.x }}{% else %}E{% endfor %}":
+      "13",
+    "{% for a in [] %}{% set y = a %}{% else %}E{% endfor %}": "E",
+  };
+  for (const [template, expected] of Object.entries(loops)) {
+    assertEquals(render(template), expected, template);
+  }
+});
+
 Deno.test("renderChat() strips what templates ask to be stripped", () => {
   const strips = {
     "{{ '\\n  x'.lstrip('\\n') }}|{{ 'x\\n '.rstrip('\\n') }}|{{ '\\nx\\n'.strip('\\n') }}":
