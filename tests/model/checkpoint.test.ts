@@ -10,6 +10,7 @@ import { directoryPath, openCheckpoint } from "../../model/checkpoint.ts";
 import { DittoError } from "../../model/errors.ts";
 import { random as randomBelow } from "../decode/buffers.ts";
 import {
+  openFiles,
   safetensorsFile,
   shardFiles,
   TempDir,
@@ -24,26 +25,6 @@ async function assertRefused(files: Record<string, unknown>, ...parts: string[])
   const error = await assertRejects(() => openCheckpoint(dir.path), DittoError);
   for (const part of parts) assertStringIncludes(error.message, part);
   assertEquals(openFiles(dir.path), []);
-}
-
-/** The files in a directory that this process has open; none where the system does not tell. */
-function openFiles(directory: string): string[] {
-  const descriptors = "/proc/self/fd";
-  try {
-    return Array.from(Deno.readDirSync(descriptors), ({ name }) => target(`${descriptors}/${name}`))
-      .filter((path) => path.startsWith(directory));
-  } catch {
-    return [];
-  }
-}
-
-/** What a link points to; nothing once another test's file behind it has been closed. */
-function target(link: string): string {
-  try {
-    return Deno.readLinkSync(link);
-  } catch {
-    return "";
-  }
 }
 
 const NORM = "model.norm.weight";
@@ -112,6 +93,21 @@ Deno.test("openCheckpoint() follows links, as in Hugging Face's cache", async ()
   await Deno.symlink(`${blobs.path}/blob`, `${dir.path}/model.safetensors`);
   using checkpoint = await openCheckpoint(dir.path);
   assert(checkpoint.tensors.has(NORM));
+});
+
+Deno.test("openCheckpoint() reads shards in a directory of their own", async () => {
+  const shards = shardFiles(tinyTensors(), 2);
+  const index = shards["model.safetensors.index.json"] as { weight_map: Record<string, string> };
+  for (const [name, file] of Object.entries(index.weight_map)) {
+    index.weight_map[name] = `weights/${file}`;
+  }
+  await using dir = await new TempDir().write({ "config.json": TINY_CONFIG, ...shards });
+  await Deno.mkdir(`${dir.path}/weights`);
+  for (const file of Object.keys(shards).filter((file) => !file.endsWith("json"))) {
+    await Deno.rename(`${dir.path}/${file}`, `${dir.path}/weights/${file}`);
+  }
+  using checkpoint = await openCheckpoint(dir.path);
+  assertEquals(checkpoint.tensors.size, tinyTensors().length);
 });
 
 Deno.test("openCheckpoint() takes the end of sequence from generation_config.json", async () => {

@@ -74,6 +74,26 @@ export class TempDir implements AsyncDisposable {
   }
 }
 
+/** The files in a directory that this process has open; none where the system does not tell. */
+export function openFiles(directory: string): string[] {
+  const descriptors = "/proc/self/fd";
+  try {
+    return Array.from(Deno.readDirSync(descriptors), ({ name }) => target(`${descriptors}/${name}`))
+      .filter((path) => path.startsWith(directory));
+  } catch {
+    return [];
+  }
+}
+
+/** What a link points to; nothing once another test's file behind it has been closed. */
+function target(link: string): string {
+  try {
+    return Deno.readLinkSync(link);
+  } catch {
+    return "";
+  }
+}
+
 /** Writes a checkpoint of one file. */
 export function writeCheckpoint(
   dir: TempDir,

@@ -9,7 +9,13 @@ import { parseConfig } from "../../model/config.ts";
 import { layOutWeights, type MatrixLayout } from "../../model/layout.ts";
 import { type Quantization, quantizedType } from "../../model/quantization.ts";
 import { requiredTensors } from "../../model/required_tensors.ts";
-import { loadWeights, type Matrix, type WeightSource, widen } from "../../model/weights.ts";
+import {
+  loadWeights,
+  type Matrix,
+  type MatrixPart,
+  type WeightSource,
+  widen,
+} from "../../model/weights.ts";
 import { GpuSpy } from "../gpu_spy.ts";
 import { quantize } from "../kernels/quantization.ts";
 import { type Random, seeded } from "../random.ts";
@@ -141,17 +147,63 @@ Deno.test("widen() is exact for every value of 16 bits", () => {
   assert(bits.every((word, i) => word === i * 0x10000));
 });
 
+/** A vocabulary whose embedding does not go to the GPU at once, of 17.9 MB in F32; its rows are more than a dispatch quantizes. */
+const LONG = 70_000;
+
+Deno.test("a matrix of more rows than go to the GPU at once lies there to its last row", async () => {
+  const hidden = 64;
+  const source = madeUp({
+    vocab_size: LONG,
+    hidden_size: hidden,
+    intermediate_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    tie_word_embeddings: true,
+  }, "F32");
+  using gpu = await openGpu();
+  for (const type of ["F32", "Q8"] as const) {
+    const layout = layOutWeights(source.config, () => type, 1 << 26);
+    const { embedding } = await loadWeights(gpu, source, layout);
+    const { rowBytes } = layout.embedding;
+    const [{ weights }] = embedding.parts as [MatrixPart];
+    const found = new Uint8Array(await gpu.read(weights.buffer, weights.offset, weights.size));
+    for (const row of [0, 1, 65_533, 65_534, 65_535, 65_536, 65_537, LONG - 1]) {
+      const own = new Float32Array(hidden);
+      await source.read(
+        "model.embed_tokens.weight",
+        4 * hidden * row,
+        new Uint8Array(own.buffer),
+      );
+      const stored = type === "F32" ? own : quantize(own, hidden, type);
+      assertEquals(
+        found.subarray(row * rowBytes, (row + 1) * rowBytes),
+        new Uint8Array(stored.buffer),
+        `row ${row} in ${type}`,
+      );
+    }
+  }
+});
+
 /** A GPU that stores nothing, takes its time, and counts what is under way. */
 function countingGpu(onWrite: () => void) {
   const { promise: never } = Promise.withResolvers<never>();
+  const ends = new Map<unknown, number>(); // of what was written to each buffer
   const count = { underWay: 0, most: 0, written: 0 };
   const left: number[] = []; // bytes that were still under way whenever something had arrived
   let writtenBytes = 0; // since the last submission
   let submittedBytes = 0; // since a promise was asked for
   const queue = {
-    writeBuffer(_buffer: unknown, _offset: number, data: ArrayBufferView) {
+    writeBuffer(buffer: unknown, offset: number, data: ArrayBufferView) {
       if (data instanceof Uint32Array) return; // a uniform
       onWrite();
+      // Its rows are whole regions, so that these lie side by side.
+      assertEquals(
+        offset,
+        ends.get(buffer) ?? 0,
+        "a piece does not begin where the last one ended",
+      );
+      ends.set(buffer, offset + data.byteLength);
       count.written += data.byteLength;
       writtenBytes += data.byteLength;
       count.underWay += data.byteLength;
@@ -190,7 +242,9 @@ Deno.test("Mistral-7B streams in chunks of 16 MiB, of which about 200 MiB at mos
       begun++;
       assert(into.length <= 16 << 20, `${into.length} bytes at once`);
       assert(byteOffset + into.length <= tensors.get(name)!.byteLength);
-      read.set(name, (read.get(name) ?? 0) + into.length);
+      const before = read.get(name) ?? 0;
+      assertEquals(byteOffset, before, `${name}: a piece does not begin where the last one ended`);
+      read.set(name, before + into.length);
       return Promise.resolve();
     },
   };
