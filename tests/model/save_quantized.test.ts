@@ -8,8 +8,12 @@ import {
   type SaveQuantizedOptions,
 } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
+import { requiredTensors } from "../../model/required_tensors.ts";
 import { GpuSpy } from "../gpu_spy.ts";
+import { quantize } from "../kernels/quantization.ts";
+import { madeUp } from "./made_up.ts";
 import {
+  openFiles,
   safetensorsFile,
   TempDir,
   TINY_CONFIG,
@@ -63,6 +67,58 @@ for (
     }
   });
 }
+
+Deno.test("saveQuantized() goes on with a tensor where its last chunk ended", async () => {
+  // 17.9 MB, and more rows than a dispatch quantizes.
+  const [vocab, hidden] = [70_000, 64];
+  const json = {
+    ...TINY_CONFIG,
+    vocab_size: vocab,
+    hidden_size: hidden,
+    num_hidden_layers: 1,
+    tie_word_embeddings: true,
+  };
+  const { config, tensors, read } = madeUp(json, "F32");
+  const written = await Promise.all(
+    requiredTensors(config).map(async ({ name, shape }) => {
+      const data = new Uint8Array(tensors.get(name)!.byteLength);
+      await read(name, 0, data);
+      return { name, dtype: "F32", shape: [...shape], data };
+    }),
+  );
+  await using source = await writeCheckpoint(new TempDir(), json, written);
+  await using target = new TempDir();
+  await saveQuantized(source.path, target.path, "q8");
+  using checkpoint = await openCheckpoint(target.path);
+  const name = "model.embed_tokens.weight";
+  for (const row of [0, 1, 65_533, 65_534, 65_535, 65_536, 65_537, vocab - 1]) {
+    const own = new Float32Array(hidden);
+    await read(name, 4 * hidden * row, new Uint8Array(own.buffer));
+    const expected = new Uint8Array(quantize(own, hidden, "Q8").buffer);
+    const found = new Uint8Array(expected.length);
+    await checkpoint.read(name, row * found.length, found);
+    assertEquals(found, expected, `row ${row}`);
+  }
+});
+
+Deno.test("saveQuantized() takes no more of the GPU with every tensor, and closes its files", async () => {
+  const source = new URL("tiny-gqa-bf16", FIXTURES);
+  await using target = new TempDir();
+  using spy = new GpuSpy();
+  let [calls, most] = [0, 0];
+  await saveQuantized(source, target.path, "q8", {
+    maxShardBytes: 100_000,
+    onProgress: () => {
+      calls++;
+      most = Math.max(most, spy.aliveBuffers.size);
+    },
+  });
+  assert(calls > 15, `${calls} pieces do not test what they should`);
+  // What a tensor is quantized from and to, and two small ones of the quantizer.
+  assert(most <= 4, `${most} buffers at once`);
+  assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+  assertEquals([...openFiles(source.pathname), ...openFiles(target.path)], []);
+});
 
 async function refused(work: () => Promise<unknown>, ...parts: string[]): Promise<void> {
   const { message } = await assertRejects(work, DittoError);

@@ -14,6 +14,7 @@ import {
   type Matrix,
   type MatrixPart,
   type WeightSource,
+  WeightUpload,
   widen,
 } from "../../model/weights.ts";
 import { GpuSpy } from "../gpu_spy.ts";
@@ -137,6 +138,28 @@ Deno.test(
     }
   }),
 );
+
+Deno.test("quantizing leaves nothing on the GPU but the weights", async () => {
+  const source = madeUp({
+    vocab_size: 20, // so that larger matrices come after the embedding
+    hidden_size: 40,
+    intermediate_size: 60,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+  }, "BF16");
+  using spy = new GpuSpy();
+  using gpu = await openGpu();
+  const typeOf = (tensor: string) => quantizedType(tensor, "q4") ?? "BF16";
+  const upload = new WeightUpload(gpu, source, layOutWeights(source.config, typeOf, 1 << 20));
+  const before = [...spy.aliveBuffers];
+  await upload.run();
+  assertEquals([...spy.aliveBuffers].map(labelOf), before.map(labelOf));
+});
+
+function labelOf({ label }: GPUBuffer): string {
+  return label;
+}
 
 Deno.test("widen() is exact for every value of 16 bits", () => {
   const all = Uint16Array.from({ length: 1 << 16 }, (_, i) => i);
