@@ -1,5 +1,5 @@
 import { chain } from "../../decode/rows.ts";
-import { MAX_ROWS } from "../../kernels/stages.ts";
+import { CHUNK, MAX_ROWS } from "../../kernels/stages.ts";
 import { seeded } from "../random.ts";
 import { Attention, type AttentionShape } from "./attention.ts";
 import { assertSameBits, Harness } from "./harness.ts";
@@ -153,3 +153,25 @@ for (const { kernels, harness, cases } of kinds) {
     );
   }
 }
+
+Deno.test(
+  "attend, combine: more chunks than threads, wherever the highest score is",
+  seeded(async (random) => {
+    // A GPU has 256 threads; so many chunks would be 32,768 tokens.
+    const [length, combiners] = [1151, 4];
+    const shape = { heads: 1, kvHeads: 1, half: 2, window: ALL, capacity: 1200, combiners };
+    const attention = new Attention(random, device, { ...shape, cache: "f32" }, length);
+    const passes = [null, 3, 4, 7, 8].map((chunk) => {
+      const past = Array.from({ length }, () => attention.memory());
+      const query = attention.query();
+      if (chunk !== null) {
+        // A key along the query, of score 300. The others have 120 at most: next to it e^(score) is more than f32 holds.
+        const square = query.q.reduce((sum, value) => sum + value ** 2, 0);
+        past[CHUNK * chunk + random.below(127)]!.set(query.q.map((value) => 600 / square * value));
+      }
+      return attention.pass(past, chain(0, []), [query]);
+    });
+    await device.run(passes.flatMap(({ jobs }) => jobs), passes.flatMap(({ outputs }) => outputs));
+    for (const pass of passes) pass.check();
+  }),
+);

@@ -40,6 +40,8 @@ export interface AttentionShape {
   /** Slots of the ring. */
   readonly capacity: number;
   readonly cache: CacheType;
+  /** Threads of a workgroup of combine.wgsl, a power of two. Default: as many as go with the device. */
+  readonly combiners?: number;
 }
 
 /** Keys and values of one position, as a cache rounds them. [k, v][KV_HEADS][HALF][2] */
@@ -132,7 +134,7 @@ export class Attention {
 
   /** attend and combine: the rows of a pass over a committed past. */
   pass(past: readonly Memory[], rows: readonly Row[], queries: readonly Query[]): AttentionPass {
-    const { heads, kvHeads, half, capacity, cache: type } = this.#shape;
+    const { heads, kvHeads, half, capacity, cache: type, combiners } = this.#shape;
     const fresh = this.#random.below(2);
     const cache = this.#cache(past);
     const q = poisonedFloats(MAX_ROWS * this.#width);
@@ -154,7 +156,11 @@ export class Attention {
         ...this.#constants,
         ...this.#tile(quadsTogether).constants,
       }),
-      this.#harness.kernel("combine", {}, { ...this.#constants, PLANES: this.#planes }),
+      this.#harness.kernel("combine", {}, {
+        ...this.#constants,
+        ...combiners && { COMBINERS: combiners },
+        PLANES: this.#planes,
+      }),
     ];
     return {
       jobs: [
