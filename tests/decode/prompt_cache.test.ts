@@ -150,3 +150,19 @@ Deno.test("what an answer was allowed to write and did not is still there", asyn
   const { cachedPromptTokens } = await fixture.model.generate(prompt, { maxNewTokens: 1 }).result();
   assertEquals(cachedPromptTokens, 249);
 });
+
+Deno.test("what passes wrote that nobody read is not taken for the prompt's", async () => {
+  using checkpoint = await openCheckpoint(new URL("../fixtures/window-f32", import.meta.url));
+  using fixture = await Fixture.of("window-f32", checkpoint, { context: 1024 });
+  const { model } = fixture;
+  const capacity = 48 + promptChunk(model.device);
+  // With the first pass's token the text just fits; the second pass is under way when the loop is left.
+  const prompt = Array.from({ length: capacity - 1 }, (_, i) => 5 + i * i % 83);
+  const options = { maxNewTokens: 200, ignoreEos: true, promptLookupNumTokens: 0 };
+  for await (const _ of model.generate(prompt, { ...options, submissionsAhead: 2 })) break;
+  const again = { maxNewTokens: 5, logitsDigest: true };
+  const { cachedPromptTokens, logitsDigest } = await model.generate(prompt, again).result();
+  assertEquals(cachedPromptTokens, 0);
+  const fresh = await model.generate(prompt, { ...again, cachePrompt: false }).result();
+  assertEquals(logitsDigest, fresh.logitsDigest);
+});
