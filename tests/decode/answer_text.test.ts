@@ -1,13 +1,19 @@
 /** An answer's text: how it begins after a prompt, and how it ends. */
 import { assertEquals } from "@std/assert";
 import { AnswerText } from "../../decode/answer_text.ts";
+import { loadFrom } from "../../decode/load_model.ts";
 import { loadTokenizer, requireTokenizer, type Tokenizer } from "../../model/tokenizer.ts";
+import { madeUp } from "../model/made_up.ts";
 import { TempDir } from "../model/tiny_checkpoint.ts";
 import { BYTE_LEVEL, METASPACE, SENTENCEPIECE } from "../model/tiny_tokenizers.ts";
 import { seeded } from "../random.ts";
+import { rowCosts } from "./one_model.ts";
 
-async function load(json: unknown): Promise<Tokenizer> {
-  await using dir = await new TempDir().write({ "tokenizer.json": json });
+async function load(json: unknown, tokenizer_config = {}): Promise<Tokenizer> {
+  await using dir = await new TempDir().write({
+    "tokenizer.json": json,
+    "tokenizer_config.json": tokenizer_config,
+  });
   const tokenizer = await loadTokenizer(dir.path, { vocabSize: 600, bosTokenId: 1 });
   return requireTokenizer(tokenizer, dir.path);
 }
@@ -27,6 +33,30 @@ Deno.test("SentencePiece's space before a first word: there where a text goes on
   assertEquals(textOf(new AnswerText(tokenizer, before, []), [answer]), " a");
   assertEquals(textOf(new AnswerText(tokenizer, [], []), [answer]), "a");
   assertEquals(textOf(new AnswerText(tokenizer, ids.slice(0, 1), []), [answer]), "a"); // after <s> alone
+});
+
+Deno.test("a model's answer keeps SentencePiece's first space after a text or its tokens, and not in a chat", async () => {
+  const tokenizer = await load(SENTENCEPIECE, { chat_template: "U:{{ messages[0].content }}A:" });
+  const source = madeUp({
+    vocab_size: 300,
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+  }, "BF16");
+  using model = await loadFrom(source, tokenizer, { context: 50, rowCosts });
+  const replay = tokenizer.encode("a b", { addSpecialTokens: false }); // ▁a ▁ b
+  const chat = [{ role: "user", content: "a" }];
+  for (
+    const [prompt, text] of [["a", " a b"], [tokenizer.encode("a"), " a b"], [chat, "a b"]] as const
+  ) {
+    const generation = model.generate(prompt, { replay, ignoreEos: true });
+    const pieces = await Array.fromAsync(generation, (piece) => piece.text);
+    const result = await generation.result();
+    const what = `prompt ${JSON.stringify(prompt)}`;
+    assertEquals([result.tokens, result.text, pieces.join("")], [replay, text, text], what);
+  }
 });
 
 for (const [kind, json] of Object.entries({ SENTENCEPIECE, METASPACE, BYTE_LEVEL })) {
