@@ -119,6 +119,22 @@ Deno.test("the prompt's time is told from the answer's", async () => {
   assert(more > Math.abs(later), `${Deno.inspect(short)} and ${Deno.inspect(long)}`);
 });
 
+Deno.test("tokens a second are those of the time after the prompt", async () => {
+  const model = await load();
+  const start = performance.now();
+  const { tokens, timing, tokensPerSecond } = await model.generate([1, 2, 3], {
+    maxNewTokens: 60,
+    ignoreEos: true,
+  }).result();
+  const all = performance.now() - start;
+  const { prefillMs, decodeMs } = timing;
+  assert(
+    prefillMs > 0 && decodeMs > 0 && prefillMs + decodeMs <= all,
+    `${Deno.inspect(timing)} of ${all} ms`,
+  );
+  assertEquals([tokens.length, tokensPerSecond], [60, 60 / decodeMs * 1000]);
+});
+
 Deno.test("an abort ends a long prompt between two submissions; what went through is kept", async () => {
   // Of one that has read no prompt yet it is not known how long a submission takes, so the first is waited for.
   using model = await loadModel(DIRECTORY, { context: 2000, rowCosts });
