@@ -2,6 +2,7 @@
  * Rotary position embedding against an outside program's rotations: dimensions (i, i + head_dim / 2) of a
  * head at position p are turned by p · θ^(-2i / head_dim).
  */
+import { assertEquals } from "@std/assert";
 import { vec2d } from "wgpu-matrix";
 import { type CacheType, MAX_ROWS } from "../../kernels/stages.ts";
 import { ropeTable } from "../../model/rope.ts";
@@ -37,6 +38,20 @@ function turned(
   const bound = length * (angleError + angleError ** 2 + 6 * U);
   return [...vec2d.rotate(pair, [0, 0], angle)].map((value) => [value, bound]);
 }
+
+Deno.test("ropeTable(): angles are rounded to f32, as the models were trained, far into a text too", () => {
+  const [position, dim, theta] = [30_000, 8, 10_000];
+  const table = ropeTable(position + 1, dim, theta);
+  // θ^(1/4) is 10: 30,000 times the f32 number next to a tenth, a hundredth, a thousandth is rounded to these.
+  for (const [i, angle] of [[1, 3000], [2, 300], [3, 30 + 2 ** -19]] as const) {
+    const at = (position * dim / 2 + i) * 2;
+    assertEquals(
+      [...table.subarray(at, at + 2)],
+      [Math.cos(angle), Math.sin(angle)].map(Math.fround),
+      `pair ${i}, an angle of ${angle}`,
+    );
+  }
+});
 
 for (const shape of cases) {
   const { heads, kvHeads, half, theta } = shape;

@@ -7,7 +7,7 @@ import { seeded } from "../random.ts";
 import { assertSameBits, bits, Harness, type Job, poisoned, poisonedFloats } from "./harness.ts";
 import { Matrix } from "./numbers.ts";
 import { cut, Stream } from "./products.ts";
-import { encodeRows, randomTree } from "./rows.ts";
+import { encodeRows, randomTree, ROWS } from "./rows.ts";
 
 const harness = await Harness.open();
 Deno.test.afterAll(() => harness[Symbol.dispose]());
@@ -39,6 +39,8 @@ for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[])
           const ids = isPrompt
             ? Uint32Array.from([count, ...tokens, 0, 0])
             : encodeRows(chain(tokens[0]!, tokens.slice(1)));
+          // Behind the rows are tokens too, of a pass that had more of them.
+          if (!isPrompt) ids.fill(random.below(vocab), ROWS.token + count, ROWS.token + MAX_ROWS);
           const stream = new Stream(random, hidden, planes);
           const x = isPrompt ? poisonedFloats(count * stride) : stream.residual;
           const between = isPrompt ? stride : stream.constants.STRIDE;
@@ -51,7 +53,7 @@ for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[])
           const jobs: Job[] = bound.map(({ words, part }) => ({
             kernel: isPrompt ? ofPrompt : ofPass,
             bindings: [words, ids, part, ...isPrompt ? [x] : stream.bindings],
-            workgroups: [Math.max(MAX_ROWS, count)],
+            workgroups: [Math.max(MAX_ROWS, count + 2)],
           }));
           const outputs = isPrompt ? [x] : stream.outputs;
           return { count, x, expected, between, jobs, outputs, stream };

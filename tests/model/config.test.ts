@@ -134,6 +134,10 @@ Deno.test("parseConfig() refuses by name what would change the result", () => {
     hidden_act: "gelu",
     quantization_config: { quant_method: "awq" },
     partial_rotary_factor: 0.5,
+    attn_logit_softcapping: 50,
+    final_logit_softcapping: 30,
+    llama_4_scaling: {},
+    add_cross_attention: true,
     is_encoder_decoder: true,
     layer_types: ["full_attention", "sliding_attention"],
   };
@@ -205,6 +209,7 @@ Deno.test("parseConfig() refuses fields that contradict each other", () => {
   assertRefused({ ...TINY_CONFIG, hidden_size: 10 }, ["implies head_dim 5", "even"]);
   assertRefused({ ...TINY_CONFIG, hidden_size: 9 }, ["head_dim 4.5"]);
   assertRefused({ ...TINY_CONFIG, num_attention_heads: 2 ** 20, head_dim: 64 }, ["heads of 64"]);
+  assertEquals(parseConfig({ ...TINY_CONFIG, head_dim: 320 }).headDim, 320);
   assertRefused({ ...TINY_CONFIG, head_dim: 322 }, ["has head_dim 322", "more than 320"]);
 });
 

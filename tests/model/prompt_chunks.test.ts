@@ -63,6 +63,9 @@ Deno.test("far into a text chunks are shorter, so that no layer's attention take
   assertEquals(rows("mistral-7b", 32_000), Math.floor(1e11 / 8192 / 32_512));
   assertEquals(rows("mistral-nemo", 130_000), Math.floor(1e11 / 8192 / 130_512));
   assertEquals(rows("mistral-7b", 130_000, 4096), 512);
+  // One row at least, though its attention alone takes longer.
+  const config = { ...shapeConfig("mistral-7b"), slidingWindow: null };
+  assertEquals(promptRowsAt(config, dimensions(config, 2 ** 24, "f16", "f32", 512), 16e6), 1);
 });
 
 Deno.test("a GPU takes a prompt in longer chunks than a CPU", () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DittoError } from "../../model/errors.ts";
 import { PositionedFile } from "../../model/positioned_file.ts";
-import { parseHeader, readHeader } from "../../model/safetensors.ts";
+import { encodeHeader, parseHeader, readHeader } from "../../model/safetensors.ts";
 import { random as randomBelow } from "../decode/buffers.ts";
 import { safetensorsFile, TempDir, tinyTensors, withHeader } from "./tiny_checkpoint.ts";
 
@@ -42,6 +42,22 @@ Deno.test("parseHeader() finds tensors in the order of their data", () => {
   assertEquals(parse("{}", 0).size, 0);
   assertEquals(parse("{}     ", 0).size, 0); // padding, which aligns the data
   assertEquals([...parse({ ["__proto__"]: entry("U8", [1], 0, 1) }, 1).keys()], ["__proto__"]);
+});
+
+Deno.test("encodeHeader() writes what parseHeader() reads, and data that begin at a multiple of 8", () => {
+  for (let length = 1; length <= 9; length++) {
+    const name = "é".repeat(length); // of two bytes each
+    for (const names of [[name], [name, "a"]]) {
+      const entries = names.map((name, i) => [name, entry("BF16", [1, 3], 6 * i, 6 * i + 6)]);
+      const bytes = encodeHeader(Object.fromEntries(entries));
+      assertEquals(bytes.length % 8, 0, `the data of ${names} begin at byte ${bytes.length}`);
+      const size = new DataView(bytes.buffer).getBigUint64(0, true);
+      assertEquals(size, BigInt(bytes.length - 8));
+      const read = parseHeader(bytes.subarray(8), bytes.length + 6 * names.length, "w.safetensors");
+      assertEquals([...read.keys()], names);
+      assertEquals(read.get(name)!.byteOffset, bytes.length);
+    }
+  }
 });
 
 Deno.test("parseHeader() refuses offsets that lie", () => {
