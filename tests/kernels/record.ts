@@ -34,9 +34,12 @@ export class Recorder {
     Deno.writeTextFileSync(`${this.#directory}/kernels/${name}.json`, JSON.stringify(constants));
   }
 
-  /** Keeps a run that is over: `before` says what was in an array. */
+  /** Keeps a run that is over, if it was of named kernels: `before` says what was in an array. */
   run(jobs: readonly Job[], outputs: readonly Data[], before: (data: Data) => Data): void {
-    const names = jobs.map(({ kernel }) => this.#names.get(kernel)!);
+    const names = jobs.map(({ kernel }) => this.#names.get(kernel)).filter((name) =>
+      name !== undefined
+    );
+    if (names.length < jobs.length) return;
     const data = [...new Set(jobs.flatMap((job) => job.bindings))];
     const isKnown = names.every((name) => (this.#runs.get(name) ?? 0) >= RUNS);
     if (isKnown || data.reduce((sum, { length }) => sum + length, 0) > WORDS) return;

@@ -1,7 +1,10 @@
 /**
  * The sampler's rows: of the repetition penalty a row's ancestors count as text, its siblings do not, and what a row
- * draws does not depend on the rows that its workgroup draws for before. (tests/decode/sampling.test.ts: what is drawn.)
+ * draws does not depend on the rows that its workgroup draws for before, nor on the tree that it is in.
+ * (sample_draws.test.ts: what is drawn; tests/decode/sampling.test.ts: how often.)
  */
+import { assertEquals } from "@std/assert";
+import { chain } from "../../decode/rows.ts";
 import {
   GREEDY,
   type SamplingOptions,
@@ -113,3 +116,66 @@ for (const vocab of [53, 1025, 2 * SLICE + 77]) {
     }),
   );
 }
+
+Deno.test(
+  "sample: a row of a tree draws what a plain step at its place draws",
+  seeded(async (random) => {
+    const vocab = 600;
+    const slices = 1;
+    for (let trial = 0; trial < 8; trial++) {
+      const kernel = harness.kernel("sample", {}, { VOCAB: vocab, SLICES: slices });
+      const token = () => random.below(vocab);
+      const rows = randomTree(random, random.between(3, MAX_ROWS), token);
+      const text = [rows[0]!.token, token(), token()];
+      const base = random.below(1000);
+      const sampling = {
+        ...GREEDY,
+        temperature: random.pick([0.7, 1, 2]),
+        topP: random.pick([1, 0.9]),
+        // Without, rows of equal depth draw the same.
+        repetitionPenalty: random.pick([1, 1.3]),
+        seed: random.below(2 ** 32),
+      };
+      const options = new Uint32Array(samplingUniform(sampling));
+      const its = random.floats(vocab, 2);
+      const logits = new Float32Array(MAX_ROWS * vocab);
+      for (let row = 0; row < MAX_ROWS; row++) logits.set(its, row * vocab);
+      const best = poisonedFloats(MAX_ROWS * slices * 2);
+      const bindings = [encodeRows(rows, { base }), logits, best, seenTokens(text, vocab), options];
+      const plain = rows.map(({ token, depth }, row) => {
+        const step = encodeRows(chain(token, []), { base: base + depth });
+        const path = pathTo(rows, row).map((r) => rows[r]!.token);
+        const best = poisonedFloats(slices * 2);
+        const seen = seenTokens([...text, ...path], vocab);
+        return {
+          kernel,
+          bindings: [step, its, best, seen, options],
+          workgroups: [1],
+          best,
+        } as const;
+      });
+      const job = { kernel, bindings, workgroups: [random.pick([1, 3, MAX_ROWS])] as const };
+      await harness.run([job, ...plain], [best, ...plain.map(({ best }) => best)]);
+      plain.forEach(({ best: alone }, row) => {
+        const what = () =>
+          `Row ${row} of ${Deno.inspect(rows)} at ${base} with ${Deno.inspect(sampling)}`;
+        assertSameBits(what, best.subarray(row * slices * 2, (row + 1) * slices * 2), alone, 2);
+      });
+    }
+  }),
+);
+
+Deno.test("sample: workgroups have 1,024 threads where a device has as many, and the memory that they need", () => {
+  const most = (threads: number, bytes: number) =>
+    mostSamplers({
+      maxComputeInvocationsPerWorkgroup: threads,
+      maxComputeWorkgroupStorageSize: bytes,
+    } as GPUSupportedLimits);
+  assertEquals(most(1024, 32768), 1024);
+  assertEquals(most(1536, 24576), 1024);
+  // 22 kB, and WebGPU's least.
+  assertEquals(most(1024, 22000), 256);
+  assertEquals(most(1024, 16384), 256);
+  assertEquals(most(1023, 32768), 256);
+  assertEquals(most(256, 16384), 256);
+});
