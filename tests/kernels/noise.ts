@@ -38,18 +38,23 @@ export function unPcg3d(words: Words): Words {
   return [last(x), last(y), last(z)];
 }
 
-/**
- * How far logarithms in f32 may take the noise, as WGSL has them: each by 2⁻²¹, or by three of its steps. The inner one's
- * result is 1/16 at least, and 2⁻²¹ is 8e-6 of that; the outer one's is 23 at most, of which three steps are 6e-6.
- */
-const LOGARITHMS = 2e-5;
+/** How far a logarithm in f32 may be off, as WGSL has it: 2⁻²¹ from 0.5 to 2, elsewhere three of its steps. */
+function logError(log: number): number {
+  return Math.max(2 ** -21, 3 * 2 * U * Math.abs(log));
+}
 
 /**
- * The least and the most that the noise of 32 random bits may be: -ln(-ln(1 - v)), v in the middle of the 2⁻³² that they
- * stand for. Two of its steps are what f32 may take from v or add, and the last below 1 is all it can be.
+ * The least and the most that the noise of 32 random bits may be: -ln(e), e = -ln(1 - v), v in the middle of the 2⁻³² that
+ * they stand for. In f32 two of its steps may be taken from v or added to it, and it is no more than the last below 1.
  */
 export function gumbel(bits: number): [least: number, most: number] {
   const v = (bits + 0.5) * 2 ** -32;
-  const noise = (v: number) => -Math.log(-Math.log1p(-Math.min(v, 1 - U)));
-  return [noise(v * (1 + 4 * U)) - LOGARITHMS, noise(v * (1 - 4 * U)) + LOGARITHMS];
+  const [least, most] = [1 + 4 * U, 1 - 4 * U].map((by) => {
+    const e = -Math.log1p(-Math.min(v * by, 1 - U));
+    // 1 - v is rounded before its logarithm is taken; below 1/16 there is a sum in its place, as good as any.
+    const inner = v < 1 / 16 ? 6 * U : (logError(e) + U) / e;
+    const noise = -Math.log(e);
+    return { noise, error: inner + logError(noise) };
+  });
+  return [least!.noise - least!.error, most!.noise + most!.error];
 }

@@ -3,7 +3,7 @@
  * is a function of seed, position and token. (tests/decode/sampling.test.ts: that this follows the softmax.)
  */
 import { assert, assertEquals } from "@std/assert";
-import { chain, type Row } from "../../decode/rows.ts";
+import { chain } from "../../decode/rows.ts";
 import {
   GREEDY,
   type SamplingOptions,
@@ -14,7 +14,7 @@ import { mostSamplers } from "../../kernels/compiler.ts";
 import { MAX_ROWS, SLICE } from "../../kernels/stages.ts";
 import { probabilities } from "../decode/draws.ts";
 import { type Random, seeded } from "../random.ts";
-import { bits, Harness, poisonedFloats } from "./harness.ts";
+import { assertSameBits, bits, Harness, poisonedFloats } from "./harness.ts";
 import { gumbel, pcg3d, unPcg3d } from "./noise.ts";
 import { U } from "./numbers.ts";
 import { encodeRows, pathTo, randomTree } from "./rows.ts";
@@ -65,15 +65,9 @@ Deno.test(
   }),
 );
 
-/** A row's draw: a token, and what that is worth. */
-interface Draw {
-  readonly token: number;
-  readonly worth: number;
-}
-
-/** Fails unless a draw is the best of what the options leave of a row's logits. */
+/** Fails unless the token that a row draws, and what it is worth, is the best of what the options leave of its logits. */
 function assertDraw(
-  { token, worth }: Draw,
+  [worth, token]: readonly [number, number],
   logits: Float32Array,
   text: readonly number[],
   position: number,
@@ -102,19 +96,15 @@ function assertDraw(
     const rounding = U * (Math.abs(score) + 24);
     return [score + least - rounding, score + most + rounding];
   };
-  const name = () =>
-    `${what}: of token ${token}, drawn at ${position} with ${Deno.inspect(options)}`;
-  assert(may[token]! > 0, `${name()}, nothing is left`);
+  const name = `${what}, at ${position} with ${Deno.inspect(options)}: token ${token} was drawn`;
+  assert(may[token]! > 0, `${name}, which is left out`);
   const [least, most] = worths(token);
-  assert(worth >= least && worth <= most, `${name()}, ${worth} is not in [${least}, ${most}]`);
+  assert(worth >= least && worth <= most, `${name}, worth ${worth}: not in [${least}, ${most}]`);
   const better = must.findIndex((p, other) => p > 0 && other !== token && worths(other)[0] > most);
-  assert(
-    better < 0,
-    `${name()}, the worth is ${most} at most, and ${worths(better)[0]} of ${better}`,
-  );
+  assert(better < 0, `${name}, worth ${worth}; ${better} is worth more, ${worths(better)[0]}`);
 }
 
-/** Draws for rows of a tree, and holds each draw against the specification. */
+/** Draws for the rows of a tree, and holds each draw against the specification. */
 async function assertDraws(
   random: Random,
   logits: readonly Float32Array<ArrayBuffer>[],
@@ -132,26 +122,32 @@ async function assertDraws(
   const fields = encodeRows(rows, { base });
   const seen = seenTokens(text, vocab);
   const uniform = new Uint32Array(samplingUniform(options));
-  const jobs = Array.from(SAMPLERS, (threads) => {
-    const constants = { VOCAB: vocab, SLICES: slices, SAMPLERS: threads };
-    const kernel = harness.kernel("sample", {}, constants);
-    const best = poisonedFloats(MAX_ROWS * slices * 2);
-    const workgroups = [random.pick([1, 3, MAX_ROWS])] as const;
-    return { kernel, bindings: [fields, all, best, seen, uniform], workgroups, threads, best };
-  });
+  // Each row alone, then all one after another.
+  const jobs = [MAX_ROWS, 1].flatMap((workgroups) =>
+    Array.from(SAMPLERS, (threads) => {
+      const constants = { VOCAB: vocab, SLICES: slices, SAMPLERS: threads };
+      const kernel = harness.kernel("sample", {}, constants);
+      const best = poisonedFloats(MAX_ROWS * slices * 2);
+      const bindings = [fields, all, best, seen, uniform];
+      return { kernel, bindings, workgroups: [workgroups] as const, threads, best };
+    })
+  );
   await harness.run(jobs, jobs.map(({ best }) => best));
-  for (const { workgroups, threads, best } of jobs) {
-    rows.forEach(({ depth }: Row, row) => {
-      const at = row * slices * 2;
-      assertDraw(
-        { token: bits(best)[at + 1]!, worth: best[at]! },
-        logits[row]!,
-        [...text, ...pathTo(rows, row).map((r) => rows[r]!.token)],
-        base + depth + 1,
-        options,
-        `${what}, row ${row} of ${workgroups} workgroups of ${threads} threads`,
-      );
-    });
+  const { best } = jobs[0]!;
+  rows.forEach(({ depth }, row) => {
+    const at = row * slices * 2;
+    assertDraw(
+      [best[at]!, bits(best)[at + 1]!],
+      logits[row]!,
+      [...text, ...pathTo(rows, row).map((r) => rows[r]!.token)],
+      base + depth + 1,
+      options,
+      `${what}, row ${row}`,
+    );
+  });
+  for (const { workgroups, threads, best: others } of jobs.slice(1)) {
+    const name = `${what}, in ${workgroups} workgroups of ${threads} threads`;
+    assertSameBits(name, others, best, slices, 2);
   }
 }
 
@@ -162,7 +158,7 @@ for (const vocab of [53, 1025, 2 * SLICE + 77]) {
       for (let trial = 0; trial < 8; trial++) {
         // Powers of two, so that scores are exact whatever a division rounds like.
         const options = {
-          temperature: random.pick([0.25, 0.5, 1, 2]),
+          temperature: random.pick([0.25, 0.5, 1, 2, 64]),
           topK: random.pick([0, 0, 1, 7, 1000, 1024, 1025, 3000, 2 ** 32 - 1]),
           topP: random.pick([1, 0.999, 0.95, 0.5, 0.01]),
           minP: random.pick([0, 0, 0.001, 0.05]),
@@ -176,10 +172,15 @@ for (const vocab of [53, 1025, 2 * SLICE + 77]) {
           const some = random.below(vocab);
           return its.map((v, i) => i !== some && random.chance(share) ? -Infinity : v);
         });
-        await assertDraws(random, logits, options, "random logits");
+        await assertDraws(random, logits, options, "Random logits");
       }
     }),
   );
+}
+
+/** Logits in random order. */
+function shuffled(random: Random, logits: readonly number[]): number[] {
+  return random.shuffled(logits.length).map((i) => logits[i]!);
 }
 
 /** Rows of which a part of the sampler's arithmetic makes much. */
@@ -192,18 +193,30 @@ const corners: Record<string, {
   "many tokens that are less than a unit each weigh more than the likeliest": {
     vocab: 4001,
     options: { topP: 0.5 },
-    logits: (random, _, vocab) => {
-      const likeliest = random.below(vocab);
-      return Array.from({ length: vocab }, (_, i) => i === likeliest ? 0 : -7);
-    },
+    logits: (random, _, vocab) => shuffled(random, [0, ...new Array(vocab - 1).fill(-7)]),
   },
   "the least top-p leaves the likeliest": {
     vocab: 54,
     options: { topP: Number.MIN_VALUE },
-    logits: (random, _, vocab) => {
-      const likeliest = random.below(vocab);
-      return Array.from({ length: vocab }, (_, i) => i === likeliest ? 1 : 0);
-    },
+    logits: (random, _, vocab) => shuffled(random, [1, ...new Array(vocab - 1).fill(0)]),
+  },
+  "less than a unit decides what top-p leaves": {
+    vocab: 54,
+    options: { topP: 0.5002 },
+    // They weigh 1024, 1022.98 and 0.93 units, and top-p wants 1024.36.
+    logits: (random, _, vocab) =>
+      shuffled(random, [0, -1e-3, -7, ...new Array(vocab - 3).fill(-Infinity)]),
+  },
+  "the last token that top-k leaves is a bin's last": {
+    vocab: 54,
+    options: { topK: 2 },
+    // Bins are eight a logit.
+    logits: (random, _, vocab) => shuffled(random, [0, -0.1249, ...new Array(vocab - 2).fill(-5)]),
+  },
+  "what top-k leaves may be far from the likeliest": {
+    vocab: 600,
+    options: { topK: 400, temperature: 64 },
+    logits: (random, _, vocab) => random.floats(vocab, 100),
   },
   "top-p takes from more than there is room for on the list": {
     vocab: 9000,
@@ -214,10 +227,9 @@ const corners: Record<string, {
     vocab: 300,
     options: { topK: 100 },
     logits: (random, row, vocab) => {
-      const first = random.below(vocab - 5);
-      return random.floats(vocab, 3).map((v, i) =>
-        row % 2 === 0 || (i >= first && i < first + 5) ? v : -Infinity
-      );
+      const numbers = row % 2 === 0 ? vocab : 5;
+      const logits = random.floats(vocab, 3).fill(-Infinity, numbers);
+      return shuffled(random, [...logits]);
     },
   },
 };
