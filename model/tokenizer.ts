@@ -113,11 +113,12 @@ export class Tokenizer {
    */
   words(vocabSize: number): Uint32Array<ArrayBuffer> {
     const first = new Map<string, number>();
+    const utf8 = new TextDecoder();
     return Uint32Array.from({ length: vocabSize }, (_, id) => {
       const token = this.#tokenizer.id_to_token(id);
       if (token === undefined || this.#added.has(id)) return id;
       const piece = this.#detokenizer.piece(token, false);
-      const text = typeof piece === "string" ? piece : new TextDecoder().decode(piece);
+      const text = typeof piece === "string" ? piece : utf8.decode(piece);
       const word = text.trim().toLowerCase();
       if (word === "" || word.includes("\ufffd")) return id;
       if (!first.has(word)) first.set(word, id);
