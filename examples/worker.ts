@@ -19,7 +19,10 @@ export interface Answer {
   readonly error?: { readonly name: string; readonly message: string };
 }
 
-/** What it is asked. A port comes along for the answer, on which anything that is posted back is an abort. */
+/**
+ * What it is asked; null in its place is to free the model. A port comes along for the answer, on which anything that is
+ * posted back is an abort.
+ */
 export interface Question {
   readonly directory: string;
   readonly prompt: Prompt;
@@ -66,6 +69,9 @@ try {
   if (!(error instanceof Error) || error.name !== "DittoError") throw error;
   console.error(error.message); // such as that there is no such directory
   Deno.exitCode = 1;
-} finally {
-  worker.terminate();
 }
+// The Worker frees the model before the process ends: a thread that is ended at its work on the GPU may take Deno with it.
+const { port1, port2 } = new MessageChannel();
+worker.postMessage(null, [port2]);
+await new Promise((freed) => port1.onmessage = freed);
+Deno.exit();

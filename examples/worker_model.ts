@@ -21,7 +21,12 @@ async function answer({ directory, prompt, options }: Question, port: MessagePor
   }
 }
 
+function free(port: MessagePort): void {
+  model?.[Symbol.dispose]();
+  port.postMessage("freed");
+}
+
 self.addEventListener("message", (event) => {
-  const { data, ports: [port] } = event as MessageEvent<Question>;
-  last = last.then(() => answer(data, port!));
+  const { data, ports: [port] } = event as MessageEvent<Question | null>;
+  last = last.then(() => data ? answer(data, port!) : free(port!));
 });
