@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { AnswerText } from "../../decode/answer_text.ts";
 import { loadFrom } from "../../decode/load_model.ts";
 import { loadTokenizer, requireTokenizer, type Tokenizer } from "../../model/tokenizer.ts";
-import { madeUp } from "../model/made_up.ts";
+import { madeUp, SMALL } from "../model/made_up.ts";
 import { TempDir } from "../model/tiny_checkpoint.ts";
 import { BYTE_LEVEL, METASPACE, SENTENCEPIECE } from "../model/tiny_tokenizers.ts";
 import { seeded } from "../random.ts";
@@ -37,14 +37,7 @@ Deno.test("SentencePiece's space before a first word: there where a text goes on
 
 Deno.test("a model's answer keeps SentencePiece's first space after a text or its tokens, and not in a chat", async () => {
   const tokenizer = await load(SENTENCEPIECE, { chat_template: "U:{{ messages[0].content }}A:" });
-  const source = madeUp({
-    vocab_size: 300,
-    hidden_size: 16,
-    intermediate_size: 24,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-  }, "BF16");
+  const source = madeUp({ ...SMALL, vocab_size: 300 }, "BF16");
   using model = await loadFrom(source, tokenizer, { context: 50, rowCosts });
   const replay = tokenizer.encode("a b", { addSpecialTokens: false }); // ▁a ▁ b
   const chat = [{ role: "user", content: "a" }];

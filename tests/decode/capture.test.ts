@@ -7,19 +7,12 @@ import { Compiler } from "../../kernels/compiler.ts";
 import { openGpu } from "../../kernels/device.ts";
 import { MAX_ROWS } from "../../kernels/stages.ts";
 import { GpuSpy } from "../gpu_spy.ts";
-import { madeUp } from "../model/made_up.ts";
+import { madeUp, SMALL } from "../model/made_up.ts";
 import { rowCosts } from "./one_model.ts";
 
 Deno.test("a digest is the same, however few steps there is room for, with lookup and without", async () => {
   const vocab = 5000;
-  const source = madeUp({
-    vocab_size: vocab,
-    hidden_size: 16,
-    intermediate_size: 24,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-  }, "BF16");
+  const source = madeUp({ ...SMALL, vocab_size: vocab }, "BF16");
   const stepBytes = MAX_ROWS * vocab * 4;
   const found: { tokens: readonly number[]; digest: string | undefined }[] = [];
   for (const room of [MAX_BATCH, 3.5, 1.5]) { // steps

@@ -9,6 +9,15 @@ import { requiredTensors } from "../../model/required_tensors.ts";
 import type { WeightSource } from "../../model/weights.ts";
 import { Random } from "../random.ts";
 
+/** Fields of a model that is no larger than it needs to be to run; the vocabulary is to be added. */
+export const SMALL = {
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+} as const;
+
 /** Values that the weights repeat; a prime, so that no two rows are alike. */
 const PERIOD = 65_521;
 

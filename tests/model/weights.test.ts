@@ -20,7 +20,7 @@ import {
 import { GpuSpy } from "../gpu_spy.ts";
 import { quantize } from "../kernels/quantization.ts";
 import { type Random, seeded } from "../random.ts";
-import { madeUp } from "./made_up.ts";
+import { madeUp, SMALL } from "./made_up.ts";
 import { TempDir, writeCheckpoint } from "./tiny_checkpoint.ts";
 
 const TYPES: readonly FloatType[] = ["BF16", "F16", "F32"];
@@ -296,14 +296,7 @@ Deno.test("Mistral-7B streams in chunks of 16 MiB, of which about 200 MiB at mos
 });
 
 Deno.test("a load that fails anywhere leaves nothing on the GPU", async () => {
-  const source = madeUp({
-    vocab_size: 50,
-    hidden_size: 16,
-    intermediate_size: 24,
-    num_hidden_layers: 2,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-  }, "BF16");
+  const source = madeUp({ ...SMALL, vocab_size: 50, num_hidden_layers: 2 }, "BF16");
   for (const failing of ["model.embed_tokens", "model.layers.1.mlp.up_proj", "model.norm"]) {
     using spy = new GpuSpy();
     const broken: WeightSource = {
