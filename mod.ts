@@ -41,9 +41,16 @@ export type { SamplingOptions } from "./decode/sampling.ts";
 export { type DeviceInfo, listDevices, type OpenOptions } from "./kernels/device.ts";
 export type { Profile } from "./kernels/profile.ts";
 export type { Prompt } from "./decode/prompt.ts";
-export type { MistralConfig } from "./model/config.ts";
+export type { Architecture, MistralConfig } from "./model/config.ts";
 export { DittoError } from "./model/errors.ts";
 export type { Quantization } from "./model/quantization.ts";
+export type {
+  LinearScaling,
+  Llama3Scaling,
+  QueryScaling,
+  RopeScaling,
+  YarnScaling,
+} from "./model/rope_parameters.ts";
 export { saveQuantized, type SaveQuantizedOptions } from "./model/save_quantized.ts";
 export type { MemoryNeed, PromptPrecision } from "./model/memory.ts";
 export type { Message } from "./model/tokenizer.ts";

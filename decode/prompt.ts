@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MAX_DIMENSION } from "../model/config.ts";
+import { MAX_DIMENSION } from "../model/fields.ts";
 import { DittoError, show } from "../model/errors.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 

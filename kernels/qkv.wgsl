@@ -37,9 +37,10 @@ fn store(row: u32, pair: u32, y: vec2f) {
   }
   let head = part.first + pair / HALF;
   let i = pair % HALF;
-  let rotated = rotate(y, rope[(rows.base + rows.depth[row]) * HALF + i]);
+  let position = rows.base + rows.depth[row];
+  let rotated = rotate(y, rope[position * HALF + i]);
   if (head < HEADS) {
-    q[(row * HEADS + head) * HALF + i] = rotated;
+    q[(row * HEADS + head) * HALF + i] = rotated * growth(position);
   } else {
     let kept = select(y, rotated, head < HEADS + KV_HEADS);
     cache[(fresh_slot(rows.half, row) * 2u * KV_HEADS + head - HEADS) * HALF + i] = pack_pair(kept);

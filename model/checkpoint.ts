@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { fileURLToPath } from "node:url";
 import type { WeightType } from "../kernels/weight_types.ts";
 import { type MistralConfig, parseConfig } from "./config.ts";
@@ -11,7 +12,7 @@ import { findShards } from "./shards.ts";
 
 /** A tensor of a checkpoint. */
 export interface TensorInfo {
-  /** Its name, as in the file: `model.norm.weight`, say. */
+  /** Its name, as in the file of a model that only reads and writes text: `model.norm.weight`, say. */
   readonly name: string;
   /** Type of its elements; Q8 or Q4 for U8 in a quantized checkpoint. */
   readonly dtype: WeightType;
@@ -22,6 +23,9 @@ export interface TensorInfo {
   /** The path of the file that holds it. */
   readonly file: string;
 }
+
+/** Bytes of two tensors that are compared at a time. */
+const COMPARED_BYTES = 4 << 20;
 
 /** Where a tensor's data lie. */
 interface Place {
@@ -114,23 +118,75 @@ export async function openCheckpoint(directory: string | URL): Promise<Checkpoin
   const { files, weightMap } = await findShards(root);
 
   using stack = new DisposableStack();
-  const places = new Map<string, Place>();
+  const stored = new Map<string, Place>();
   for (const name of files) {
     const file = stack.use(await PositionedFile.open(`${root}/${name}`));
     for (const entry of (await readHeader(file)).values()) {
-      if (weightMap) checkListed(entry.name, name, weightMap, places.get(entry.name));
-      places.set(entry.name, { file, entry });
+      if (weightMap) checkListed(entry.name, name, weightMap, stored.get(entry.name));
+      stored.set(entry.name, { file, entry });
     }
   }
   for (const [name, file] of weightMap ?? []) {
-    if (places.has(name)) continue;
+    if (stored.has(name)) continue;
     throw new DittoError(
       `${root}/${file} has no tensor ${show(name)}, but the index says so: the files belong to ` +
         `different checkpoints.`,
     );
   }
-  checkTensors(config, new Map([...places].map(([name, { entry }]) => [name, entry])), root);
-  return new Checkpoint(config, places, stack.move());
+  const places = config.architecture === "Mistral3ForConditionalGeneration"
+    ? textPlaces(stored)
+    : stored;
+  const tieWordEmbeddings = config.tieWordEmbeddings && !await hasOwnHead(places);
+  const settled = { ...config, tieWordEmbeddings };
+  checkTensors(settled, new Map([...places].map(([name, { entry }]) => [name, entry])), root);
+  return new Checkpoint(settled, places, stack.move());
+}
+
+/**
+ * The tensors of the language model in a model that also sees, by the names they have in one that does not. They are called
+ * `language_model.model.…` and `language_model.lm_head.…`, or, inside transformers 5, `model.language_model.…`.
+ */
+function textPlaces(stored: ReadonlyMap<string, Place>): Map<string, Place> {
+  const places = new Map<string, Place>();
+  for (const [name, place] of stored) {
+    if (/^(model\.)?(vision_tower|multi_modal_projector)\./.test(name)) continue;
+    const own = name
+      .replace(/^language_model\.(?=(model|lm_head)\.)/, "")
+      .replace(/^model\.language_model\./, "model.");
+    if (places.has(own)) {
+      throw new DittoError(
+        `${place.file.path} has a tensor ${show(name)}, and ${
+          show(places.get(own)!.entry.name)
+        } would be the same part of the model: which one counts is unclear.`,
+      );
+    }
+    places.set(own, place);
+  }
+  return places;
+}
+
+/**
+ * Whether a checkpoint whose configuration has the head's weights tied to the embedding's holds a head that differs: then
+ * the configuration is wrong, and transformers 5 uses the head.
+ */
+async function hasOwnHead(places: ReadonlyMap<string, Place>): Promise<boolean> {
+  const [head, embedding] = ["lm_head.weight", "model.embed_tokens.weight"].map((name) =>
+    places.get(name)
+  );
+  if (!head || !embedding) return false;
+  const { dtype, byteLength } = head.entry;
+  if (dtype !== embedding.entry.dtype || byteLength !== embedding.entry.byteLength) return true;
+  const pieceBytes = Math.min(byteLength, COMPARED_BYTES);
+  for (let done = 0; done < byteLength; done += pieceBytes) {
+    const size = Math.min(pieceBytes, byteLength - done);
+    const [a, b] = await Promise.all([head, embedding].map(async ({ file, entry }) => {
+      const bytes = new Uint8Array(size);
+      await file.read(entry.byteOffset + done, bytes);
+      return bytes;
+    }));
+    if (Buffer.compare(a!, b!) !== 0) return true;
+  }
+  return false;
 }
 
 /**

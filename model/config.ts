@@ -1,11 +1,20 @@
 import { DittoError, show } from "./errors.ts";
+import { boolean, integer, LEAST, MAX_DIMENSION, number } from "./fields.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import { parseQuantization, type Quantization } from "./quantization.ts";
+import { parseRope, type QueryScaling, type RopeScaling } from "./rope_parameters.ts";
+
+/** A class of transformers that Ditto runs. Of Mistral3ForConditionalGeneration it runs what reads and writes text. */
+export type Architecture =
+  | "MistralForCausalLM"
+  | "Ministral3ForCausalLM"
+  | "LlamaForCausalLM"
+  | "Mistral3ForConditionalGeneration";
 
 /** The shape of a model: Hugging Face's `config.json`, checked, with every default filled in. */
 export interface MistralConfig {
-  /** Which class of transformers the checkpoint was made for; the mathematics is the same. */
-  readonly architecture: "MistralForCausalLM" | "LlamaForCausalLM";
+  /** Which class of transformers the checkpoint was made for. */
+  readonly architecture: Architecture;
   /** Width of the residual stream. */
   readonly hiddenSize: number;
   /** Width of the feed-forward layer between gate/up and down. */
@@ -24,6 +33,10 @@ export interface MistralConfig {
   readonly rmsNormEps: number;
   /** Base of the rotary embedding's wavelengths. */
   readonly ropeTheta: number;
+  /** How the wavelengths were stretched to a longer context; null: not at all. */
+  readonly ropeScaling: RopeScaling | null;
+  /** How queries grow with their position; null: not at all. */
+  readonly queryScaling: QueryScaling | null;
   /** A token sees itself and the slidingWindow − 1 tokens before it; null: all before it. */
   readonly slidingWindow: number | null;
   /** The longest context the model was made for, in tokens. */
@@ -38,29 +51,57 @@ export interface MistralConfig {
   readonly eosTokenIds: readonly number[];
 }
 
-/** What transformers assumes where `config.json` has no such field. */
+/** A `model_type` whose mathematics Ditto has. */
+type TextModel = "mistral" | "ministral3" | "llama";
+
+/**
+ * What transformers assumes where `config.json` has no such field; null for heads of keys and values: as many as
+ * query heads, and for a head's dimensions: hiddenSize / numAttentionHeads.
+ */
 const DEFAULTS = {
-  MistralForCausalLM: {
+  mistral: {
     intermediateSize: 14336,
+    numHiddenLayers: 32,
     numKeyValueHeads: 8,
+    headDim: null,
+    vocabSize: 32000,
+    rmsNormEps: 1e-6,
     slidingWindow: 4096,
     maxPositionEmbeddings: 131072,
   },
-  LlamaForCausalLM: {
+  ministral3: {
+    intermediateSize: 14336,
+    numHiddenLayers: 34,
+    numKeyValueHeads: 8,
+    headDim: 128,
+    vocabSize: 131072,
+    rmsNormEps: 1e-5,
+    slidingWindow: null,
+    maxPositionEmbeddings: 262144,
+  },
+  llama: {
     intermediateSize: 11008,
-    numKeyValueHeads: null, // as many as query heads
+    numHiddenLayers: 32,
+    numKeyValueHeads: null,
+    headDim: null,
+    vocabSize: 32000,
+    rmsNormEps: 1e-6,
     slidingWindow: null,
     maxPositionEmbeddings: 2048,
   },
-} as const;
+} as const satisfies Record<TextModel, unknown>;
 
-/** The largest size of one dimension, and of a context; keeps every byte count an exact double. */
-export const MAX_DIMENSION = 2 ** 24;
+/** The classes of transformers that Ditto runs, by the `model_type` in their `config.json`. */
+const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  mistral: "MistralForCausalLM",
+  ministral3: "Ministral3ForCausalLM",
+  llama: "LlamaForCausalLM",
+  mistral3: "Mistral3ForConditionalGeneration",
+};
+
 /** What attention's workgroup memory holds on every device: see kernels/attention_tile.ts. */
 const MAX_HEAD_DIM = 320;
 const MAX_LAYERS = 1000;
-/** Within these, f32 holds numbers without loss of digits, and so do kernels. */
-const [LEAST, MOST] = [1e-30, 1e30];
 
 /** Fields that would change the mathematics, and the values that do not. Absent and null are fine. */
 const ONLY_ACCEPTED: readonly (readonly [field: string, accepted: readonly unknown[]])[] = [
@@ -89,59 +130,99 @@ export function parseConfig(configJson: unknown, generationJson?: unknown): Mist
     throw new DittoError(`config.json holds ${show(configJson)} and must hold an object.`);
   }
   const architecture = parseArchitecture(configJson);
-  rejectUnsupported(configJson);
-  const defaults = DEFAULTS[architecture];
+  const json = architecture === "Mistral3ForConditionalGeneration"
+    ? textConfig(configJson)
+    : configJson;
+  const textModel = parseTextModel(json, architecture);
+  rejectUnsupported(json);
+  const defaults = DEFAULTS[textModel];
   const dimension = (field: string, absent: number) =>
-    integer(configJson, field, absent, { max: MAX_DIMENSION });
+    integer(json, field, absent, { max: MAX_DIMENSION });
 
   const hiddenSize = dimension("hidden_size", 4096);
   const numAttentionHeads = dimension("num_attention_heads", 32);
+  const headDim = json.head_dim === undefined ? defaults.headDim : null;
+  const maxPositionEmbeddings = integer(
+    json,
+    "max_position_embeddings",
+    defaults.maxPositionEmbeddings,
+    { min: 2 }, // a token of the prompt and one of the answer
+  );
   const config: MistralConfig = {
     architecture,
     hiddenSize,
     intermediateSize: dimension("intermediate_size", defaults.intermediateSize),
-    numHiddenLayers: integer(configJson, "num_hidden_layers", 32, { max: MAX_LAYERS }),
+    numHiddenLayers: integer(json, "num_hidden_layers", defaults.numHiddenLayers, {
+      max: MAX_LAYERS,
+    }),
     numAttentionHeads,
-    numKeyValueHeads: parseKeyValueHeads(configJson, numAttentionHeads, defaults.numKeyValueHeads),
-    headDim: dimension("head_dim", hiddenSize / numAttentionHeads),
-    vocabSize: dimension("vocab_size", 32000),
-    rmsNormEps: number(configJson, "rms_norm_eps", 1e-6, LEAST, 1),
-    ropeTheta: parseRopeTheta(configJson),
-    slidingWindow: parseSlidingWindow(configJson, architecture),
-    maxPositionEmbeddings: integer(
-      configJson,
-      "max_position_embeddings",
-      defaults.maxPositionEmbeddings,
-      { min: 2 }, // a token of the prompt and one of the answer
-    ),
-    tieWordEmbeddings: parseBoolean(configJson, "tie_word_embeddings", false),
-    quantization: parseQuantization(configJson.quantization_config),
-    bosTokenId: parseTokenIds(configJson, "bos_token_id", "config.json", 1)[0] ?? null,
-    eosTokenIds: parseEos(configJson, generationJson),
+    numKeyValueHeads: parseKeyValueHeads(json, numAttentionHeads, defaults.numKeyValueHeads),
+    headDim: dimension("head_dim", headDim ?? hiddenSize / numAttentionHeads),
+    vocabSize: dimension("vocab_size", defaults.vocabSize),
+    rmsNormEps: number(json, "rms_norm_eps", defaults.rmsNormEps, LEAST, 1),
+    ...parseRope(json, textModel === "ministral3", maxPositionEmbeddings),
+    slidingWindow: parseSlidingWindow(json, textModel),
+    maxPositionEmbeddings,
+    tieWordEmbeddings: boolean(json, "tie_word_embeddings", false),
+    quantization: parseQuantization(json.quantization_config),
+    bosTokenId: parseTokenIds(json, "bos_token_id", "config.json", 1)[0] ?? null,
+    eosTokenIds: parseEos(json, generationJson),
   };
-  checkTogether(config, configJson);
+  checkTogether(config, json);
   return config;
 }
 
-function parseArchitecture(json: JsonObject): MistralConfig["architecture"] {
-  const byType: Record<string, string> = {
-    mistral: "MistralForCausalLM",
-    llama: "LlamaForCausalLM",
-  };
+function parseArchitecture(json: JsonObject): Architecture {
   const { architectures, model_type } = json;
-  const fromType = typeof model_type === "string" && Object.hasOwn(byType, model_type)
-    ? byType[model_type]
+  const fromType = typeof model_type === "string" && Object.hasOwn(ARCHITECTURES, model_type)
+    ? ARCHITECTURES[model_type]
     : undefined;
   const named = Array.isArray(architectures) ? architectures[0] : architectures ?? fromType;
-  const known = named === "MistralForCausalLM" || named === "LlamaForCausalLM";
-  if (!known || (model_type !== undefined && fromType !== named)) {
+  const known = Object.values(ARCHITECTURES).find((each) => each === named);
+  if (known === undefined || (model_type !== undefined && fromType !== known)) {
     const found = `architectures ${show(architectures)} and model_type ${show(model_type)}`;
-    throw new DittoError(
-      `config.json has ${found}: Ditto runs MistralForCausalLM (model_type "mistral") and ` +
-        `LlamaForCausalLM (model_type "llama").`,
-    );
+    const runs = Object.entries(ARCHITECTURES).map(([type, name]) => `${name} ("${type}")`);
+    throw new DittoError(`config.json has ${found}: Ditto runs ${runs.join(", ")}.`);
   }
-  return named;
+  return known;
+}
+
+/**
+ * What describes the language model in the `config.json` of one that also sees: its `text_config`, and what of the
+ * whole concerns it. (transformers 5 asks the whole about ties, and ties where it says nothing; what a checkpoint that
+ * has a head of its own comes to, openCheckpoint() says.)
+ */
+function textConfig(json: JsonObject): JsonObject {
+  const text = json.text_config;
+  if (!isObject(text)) {
+    throw new DittoError(`config.json has text_config ${show(text)} and must have an object.`);
+  }
+  return {
+    ...text,
+    tie_word_embeddings: json.tie_word_embeddings ?? text.tie_word_embeddings ?? true,
+    quantization_config: json.quantization_config ?? text.quantization_config,
+    bos_token_id: text.bos_token_id ?? json.bos_token_id,
+    eos_token_id: text.eos_token_id ?? json.eos_token_id,
+  };
+}
+
+function parseTextModel(json: JsonObject, architecture: Architecture): TextModel {
+  switch (architecture) {
+    case "MistralForCausalLM":
+      return "mistral";
+    case "Ministral3ForCausalLM":
+      return "ministral3";
+    case "LlamaForCausalLM":
+      return "llama";
+    case "Mistral3ForConditionalGeneration": {
+      const type = json.model_type ?? "mistral";
+      if (type === "mistral" || type === "ministral3") return type;
+      throw new DittoError(
+        `config.json has text_config with model_type ${show(type)}: Ditto runs "mistral" and ` +
+          `"ministral3".`,
+      );
+    }
+  }
 }
 
 function rejectUnsupported(json: JsonObject): void {
@@ -163,35 +244,13 @@ function parseKeyValueHeads(json: JsonObject, heads: number, absent: 8 | null): 
   return integer(json, "num_key_value_heads", fallback, { max: MAX_DIMENSION });
 }
 
-/** Old files have `rope_theta` and `rope_scaling`; transformers 5 has both in `rope_parameters`. */
-function parseRopeTheta(json: JsonObject): number {
-  let theta: unknown = json.rope_theta;
-  for (const field of ["rope_scaling", "rope_parameters"]) {
-    const rope = json[field] ?? null;
-    if (rope === null) continue;
-    const type = isObject(rope) ? rope.rope_type ?? rope.type ?? "default" : null;
-    const plain = isObject(rope) &&
-      (type === "default" || (type === "linear" && rope.factor === 1)) &&
-      (rope.factor ?? 1) === 1 && (rope.partial_rotary_factor ?? 1) === 1 &&
-      !Object.values(rope).some(isObject);
-    if (!plain) {
-      throw new DittoError(
-        `config.json has ${field} ${show(rope)}: Ditto supports plain rotary embeddings only ` +
-          `(rope_type "default").`,
-      );
-    }
-    theta = rope.rope_theta ?? theta;
-  }
-  return number({ rope_theta: theta }, "rope_theta", 10000, 1, MOST);
-}
-
-function parseSlidingWindow(
-  json: JsonObject,
-  architecture: MistralConfig["architecture"],
-): number | null {
-  const window = architecture === "LlamaForCausalLM" || json.sliding_window === null
+function parseSlidingWindow(json: JsonObject, textModel: TextModel): number | null {
+  const field = json.sliding_window === undefined
+    ? DEFAULTS[textModel].slidingWindow
+    : json.sliding_window;
+  const window = textModel === "llama" || field === null
     ? null
-    : integer(json, "sliding_window", DEFAULTS[architecture].slidingWindow);
+    : integer({ sliding_window: field }, "sliding_window", 0);
   const kind = window === null ? "full_attention" : "sliding_attention";
   const layers = json.layer_types ?? [];
   if (!Array.isArray(layers) || layers.some((layer) => layer !== kind)) {
@@ -231,44 +290,6 @@ function parseTokenIds(
     );
   }
   return [...new Set(ids)];
-}
-
-function integer(
-  json: JsonObject,
-  field: string,
-  absent: number,
-  { min = 1, max = Number.MAX_SAFE_INTEGER } = {},
-): number {
-  const value = json[field] ?? absent;
-  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) {
-    return value as number;
-  }
-  const origin = json[field] == null ? " (computed, because the field is absent)" : "";
-  throw new DittoError(
-    `config.json has ${field} ${
-      show(value)
-    }${origin} and must have a whole number from ${min} to ${max}.`,
-  );
-}
-
-function number(
-  json: JsonObject,
-  field: string,
-  absent: number,
-  min: number,
-  max: number,
-): number {
-  const value = json[field] ?? absent;
-  if (typeof value === "number" && value >= min && value <= max) return value;
-  throw new DittoError(
-    `config.json has ${field} ${show(value)} and must have a number from ${min} to ${max}.`,
-  );
-}
-
-function parseBoolean(json: JsonObject, field: string, absent: boolean): boolean {
-  const value = json[field] ?? absent;
-  if (typeof value === "boolean") return value;
-  throw new DittoError(`config.json has ${field} ${show(value)} and must have true or false.`);
 }
 
 /** What no field can get wrong alone. */

@@ -47,7 +47,7 @@ export class Forward implements Disposable {
     gpu.device.queue.writeBuffer(
       buffers.rope,
       0,
-      ropeTable(d.context, config.headDim, config.ropeTheta),
+      ropeTable(d.context, config.headDim, config.ropeTheta, config.ropeScaling),
     );
     const span = gpu.uniform("prompt chunk: rows, position", [0, 0]);
     const bytes = cacheBytes(config, d);

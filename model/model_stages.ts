@@ -54,6 +54,8 @@ export class Stages {
       HEADS: config.numAttentionHeads,
       KV_HEADS: config.numKeyValueHeads,
       HALF: half,
+      QUERY_BETA: config.queryScaling?.beta ?? 0,
+      ORIGINAL: config.queryScaling?.originalMaxPositionEmbeddings ?? 1,
       WINDOW: config.slidingWindow ?? 0xffffffff,
       SCALE: 1 / Math.sqrt(config.headDim),
       CAPACITY: d.capacity,

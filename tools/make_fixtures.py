@@ -114,11 +114,18 @@ def build(spec, seed):
             modeling_mistral.MISTRAL_ATTENTION_CLASSES["eager"] = ExplicitHeadDimAttention
         model = transformers.MistralForCausalLM(config)
         modeling_mistral.MISTRAL_ATTENTION_CLASSES["eager"] = attention
+    fill(model, spec, seed)
+    model.generation_config = transformers.GenerationConfig(bos_token_id=1, eos_token_id=EOS)
+    return model.eval()
+
+
+def fill(model, spec, seed):
+    """Random weights."""
     noise = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             values = torch.randn(weight.shape, generator=noise)
-            if name.endswith("norm.weight"):
+            if weight.dim() == 1:  # a norm
                 values = 1 + 0.25 * values
             elif "embed_tokens" in name:
                 values *= 0.5
@@ -126,8 +133,6 @@ def build(spec, seed):
                 values *= (4.0 if "lm_head" in name else 1.5) / weight.shape[1] ** 0.5
                 values *= spec.get("context", 1.0) if "o_proj" in name else 1.0
             weight.copy_(values.to(getattr(torch, spec["dtype"])).float())
-    model.generation_config = transformers.GenerationConfig(bos_token_id=1, eos_token_id=EOS)
-    return model.eval()
 
 
 def check_mask(config, length):
@@ -156,17 +161,17 @@ def greedy(model, prompt):
     return ids[len(prompt):], margin, logits
 
 
-def prompts_of(model, seed):
+def prompts_of(model, vocab_size, seed):
     """One prompt of each length. The longest repeats spans of itself and of the model's own answers."""
     noise = torch.Generator().manual_seed(seed + 1)
     draw = lambda low, high, count: torch.randint(low, high, (count,), generator=noise).tolist()
-    prompts = [[1] + draw(3, model.config.vocab_size, length - 1) for length in PROMPT_LENGTHS[:-1]]
-    long = [1] + draw(3, model.config.vocab_size, 199)
-    long += greedy(model, prompts[0])[0] + draw(3, model.config.vocab_size, 40)
+    prompts = [[1] + draw(3, vocab_size, length - 1) for length in PROMPT_LENGTHS[:-1]]
+    long = [1] + draw(3, vocab_size, 199)
+    long += greedy(model, prompts[0])[0] + draw(3, vocab_size, 40)
     long += greedy(model, prompts[1])[0]
     while len(long) < PROMPT_LENGTHS[-1]:
         (start,), (count,), (fresh,) = draw(0, len(long) - 60, 1), draw(5, 60, 1), draw(1, 30, 1)
-        long += long[start:start + count] + draw(3, model.config.vocab_size, fresh)
+        long += long[start:start + count] + draw(3, vocab_size, fresh)
     return prompts + [long[:PROMPT_LENGTHS[-1]]]
 
 
@@ -189,10 +194,10 @@ def passes_with_lookup(prompt, answer, num_draft=10, max_ngram=3):
     return passes
 
 
-def answer_all(model, seed):
+def answer_all(model, vocab_size, seed):
     """What expected.json and expected.safetensors hold, or None if a choice is too close or the text too dull."""
     records, tensors = [], {}
-    for prompt in prompts_of(model, seed):
+    for prompt in prompts_of(model, vocab_size, seed):
         answer, margin, logits = greedy(model, prompt)
         if margin < MIN_MARGIN or EOS in answer or len(set(answer)) < 4:
             return None
@@ -208,11 +213,14 @@ def make(name, spec):
     for seed in range(spec["seed"], spec["seed"] + 100):
         model = build(spec, seed)
         check_mask(model.config, 96)
-        result = answer_all(model, seed)
+        result = answer_all(model, spec["vocab_size"], seed)
         if result is not None:
-            break
-    else:
-        raise SystemExit(f"No seed from {spec['seed']} on gives {name} clear margins: change its scales.")
+            return store(name, spec, seed, model, result)
+    raise SystemExit(f"No seed from {spec['seed']} on gives {name} clear margins: change its scales.")
+
+
+def store(name, spec, seed, model, result):
+    """Writes the folder of a fixture."""
     records, tensors = result
     folder = FIXTURES / name
     shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,8 @@
  * @module
  */
 import { DittoError } from "../../kernels/errors.ts";
-import { MAX_DIMENSION, type MistralConfig } from "../../model/config.ts";
+import type { MistralConfig } from "../../model/config.ts";
+import { MAX_DIMENSION } from "../../model/fields.ts";
 import { loadTokenizer, type Tokenizer } from "../../model/tokenizer.ts";
 
 /** A prompt and the answer that the real model gave it. */

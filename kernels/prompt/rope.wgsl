@@ -29,7 +29,7 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
   let position = span.position + row;
   let rotated = rotate(v, rope[position * HALF + i]);
   if (head < HEADS) {
-    q[(row * HEADS + head) * HALF + i] = rotated;
+    q[(row * HEADS + head) * HALF + i] = rotated * growth(position);
   } else {
     let kept = select(v, rotated, head < HEADS + KV_HEADS);
     cache[(position % CAPACITY * 2u * KV_HEADS + head - HEADS) * HALF + i] = pack_pair(kept);

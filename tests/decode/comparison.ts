@@ -15,6 +15,7 @@ export const FIXTURE_PAIRS = [
   ["headdim-f16", "llama-f16"],
   ["nemo-bf16", "odd-f32"],
   ["shards-f32", "tied-bf16"],
+  ["ministral3-bf16", "llama3-f16"],
 ] as const;
 
 /** All checkpoints of tests/fixtures/. */

@@ -1,4 +1,5 @@
 import { type CacheType, MAX_ROWS, type WeightType } from "../../kernels/stages.ts";
+import { parseConfig } from "../../model/config.ts";
 import { Random, seeded } from "../random.ts";
 import { assertSameBits, Harness } from "./harness.ts";
 import { gateUp, head, type Product, type ProductShape, project } from "./products.ts";
@@ -105,9 +106,10 @@ for (const [name, make] of Object.entries(stages)) {
 
 for await (const { name, isDirectory } of Deno.readDir(FIXTURES)) {
   if (!isDirectory) continue;
-  const config = JSON.parse(await Deno.readTextFile(new URL(`${name}/config.json`, FIXTURES)));
-  const { hidden_size: hidden, intermediate_size, vocab_size, num_attention_heads: heads } = config;
-  const size = config.head_dim ?? hidden / heads;
+  const json = await Deno.readTextFile(new URL(`${name}/config.json`, FIXTURES));
+  const config = parseConfig(JSON.parse(json));
+  const { hiddenSize, intermediateSize, vocabSize, headDim, numKeyValueHeads: kvHeads } = config;
+  const heads = config.numAttentionHeads;
   Deno.test(
     `qkv, gate_up, project, head: right, and the same in any company (sizes of ${name})`,
     seeded(async (random) => {
@@ -115,16 +117,15 @@ for await (const { name, isDirectory } of Deno.readDir(FIXTURES)) {
       const shape = {
         weights: random.pick(["BF16", "F16", "F32", "Q8", "Q4"] as const),
         cache: random.pick(["f16", "f32"] as const),
-        k: hidden,
+        k: hiddenSize,
         parts: 2,
       };
-      const kvHeads = config.num_key_value_heads;
       const products = {
-        qkv: qkv(random, harness, { ...shape, outputs: 0 }, { heads, kvHeads, half: size / 2 }),
-        gateUp: gateUp(random, harness, { ...shape, outputs: intermediate_size }),
-        out: project(random, harness, { ...shape, k: heads * size, outputs: hidden }),
-        down: project(random, harness, { ...shape, k: intermediate_size, outputs: hidden }),
-        head: head(random, harness, { ...shape, outputs: vocab_size }),
+        qkv: qkv(random, harness, { ...shape, outputs: 0 }, { heads, kvHeads, half: headDim / 2 }),
+        gateUp: gateUp(random, harness, { ...shape, outputs: intermediateSize }),
+        out: project(random, harness, { ...shape, k: heads * headDim, outputs: hiddenSize }),
+        down: project(random, harness, { ...shape, k: intermediateSize, outputs: hiddenSize }),
+        head: head(random, harness, { ...shape, outputs: vocabSize }),
       };
       for (const product of Object.values(products)) await check(random, harness, product);
     }),

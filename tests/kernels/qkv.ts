@@ -28,6 +28,24 @@ function randomRope(random: Random, half: number, from: number, to: number) {
   return table;
 }
 
+/** Constants with which queries grow: by a third at position 8, by half at 16. */
+export const GROWTH = { QUERY_BETA: 0.5, ORIGINAL: 8 };
+/** Constants with which they do not. */
+export const NO_GROWTH = { QUERY_BETA: 0, ORIGINAL: 1 };
+
+/** What a query is multiplied by. */
+export function growthAt(position: number, { QUERY_BETA, ORIGINAL } = GROWTH): number {
+  return 1 + QUERY_BETA * Math.log(1 + Math.floor(position / ORIGINAL));
+}
+
+/**
+ * How far what a query is multiplied by may be off, relatively: a logarithm by 3 units in the last place, or 2^-21 from
+ * 1/2 to 2 (WGSL, "Floating Point Accuracy"), then two roundings and that of the product.
+ */
+export function growthError({ QUERY_BETA } = GROWTH): number {
+  return QUERY_BETA === 0 ? 0 : QUERY_BETA * 2 ** -21 + 9 * U;
+}
+
 /** Where the members of a qkv stand, and how positions turn. */
 export interface Places {
   /** Position of row 0. */
@@ -36,6 +54,8 @@ export interface Places {
   readonly depths: readonly number[];
   /** [position][half] pairs of cosine and sine. */
   readonly rope: Float32Array<ArrayBuffer>;
+  /** How queries grow with them. */
+  readonly growth: typeof GROWTH;
 }
 
 const CAPACITY = 45;
@@ -44,7 +64,7 @@ const CAPACITY = 45;
 function randomPlaces(random: Random, half: number): Places {
   const base = random.between(0, 3 * CAPACITY);
   const rope = randomRope(random, half, base, base + MAX_ROWS - 1);
-  return { base, depths: random.shuffled(MAX_ROWS), rope };
+  return { base, depths: random.shuffled(MAX_ROWS), rope, growth: GROWTH };
 }
 
 /** norm · qkv · rope, and the commit of what the pass before accepted. */
@@ -53,7 +73,7 @@ export function qkv(
   harness: Harness,
   shape: ProductShape,
   { heads, kvHeads, half }: Heads,
-  { base, depths, rope } = randomPlaces(random, half),
+  { base, depths, rope, growth } = randomPlaces(random, half),
 ): Product {
   const capacity = CAPACITY;
   const operands = new Operands(random, harness, shape, (heads + 2 * kvHeads) * 2 * half, true);
@@ -66,6 +86,7 @@ export function qkv(
     KV_HEADS: kvHeads,
     HALF: half,
     CAPACITY: capacity,
+    ...growth,
   });
   const parts = cut(random, heads + 2 * kvHeads, shape.parts).map(([first, count]) => ({
     words: matrix.rows(first * 2 * half, count * 2 * half),
@@ -80,11 +101,14 @@ export function qkv(
     const x = operands.sum(member, head * 2 * half + i);
     const y = operands.sum(member, head * 2 * half + half + i);
     if (head >= heads + kvHeads) return [[x.value, x.error], [y.value, y.error]];
-    const at = 2 * ((base + depths[member]!) * half + i);
+    const position = base + depths[member]!;
+    const at = 2 * (position * half + i);
     const [cos, sin] = [rope[at]!, rope[at + 1]!];
+    const scale = head < heads ? growthAt(position, growth) : 1;
     const turned = (a: number, b: number, c: number, s: number): [number, number] => {
-      const rounding = 3 * U * (Math.abs(a * c) + Math.abs(b * s));
-      return [a * c + b * s, rounding + Math.abs(c) * x.error + Math.abs(s) * y.error];
+      const rounding = (3 * U + growthError(growth)) * (Math.abs(a * c) + Math.abs(b * s));
+      const error = rounding + Math.abs(c) * x.error + Math.abs(s) * y.error;
+      return [(a * c + b * s) * scale, error * scale];
     };
     const second = turned(x.value, y.value, sin, cos);
     return [turned(x.value, y.value, cos, -sin), second];

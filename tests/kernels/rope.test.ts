@@ -9,7 +9,7 @@ import { ropeTable } from "../../model/rope.ts";
 import { Random, seeded } from "../random.ts";
 import { Expected, Harness, poisoned, poisonedFloats } from "./harness.ts";
 import { cacheError, decodeCache, pairWords, U } from "./numbers.ts";
-import { type Heads, qkv } from "./qkv.ts";
+import { GROWTH, growthAt, growthError, type Heads, NO_GROWTH, qkv } from "./qkv.ts";
 
 const harness = await Harness.open();
 Deno.test.afterAll(() => harness[Symbol.dispose]());
@@ -41,7 +41,7 @@ function turned(
 
 Deno.test("ropeTable(): angles are rounded to f32, as the models were trained, far into a text too", () => {
   const [position, dim, theta] = [30_000, 8, 10_000];
-  const table = ropeTable(position + 1, dim, theta);
+  const table = ropeTable(position + 1, dim, theta, null);
   // θ^(1/4) is 10: 30,000 times the f32 number next to a tenth, a hundredth, a thousandth is rounded to these.
   for (const [i, angle] of [[1, 3000], [2, 300], [3, 30 + 2 ** -19]] as const) {
     const at = (position * dim / 2 + i) * 2;
@@ -59,18 +59,19 @@ for (const shape of cases) {
 
   for (const cache of ["f16", "f32"] satisfies CacheType[]) {
     Deno.test(
-      `promptRope: queries and keys turn, values stay, in every slot of the ring (${name}, ${cache})`,
+      `promptRope: queries and keys turn, queries grow, values stay, in every slot of the ring (${name}, ${cache})`,
       seeded(async (random) => {
         const all = heads + 2 * kvHeads;
         const capacity = 41;
         const stride = all * 2 * half;
-        const rope = ropeTable(CONTEXT, 2 * half, theta);
+        const rope = ropeTable(CONTEXT, 2 * half, theta, null);
         const kernel = harness.kernel("promptRope", { cache }, {
           HEADS: heads,
           KV_HEADS: kvHeads,
           HALF: half,
           STRIDE: stride,
           CAPACITY: capacity,
+          ...GROWTH,
         });
         const runs = [1, 2, 33, capacity].map((count) => {
           const position = random.pick([0, random.below(CONTEXT - count), CONTEXT - count]);
@@ -102,9 +103,12 @@ for (const shape of cases) {
               const after = head < heads + kvHeads
                 ? turned(before, position + row, i, shape)
                 : before.map((value) => [value, 0] as const);
+              const growth = growthAt(position + row);
               after.forEach(([value, error], side) => {
                 if (head < heads) {
-                  queries.set(((row * heads + head) * half + i) * 2 + side, value, error);
+                  const off = error + Math.hypot(...before) * growthError();
+                  const place = ((row * heads + head) * half + i) * 2 + side;
+                  queries.set(place, value * growth, off * growth);
                 } else {
                   const slot = (position + row) % capacity;
                   const place = ((slot * 2 * kvHeads + head - heads) * half + i) * 2 + side;
@@ -125,14 +129,14 @@ for (const shape of cases) {
   Deno.test(
     `qkv: queries and keys turn by their positions, values stay (${name})`,
     seeded(async (random) => {
-      const rope = ropeTable(CONTEXT, 2 * half, theta);
+      const rope = ropeTable(CONTEXT, 2 * half, theta, null);
       const base = random.below(CONTEXT - MAX_ROWS);
       const depths = random.shuffled(MAX_ROWS);
       const sizes = { weights: "F32", cache: "f32", k: 40, outputs: 0, parts: 2 } as const;
       // The same weights and vectors twice; at position 0 nothing turns, to the bit.
       const seed = random.below(2 ** 32);
       const make = (places: { base: number; depths: number[] }) =>
-        qkv(new Random(seed), harness, sizes, shape, { ...places, rope });
+        qkv(new Random(seed), harness, sizes, shape, { ...places, rope, growth: NO_GROWTH });
       const members = Array.from({ length: MAX_ROWS }, (_, member) => member);
       const still = make({ base: 0, depths: members.map(() => 0) }).pass(members);
       const moved = make({ base, depths }).pass(members);

@@ -238,7 +238,7 @@ Deno.test("openCheckpoint() accepts extras that do not matter, and tied embeddin
   const tensors = [
     ...tinyTensors(config),
     extra("model.layers.0.self_attn.rotary_emb.inv_freq", "F32", 4),
-    extra("lm_head.weight", "BF16", 2),
+    { ...tinyTensors(config)[0]!, name: "lm_head.weight" },
     extra("value_head.weight", "F64", 8),
     extra("position_ids", "I64", 8),
   ];
@@ -246,6 +246,65 @@ Deno.test("openCheckpoint() accepts extras that do not matter, and tied embeddin
   using checkpoint = await openCheckpoint(dir.path);
   assert(checkpoint.config.tieWordEmbeddings);
   assert(!checkpoint.tensors.has("position_ids"));
+});
+
+Deno.test("openCheckpoint() takes a head that differs from the embedding it is said to be tied to", async () => {
+  const config = { ...TINY_CONFIG, tie_word_embeddings: true };
+  const tensors = tinyTensors(config);
+  const embedding = tensors[0]!;
+  const isTied = async (head: typeof embedding) => {
+    await using dir = await writeCheckpoint(new TempDir(), config, [...tensors, head]);
+    using checkpoint = await openCheckpoint(dir.path);
+    return checkpoint.config.tieWordEmbeddings;
+  };
+  const head = { ...embedding, name: "lm_head.weight", data: embedding.data.slice() };
+  assertEquals(await isTied(head), true);
+  head.data[head.data.length - 1]! ^= 1;
+  assertEquals(await isTied(head), false);
+  await assertRejects(
+    () => isTied({ ...head, shape: [1], data: new Uint8Array(2) }),
+    DittoError,
+    "lm_head",
+  );
+});
+
+Deno.test("openCheckpoint() finds the language model in one that also sees, under either name", async () => {
+  const text_config = { ...TINY_CONFIG, tie_word_embeddings: false };
+  const config = {
+    architectures: ["Mistral3ForConditionalGeneration"],
+    model_type: "mistral3",
+    text_config,
+  };
+  const tensors = tinyTensors(text_config);
+  const vision = ["vision_tower.ln_pre.weight", "multi_modal_projector.norm.weight"];
+  const namings = [
+    (name: string) => `language_model.${name}`,
+    (name: string) => name.replace(/^model\./, "model.language_model."),
+    (name: string) => name, // as Ditto saves it
+  ];
+  for (const [i, rename] of namings.entries()) {
+    const renamed = tensors.map((tensor) => ({ ...tensor, name: rename(tensor.name) }));
+    const seeing = vision.map((name) => (
+      { name: i === 1 ? `model.${name}` : name, dtype: "BF16", shape: [1], data: new Uint8Array(2) }
+    ));
+    await using dir = await new TempDir().write({
+      "config.json": config,
+      ...shardFiles([...renamed, ...seeing], 2),
+    });
+    using checkpoint = await openCheckpoint(dir.path);
+    assertEquals([...checkpoint.tensors.keys()].sort(), tensors.map(({ name }) => name).sort());
+    const { name, data } = tensors[3]!;
+    const found = new Uint8Array(data.length);
+    await checkpoint.read(name, 0, found);
+    assertEquals(found, data);
+  }
+  const twice = [...tensors, { ...tensors[0]!, name: `language_model.${tensors[0]!.name}` }];
+  await using dir = await writeCheckpoint(new TempDir(), config, twice);
+  await assertRejects(() => openCheckpoint(dir.path), DittoError, "which one counts");
+  // What is no part of either is not left out in silence.
+  const strange = { ...tensors[0]!, name: "language_model.model.layers.0.adapter.weight" };
+  await using other = await writeCheckpoint(new TempDir(), config, [...tensors, strange]);
+  await assertRejects(() => openCheckpoint(other.path), DittoError, "adapter");
 });
 
 Deno.test("Checkpoint.read() refuses pieces outside the tensor, shrunk and closed files", async () => {

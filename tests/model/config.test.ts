@@ -44,6 +44,8 @@ Deno.test("parseConfig() reads Mistral-7B-v0.1", () => {
     vocabSize: 32000,
     rmsNormEps: 1e-5,
     ropeTheta: 10000,
+    ropeScaling: null,
+    queryScaling: null,
     slidingWindow: 4096,
     maxPositionEmbeddings: 32768,
     tieWordEmbeddings: false,
@@ -80,6 +82,8 @@ Deno.test("parseConfig() fills in transformers' defaults", () => {
     vocabSize: 32000,
     rmsNormEps: 1e-6,
     ropeTheta: 10000,
+    ropeScaling: null,
+    queryScaling: null,
     slidingWindow: 4096,
     maxPositionEmbeddings: 131072,
     tieWordEmbeddings: false,
@@ -100,6 +104,117 @@ Deno.test("parseConfig() takes rope_theta from rope_parameters of transformers 5
   for (const rope_scaling of [{ type: "default" }, { type: "linear", factor: 1 }]) {
     assertEquals(parseConfig({ ...TINY_CONFIG, rope_scaling }).ropeTheta, 1e4);
   }
+});
+
+Deno.test("parseConfig() takes the rotary embedding's scaling from where transformers does", () => {
+  const parse = (fields: object) => parseConfig({ ...TINY_CONFIG, ...fields });
+  const linear = { type: "linear", factor: 2 };
+  assertEquals(parse({ rope_scaling: linear }).ropeScaling, { type: "linear", factor: 2 });
+  const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 16 };
+  const scaling = {
+    type: "yarn",
+    factor: 4,
+    betaFast: 32,
+    betaSlow: 1,
+    truncate: true,
+    attentionFactor: 0.1 * Math.log(4) + 1,
+    originalMaxPositionEmbeddings: 16,
+  } as const;
+  assertEquals(parse({ rope_parameters: yarn }).ropeScaling, scaling);
+  // rope_scaling counts before rope_parameters, unless it is empty; what stands outside before what stands inside.
+  assertEquals(parse({ rope_scaling: linear, rope_parameters: yarn }).ropeScaling?.type, "linear");
+  assertEquals(parse({ rope_scaling: {}, rope_parameters: yarn }).ropeScaling?.type, "yarn");
+  const outside = parse({ rope_parameters: yarn, original_max_position_embeddings: 8 });
+  assertEquals(outside.ropeScaling, { ...scaling, originalMaxPositionEmbeddings: 8 });
+  // Without a factor it is how much longer than the original the context is; without an original there is none.
+  const implied = parse({ rope_parameters: { ...yarn, factor: null } });
+  assertEquals(implied.ropeScaling, scaling);
+  const { original_max_position_embeddings: _, ...unsaid } = yarn;
+  const { ropeScaling } = parse({ rope_parameters: unsaid });
+  assertEquals(ropeScaling, { ...scaling, originalMaxPositionEmbeddings: 64 });
+});
+
+Deno.test("parseConfig() refuses scalings of the rotary embedding that it cannot make sense of", () => {
+  const refused = (rope: object, ...parts: string[]) =>
+    assertRefused({ ...TINY_CONFIG, rope_parameters: rope }, parts);
+  const llama3 = { rope_type: "llama3", factor: 2, low_freq_factor: 1, high_freq_factor: 4 };
+  refused({ ...llama3, high_freq_factor: 1 }, "rope_parameters.high_freq_factor 1");
+  refused({ ...llama3, low_freq_factor: undefined }, "rope_parameters.low_freq_factor undefined");
+  refused({ ...llama3, factor: 0 }, "rope_parameters.factor 0");
+  refused({ ...llama3, original_max_position_embeddings: 0.5 }, "original_max_position_embeddings");
+  refused({ rope_type: "yarn", factor: "4" }, 'rope_parameters.factor "4"');
+  refused({ rope_type: "yarn", factor: 4, beta_fast: -1 }, "rope_parameters.beta_fast -1");
+  refused({ rope_type: "yarn", factor: 4, truncate: 1 }, "truncate 1");
+  refused({ rope_type: "yarn", factor: 4, rope_theta: 1 }, "rope_parameters", "supports");
+  refused({ rope_type: "linear", factor: 2, partial_rotary_factor: 0.5 }, "rope_parameters");
+  refused({ rope_type: "default", factor: 2 }, "rope_parameters");
+  refused({ rope_type: "su", factor: 2 }, '"su"');
+  refused({ rope_type: "yarn", factor: 4, llama_4_scaling_beta: 0.1 }, "llama_4_scaling_beta");
+  for (const rope of [[], "yarn", 4]) {
+    assertRefused({ ...TINY_CONFIG, rope_scaling: rope }, ["rope_scaling"]);
+  }
+});
+
+Deno.test("parseConfig() reads Ministral 3, which sees as well", () => {
+  const text = { model_type: "ministral3", hidden_size: 3072, intermediate_size: 9216 };
+  const whole = {
+    architectures: ["Mistral3ForConditionalGeneration"],
+    model_type: "mistral3",
+    vision_config: { model_type: "pixtral", hidden_act: "gelu", hidden_size: 1024 },
+    text_config: text,
+  };
+  const config = parseConfig(whole);
+  assertEquals(config, {
+    architecture: "Mistral3ForConditionalGeneration",
+    hiddenSize: 3072,
+    intermediateSize: 9216,
+    numHiddenLayers: 34,
+    numAttentionHeads: 32,
+    numKeyValueHeads: 8,
+    headDim: 128,
+    vocabSize: 131072,
+    rmsNormEps: 1e-5,
+    ropeTheta: 1e6,
+    ropeScaling: {
+      type: "yarn",
+      factor: 16,
+      betaFast: 32,
+      betaSlow: 1,
+      truncate: true,
+      attentionFactor: 1,
+      originalMaxPositionEmbeddings: 16384,
+    },
+    queryScaling: { beta: 0.1, originalMaxPositionEmbeddings: 16384 },
+    slidingWindow: null,
+    maxPositionEmbeddings: 262144,
+    tieWordEmbeddings: true, // unless the checkpoint has another head
+    quantization: null,
+    bosTokenId: 1,
+    eosTokenIds: [2],
+  });
+  const alone = parseConfig({ architectures: ["Ministral3ForCausalLM"], ...text });
+  assertEquals(alone, {
+    ...config,
+    architecture: "Ministral3ForCausalLM",
+    tieWordEmbeddings: false,
+  });
+  const parsed = (fields: object, inText: object) =>
+    parseConfig({ ...whole, ...fields, text_config: { ...text, ...inText } });
+  assertEquals(parsed({}, { tie_word_embeddings: false }).tieWordEmbeddings, false);
+  const ties = parsed({ tie_word_embeddings: true }, { tie_word_embeddings: false });
+  assertEquals(ties.tieWordEmbeddings, true);
+  assertEquals(parsed({ eos_token_id: 5 }, {}).eosTokenIds, [5]);
+  assertEquals(parsed({ eos_token_id: 5 }, { eos_token_id: 6 }).eosTokenIds, [6]);
+  const quantization_config = { quant_method: "ditto", bits: 8, group_size: 16 };
+  assertEquals(parsed({ quantization_config }, {}).quantization, "q8");
+  assertEquals(parsed({}, { head_dim: null }).headDim, 96);
+  // Mistral Small 3.1: a plain Mistral reads and writes.
+  const small = parsed({}, { model_type: undefined, head_dim: 128, sliding_window: null });
+  assertEquals([small.ropeTheta, small.ropeScaling, small.queryScaling], [1e4, null, null]);
+  assertRefused({ ...whole, text_config: undefined }, ["text_config undefined"]);
+  assertRefused({ ...whole, text_config: { model_type: "llama" } }, ["text_config", '"llama"']);
+  assertRefused({ ...whole, text_config: { ...text, mlp_bias: true } }, ["mlp_bias"]);
+  assertRefused({ ...whole, model_type: "mistral" }, ["Mistral3ForConditionalGeneration"]);
 });
 
 Deno.test("parseConfig() takes the end of sequence from generation_config.json first", () => {
@@ -127,8 +242,8 @@ Deno.test("parseConfig() refuses other architectures", () => {
 
 Deno.test("parseConfig() refuses by name what would change the result", () => {
   const refused: Record<string, unknown> = {
-    rope_scaling: { type: "linear", factor: 2 },
-    rope_parameters: { rope_type: "yarn", factor: 4, rope_theta: 1e4 },
+    rope_scaling: { type: "dynamic", factor: 2 },
+    rope_parameters: { rope_type: "longrope", short_factor: [1], long_factor: [2] },
     attention_bias: true,
     mlp_bias: true,
     hidden_act: "gelu",
