@@ -205,6 +205,7 @@ Deno.test("parseConfig() reads Ministral 3, which sees as well", () => {
   assertEquals(ties.tieWordEmbeddings, true);
   assertEquals(parsed({ eos_token_id: 5 }, {}).eosTokenIds, [5]);
   assertEquals(parsed({ eos_token_id: 5 }, { eos_token_id: 6 }).eosTokenIds, [6]);
+  assertEquals(parsed({ eos_token_id: 5 }, { eos_token_id: null }).eosTokenIds, []);
   const quantization_config = { quant_method: "ditto", bits: 8, group_size: 16 };
   assertEquals(parsed({ quantization_config }, {}).quantization, "q8");
   assertEquals(parsed({}, { head_dim: null }).headDim, 96);
