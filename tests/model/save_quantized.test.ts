@@ -40,6 +40,7 @@ for (
     ["tied-bf16", "q4", 4e9],
     ["odd-f32", "q8", 30_000],
     ["headdim-f16", "q4", 1],
+    ["ministral3-bf16", "q8", 4e9],
   ] as const
 ) {
   Deno.test(`saveQuantized(): ${fixture} in ${quantize} loads again and answers alike`, async () => {
