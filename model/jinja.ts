@@ -1,4 +1,5 @@
 import { Template } from "@huggingface/jinja";
+import { mendStrings } from "./jinja_strings.ts";
 import { strftime } from "./strftime.ts";
 
 /** A part of a parsed template. */
@@ -35,7 +36,8 @@ const BROKEN = member("ditto.state", "broken");
  * @throws {Error} If the library cannot parse it.
  */
 export function compile(source: string): (variables: Record<string, unknown>) => string {
-  const template = new Template(source.replaceAll(/\r\n?/g, "\n")); // as Python reads it
+  const lines = source.replaceAll(/\r\n?/g, "\n"); // as Python reads it
+  const template = new Template(mendStrings(lines));
   const body = template.parsed.body as unknown as Node[];
   mend(body, false);
   // Given as variables these two would be "already declared".

@@ -52,6 +52,29 @@ Deno.test("renderChat() reads every kind of line end as Python does", () => {
   assertEquals(render("{{ 'a\\r\\nb' }}"), "a\r\nb");
 });
 
+Deno.test("renderChat() reads strings as Python does", () => {
+  const strings = {
+    "{{ 'a\\\nb' }}{{ \"c \\\"d\\\"\\\n\\\ne\" ~ 'f' }}": 'abc "d"ef', // as in Mistral Small 3.1's
+    "{{ '\\a\\b\\f\\n\\r\\t\\v\\\\\\'\\\"|\\d\\/\\0|\\101\\1012|\\x41\\u00e9\\U0001F642|\\X41' }}":
+      "\x07\b\f\n\r\t\v\\'\"|\\d\\/\0|AA2|Aé🙂|\\X41",
+    "{{ 'x {% if true %}\ny-}\n  {# z #}\n {{ w }} %}' }}|":
+      "x {% if true %}\ny-}\n  {# z #}\n {{ w }} %}|",
+    "{% set s = {'a': {'b': '}} \"'}} %}{{ s.a.b }}{{ {'a': {'b': 1}}['a']['b'] }}\nit's {{ 'p' }}\"{# it's #}{{ \"q\" }}":
+      '}} "1\nit\'s p"q',
+    "{{ '' }}{{ 'é🙂\u2028\x85{a}' }}{% if 'it\\'s' == \"it's\" %}!{% endif %}":
+      "é🙂\u2028\x85{a}!",
+  };
+  for (const [template, expected] of Object.entries(strings)) {
+    assertEquals(render(template), expected, template);
+  }
+  for (const escape of ["\\N{BULLET}", "\\x4", "\\u00e", "\\U0001F64"]) {
+    assertStringIncludes(
+      refusal(`{{ 'a${escape}' }}`),
+      `does not know: the escape ${escape.slice(0, 2)} in a string. Give the prompt`,
+    );
+  }
+});
+
 Deno.test("renderChat() keeps what was printed before break and continue", () => {
   const loops = {
     "{% for a in [1,2,3] %}<{{a}}>{% if a==2 %}{% break %}{% endif %}{% endfor %}!": "<1><2>!",
