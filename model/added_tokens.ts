@@ -5,7 +5,7 @@ import { flatten } from "./pre_tokenizer.ts";
 /** An entry of `added_tokens`: its id and content are checked, its flags are not. */
 type AddedToken = JsonObject & { readonly id: number; readonly content: string };
 
-/** The fields of `tokenizer_config.json` that name tokens, which makes them special. */
+/** The fields of `tokenizer_config.json` that name tokens of every model, in the order they are added in. */
 const NAMING = [
   ...["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token"],
   "mask_token",
@@ -49,7 +49,9 @@ export function addedTokens(
     }
     tokens.set(token.content, { ...token, id });
   }
-  for (const content of namedTokens(settings)) {
+  const named = Object.values(namedTokens(settings));
+  // In transformers those that are only listed stay as they are if they have been added.
+  for (const content of [...named, ...listedTokens(settings).filter((one) => !tokens.has(one))]) {
     const token = tokens.get(content) ?? {
       id: existing(content) ?? next(),
       content,
@@ -105,9 +107,27 @@ function decoderEntries(settings: JsonObject, root: string): [number, AddedToken
   }).sort(([a], [b]) => a - b);
 }
 
-/** The tokens that `bos_token` and its like name. */
-function namedTokens(settings: JsonObject): string[] {
-  return NAMING.map((field) => contentOf(settings[field])).filter((content) => content !== null);
+/**
+ * The tokens that `tokenizer_config.json` names, by the names that chat templates call them: `bos_token` and its
+ * like, and a model's own, such as `image_token`.
+ */
+export function namedTokens(settings: JsonObject): Record<string, string> {
+  const { extra_special_tokens: extra } = settings;
+  const own = Object.keys(settings).filter((field) => field.endsWith("_token"));
+  const fields = new Set([...NAMING, ...own]);
+  const named = [...fields].map((field): [string, unknown] => [field, settings[field]]);
+  return Object.fromEntries(
+    [...named, ...Object.entries(isObject(extra) ? extra : {})]
+      .map(([field, value]) => [field, contentOf(value)])
+      .filter(([, content]) => content !== null),
+  );
+}
+
+/** The special tokens that `tokenizer_config.json` lists without a name. */
+function listedTokens(settings: JsonObject): string[] {
+  return [settings.extra_special_tokens, settings.additional_special_tokens]
+    .flatMap((list) => Array.isArray(list) ? list.map(contentOf) : [])
+    .filter((content) => content !== null);
 }
 
 /** What a field such as `bos_token` names: it holds a string, or an object with `content`. */

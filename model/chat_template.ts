@@ -65,7 +65,7 @@ function selectTemplate(template: unknown): string {
   if (template == null) {
     throw new DittoError(
       `The checkpoint has no chat template, neither chat_template.jinja nor chat_template in ` +
-        `tokenizer_config.json. ${ADVICE}`,
+        `tokenizer_config.json or chat_template.json. ${ADVICE}`,
     );
   }
   const named = Array.isArray(template) ? template.filter(isObject) : [];

@@ -1,5 +1,5 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { addedTokens, contentOf } from "./added_tokens.ts";
+import { addedTokens, namedTokens } from "./added_tokens.ts";
 import { type Message, renderChat } from "./chat_template.ts";
 import { directoryPath } from "./checkpoint.ts";
 import type { MistralConfig } from "./config.ts";
@@ -177,10 +177,7 @@ export async function loadTokenizer(
   const root = directoryPath(directory);
   const json = await readJson(`${root}/tokenizer.json`);
   if (json === undefined) return null;
-  const settings = await readJson(`${root}/tokenizer_config.json`) ?? {};
-  if (!isObject(settings)) {
-    throw new DittoError(`${root}/tokenizer_config.json holds ${show(settings)}, not an object.`);
-  }
+  const settings = await readSettings(root);
   checkVocabulary(json, config.vocabSize, root);
   json.pre_tokenizer = mendPreTokenizer(json, root);
   json.added_tokens = addedTokens(json, settings, config.vocabSize, root);
@@ -195,14 +192,34 @@ export async function loadTokenizer(
       { cause },
     );
   }
-  const specialTokens = parseSpecialTokens(settings);
+  const specialTokens = namedTokens(settings);
   const bos = config.bosTokenId === null ? undefined : tokenizer.id_to_token(config.bosTokenId);
   if (bos !== undefined) specialTokens.bos_token ??= bos;
 
-  // As in transformers, a file of its own counts before the field.
-  const file = await readSmallFile(`${root}/chat_template.jinja`);
-  const chatTemplate = file ? new TextDecoder().decode(file) : settings.chat_template;
+  const chatTemplate = await readChatTemplate(root, settings);
   return new Tokenizer(tokenizer, detokenizer, chatTemplate, specialTokens);
+}
+
+/** Reads `tokenizer_config.json`, and what transformers reads with it. */
+async function readSettings(root: string): Promise<JsonObject> {
+  const settings = await readObject(`${root}/tokenizer_config.json`) ?? {};
+  if ("added_tokens_decoder" in settings) return settings;
+  // Old checkpoints without the one name bos_token and its like in the other.
+  return { ...settings, ...await readObject(`${root}/special_tokens_map.json`) };
+}
+
+/** Finds the chat template: a file of its own counts before the field, and a processor's is better than none. */
+async function readChatTemplate(root: string, settings: JsonObject): Promise<unknown> {
+  const file = await readSmallFile(`${root}/chat_template.jinja`);
+  if (file !== undefined) return new TextDecoder().decode(file);
+  if (settings.chat_template != null) return settings.chat_template;
+  return (await readObject(`${root}/chat_template.json`))?.chat_template;
+}
+
+async function readObject(path: string): Promise<JsonObject | undefined> {
+  const json = await readJson(path);
+  if (json === undefined || isObject(json)) return json;
+  throw new DittoError(`${path} holds ${show(json)}, not an object.`);
 }
 
 /**
@@ -289,14 +306,4 @@ function checkMerges(merges: unknown, broken: (found: unknown) => DittoError): v
       pair.every((token) => typeof token === "string" && token !== "");
     if (!isPair) throw broken(`a merge ${show(merge)}, which is no pair of tokens`);
   }
-}
-
-/** Reads `bos_token` and its like, each a string or an object with `content`. */
-function parseSpecialTokens(settings: JsonObject): Record<string, string> {
-  const tokens: Record<string, string> = {};
-  for (const field of ["bos_token", "eos_token", "unk_token", "pad_token"]) {
-    const content = contentOf(settings[field]);
-    if (content !== null) tokens[field] = content;
-  }
-  return tokens;
 }

@@ -239,18 +239,48 @@ Deno.test("loadTokenizer() takes the tokens that tokenizer_config.json names for
   const end = { ...TOKEN, id: next, content: "<|end|>", special: false };
   const json = { ...SENTENCEPIECE, added_tokens: [...SENTENCEPIECE.added_tokens, end] };
   const named = { __type: "AddedToken", ...TOKEN, content: "<|end|>", special: true };
-  for (const config of [{ eos_token: "<|end|>" }, { pad_token: named }]) {
+  for (
+    const config of [
+      { eos_token: "<|end|>" },
+      { pad_token: named },
+      { image_token: "<|end|>" }, // of one model
+      { extra_special_tokens: { own_token: "<|end|>" } },
+    ]
+  ) {
     const tokenizer = await load({ "tokenizer.json": json, "tokenizer_config.json": config });
     assertEquals(tokenizer.specialToken("<|end|>"), next);
     assertEquals(tokenizer.decode(tokenizer.encode("a<|end|>")), "a");
   }
-  // Additional ones are found in text and are not hidden.
-  const config = { additional_special_tokens: ["<|end|>"] };
-  const tokenizer = await load({ "tokenizer.json": json, "tokenizer_config.json": config });
-  assertEquals(tokenizer.decode(tokenizer.encode("a<|end|>")), "a<|end|>");
+  // Those that are only listed stay as they are if they have been added.
+  for (const field of ["additional_special_tokens", "extra_special_tokens"]) {
+    const config = { [field]: ["<|end|>", "▁a"] };
+    const tokenizer = await load({ "tokenizer.json": json, "tokenizer_config.json": config });
+    assertEquals(tokenizer.decode(tokenizer.encode("a b<|end|>")), "b<|end|>");
+  }
   const pad = { "tokenizer.json": SENTENCEPIECE, "tokenizer_config.json": { pad_token: "[PAD]" } };
   assertEquals((await load(pad)).encode("[PAD]").at(-1), next);
   assertEquals((await load(pad, { ...CONFIG, vocabSize: next })).specialToken("[PAD]"), undefined);
+});
+
+Deno.test("loadTokenizer() reads special_tokens_map.json where transformers does", async () => {
+  const map = { bos_token: "</s>", eos_token: { ...TOKEN, content: "▁a" }, own_token: "é" };
+  const chat_template = "{{ bos_token }}|{{ eos_token }}|{{ pad_token }}|{{ own_token }}";
+  const write = async (config: object, special_tokens_map: unknown = map) => {
+    const tokenizer = await load({
+      "tokenizer.json": SENTENCEPIECE,
+      "tokenizer_config.json": { chat_template, ...config },
+      "special_tokens_map.json": special_tokens_map,
+    });
+    return [
+      tokenizer.applyChatTemplate([{ role: "user", content: "" }]),
+      tokenizer.decode(tokenizer.encode("a b")),
+    ];
+  };
+  assertEquals(await write({}), ["</s>|▁a||é", "b"]);
+  assertEquals(await write({ bos_token: "<s>", pad_token: "<unk>" }), ["</s>|▁a|<unk>|é", "b"]);
+  const decoder = { added_tokens_decoder: { 1: { ...TOKEN, content: "<s>", special: true } } };
+  assertEquals(await write(decoder), ["<s>|||", "a b"]); // bos_token_id of config.json
+  await assertRejects(() => write({}, []), DittoError, "special_tokens_map.json holds [], not an");
 });
 
 Deno.test("loadTokenizer() refuses added tokens that the library would find otherwise", async () => {
@@ -294,6 +324,10 @@ Deno.test("Tokenizer.applyChatTemplate() renders the checkpoint's template", asy
   assertEquals((await withConfig({ chat_template: named })).applyChatTemplate(MESSAGES), expected);
   const file = await withConfig({ chat_template: "F" }, { "chat_template.jinja": CHAT });
   assertEquals(file.applyChatTemplate(MESSAGES), expected);
+  const processor = { "chat_template.json": { chat_template: CHAT } };
+  assertEquals((await withConfig({}, processor)).applyChatTemplate(MESSAGES), expected);
+  const both = await withConfig({ chat_template: "F" }, processor);
+  assertEquals(both.applyChatTemplate(MESSAGES), "F");
   const asked = "{% if tools is none and documents is none %}none{% endif %}";
   assertEquals((await withConfig({ chat_template: asked })).applyChatTemplate(MESSAGES), "none");
   const bare = await withConfig({ chat_template: "{{ messages[0].content }}" });
