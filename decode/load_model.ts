@@ -97,7 +97,7 @@ const OPTIONS = {
  * Loads a model from a Hugging Face checkpoint directory.
  *
  * @param directory The path, or the `file:` URL, of a directory with `config.json` and `model.safetensors`, or shards with
- * their index; `tokenizer.json` is needed for text.
+ * their index; `tokenizer.json` or `tekken.json` is needed for text.
  * @throws {DittoError} If there is no WebGPU device, the checkpoint is damaged or not supported, an option or the prompt
  * cannot be taken, or the device has not enough memory. Nothing stays on the GPU then, nor after an abort.
  */

@@ -65,7 +65,9 @@ function selectTemplate(template: unknown): string {
   if (template == null) {
     throw new DittoError(
       `The checkpoint has no chat template, neither chat_template.jinja nor chat_template in ` +
-        `tokenizer_config.json or chat_template.json. ${ADVICE}`,
+        `tokenizer_config.json or chat_template.json. mistral_common makes one of a tekken.json ` +
+        `(convert_tokenizer_to_chat_template of mistral_common.integrations.chat_templates): save it ` +
+        `as chat_template.jinja. ${ADVICE.replace("Give", "Or give")}`,
     );
   }
   const named = Array.isArray(template) ? template.filter(isObject) : [];

@@ -165,13 +165,15 @@ function byteLevel(piece: TokenText, added: boolean): TokenText {
   return Uint8Array.from(bytes);
 }
 
-/** Printable Latin-1 stands for itself; the other bytes, in order, are the characters from U+0100. */
-const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = (() => {
-  const map = new Map<string, number>();
+/** What ByteLevel writes for each byte: printable Latin-1 is itself; the others, in order, are characters from U+0100. */
+export const BYTE_CHARACTERS: readonly string[] = (() => {
   let next = 0x100;
-  for (let byte = 0; byte < 256; byte++) {
+  return Array.from({ length: 256 }, (_, byte) => {
     const printable = /[!-~¡-¬®-ÿ]/.test(String.fromCharCode(byte));
-    map.set(String.fromCharCode(printable ? byte : next++), byte);
-  }
-  return map;
+    return String.fromCharCode(printable ? byte : next++);
+  });
 })();
+
+const BYTE_OF_CHARACTER: ReadonlyMap<string, number> = new Map(
+  BYTE_CHARACTERS.map((character, byte) => [character, byte]),
+);

@@ -12,6 +12,7 @@ import {
 import { DittoError, show } from "./errors.ts";
 import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
 import { mendPreTokenizer } from "./pre_tokenizer.ts";
+import { TEKKEN_SETTINGS, tokenizerOfTekken } from "./tekken.ts";
 
 export type { Message } from "./chat_template.ts";
 export type { StreamDecoder } from "./detokenizer.ts";
@@ -167,7 +168,7 @@ export class Tokenizer {
  *
  * @param directory A path or a `file:` URL.
  * @param config The model's configuration, which the tokenizer must agree with.
- * @returns The tokenizer, or null if there is no `tokenizer.json`; see {@linkcode requireTokenizer}.
+ * @returns The tokenizer, or null if there is neither `tokenizer.json` nor `tekken.json`; see {@linkcode requireTokenizer}.
  * @throws {DittoError} If its files are invalid, or know tokens that the model does not.
  */
 export async function loadTokenizer(
@@ -175,10 +176,10 @@ export async function loadTokenizer(
   config: Pick<MistralConfig, "vocabSize" | "bosTokenId">,
 ): Promise<Tokenizer | null> {
   const root = directoryPath(directory);
-  const json = await readJson(`${root}/tokenizer.json`);
-  if (json === undefined) return null;
-  const settings = await readSettings(root);
-  checkVocabulary(json, config.vocabSize, root);
+  const files = await readTokenizer(root);
+  if (files === null) return null;
+  const { json, path, settings } = files;
+  checkVocabulary(json, config.vocabSize, path);
   json.pre_tokenizer = mendPreTokenizer(json, root);
   json.added_tokens = addedTokens(json, settings, config.vocabSize, root);
   const detokenizer = parseDetokenizer(json.decoder);
@@ -188,7 +189,7 @@ export async function loadTokenizer(
     tokenizer.encode("a", {}); // some damage is seen only here
   } catch (cause) {
     throw new DittoError(
-      `${root}/tokenizer.json is not a tokenizer Ditto can use: ${(cause as Error).message}.`,
+      `${path} is not a tokenizer Ditto can use: ${(cause as Error).message}.`,
       { cause },
     );
   }
@@ -198,6 +199,24 @@ export async function loadTokenizer(
 
   const chatTemplate = await readChatTemplate(root, settings);
   return new Tokenizer(tokenizer, detokenizer, chatTemplate, specialTokens);
+}
+
+/** Reads `tokenizer.json`, or else `tekken.json` as if it were one, with its settings. */
+async function readTokenizer(
+  root: string,
+): Promise<{ json: unknown; path: string; settings: JsonObject } | null> {
+  const settings = await readSettings(root);
+  const path = `${root}/tokenizer.json`;
+  const json = await readJson(path);
+  if (json !== undefined) return { json, path, settings };
+  const tekkenPath = `${root}/tekken.json`;
+  const tekken = await readJson(tekkenPath);
+  if (tekken === undefined) return null;
+  return {
+    json: tokenizerOfTekken(tekken, tekkenPath),
+    path: tekkenPath,
+    settings: { ...TEKKEN_SETTINGS, ...settings },
+  };
 }
 
 /** Reads `tokenizer_config.json`, and what transformers reads with it. */
@@ -239,8 +258,9 @@ export function requireTokenizer(
   throw new DittoError(
     `${
       directoryPath(directory)
-    } has no tokenizer.json, so ${cannot}: add the file (SentencePiece's ` +
-      `tokenizer.model is not read), or ${instead}.`,
+    } has neither tokenizer.json nor tekken.json, so ${cannot}: add one ` +
+      `(of SentencePiece's tokenizer.model transformers makes a tokenizer.json, with ` +
+      `AutoTokenizer.from_pretrained(…).save_pretrained(…)), or ${instead}.`,
   );
 }
 
@@ -258,13 +278,12 @@ const PURPOSES = {
 function checkVocabulary(
   json: unknown,
   vocabSize: number,
-  root: string,
+  path: string,
 ): asserts json is JsonObject {
   const model = isObject(json) ? json.model : undefined;
   const vocab = isObject(model) ? model.vocab : undefined;
   const added = isObject(json) ? json.added_tokens ?? [] : undefined;
-  const broken = (found: unknown) =>
-    new DittoError(`${root}/tokenizer.json is not a tokenizer: it has ${found}.`);
+  const broken = (found: unknown) => new DittoError(`${path} is not a tokenizer: it has ${found}.`);
   const checkId = (token: unknown, id: unknown) => {
     if (typeof token !== "string" || !Number.isSafeInteger(id) || (id as number) < 0) {
       throw broken(`a token ${show(token)} with the id ${show(id)}`);
@@ -274,9 +293,7 @@ function checkVocabulary(
     checkId(token, id);
     if ((id as number) >= vocabSize) {
       throw new DittoError(
-        `${root}/tokenizer.json has a token ${
-          show(token)
-        } with the id ${id}, but config.json has ` +
+        `${path} has a token ${show(token)} with the id ${id}, but config.json has ` +
           `vocab_size ${vocabSize}: the two belong to different models.`,
       );
     }

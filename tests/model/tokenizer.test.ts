@@ -133,11 +133,11 @@ Deno.test("Tokenizer.words() keeps apart what writes no word", async () => {
   }
 });
 
-Deno.test("loadTokenizer() returns null without tokenizer.json", async () => {
+Deno.test("loadTokenizer() returns null without tokenizer.json and tekken.json", async () => {
   await using dir = new TempDir();
   assertEquals(await loadTokenizer(dir.path, CONFIG), null);
   const error = assertThrows(() => requireTokenizer(null, dir.path), DittoError);
-  assertStringIncludes(error.message, `${dir.path} has no tokenizer.json`);
+  assertStringIncludes(error.message, `${dir.path} has neither tokenizer.json nor tekken.json`);
 });
 
 Deno.test("loadTokenizer() refuses broken files", async () => {
