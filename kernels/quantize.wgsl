@@ -20,7 +20,6 @@ struct Job {
 const TINY = 0x0d800000u; // 2^-100: groups of nothing larger become zeros
 const HUGE = 0x71800000u; // 2^100: from here on, and for infinities and NaN, weights are unusable
 
-
 // 2^BITS / s for a scale of three bits of mantissa, the quotient of mantissas cut to 23 bits.
 fn inverse_step(s: u32) -> f32 {
   let quotient = bitcast<u32>(f32((1u << 26u) / (((s >> 20u) & 7u) | 8u)));
@@ -28,13 +27,25 @@ fn inverse_step(s: u32) -> f32 {
   return bitcast<f32>((quotient + ((104u + BITS - exponent) << 23u)) | (s & 0x80000000u));
 }
 
+// Eight weights times their row's scale, rounded to f32. An integer operation, with a zero that is no constant to a
+// compiler, keeps the product from being contracted with what follows.
+fn scaled(row: u32, k8: u32) -> Eight {
+  let v = widen(row, k8);
+  let s = row_scale(row);
+  let zero = vec4u(k8 >> 31u);
+  return Eight(
+    bitcast<vec4f>(bitcast<vec4u>(s * v.lo) | zero),
+    bitcast<vec4f>(bitcast<vec4u>(s * v.hi) | zero),
+  );
+}
+
 // Writes a group's integers and returns the byte of its scale.
 fn pack(row: u32, group: u32, start: u32, smallest: u32) -> u32 {
   let half = f32(1u << (BITS - 1u));
-  let first = widen(row, 2u * group);
+  let first = scaled(row, 2u * group);
   var second = Eight();
   if (2u * group + 1u < K8) {
-    second = widen(row, 2u * group + 1u);
+    second = scaled(row, 2u * group + 1u);
   }
   let v = array<vec4f, 4>(first.lo, first.hi, second.lo, second.hi);
   var peak = 0.0;
@@ -86,7 +97,7 @@ fn pack(row: u32, group: u32, start: u32, smallest: u32) -> u32 {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row = workgroup.x;
-  let peak = row_peak(row, thread);
+  let peak = bitcast<u32>(row_scale(row) * bitcast<f32>(row_peak(row, thread)));
   if (thread == 0u && peak >= HUGE) {
     atomicMax(&fault, job.tensor);
   }

@@ -77,6 +77,7 @@ import vectorDot from "./lib/vector_dot.wgsl" with { type: "text" };
 import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
 import weightsF16 from "./lib/weights_f16.wgsl" with { type: "text" };
 import weightsF32 from "./lib/weights_f32.wgsl" with { type: "text" };
+import weightsF8 from "./lib/weights_f8.wgsl" with { type: "text" };
 import weightsQ4 from "./lib/weights_q4.wgsl" with { type: "text" };
 import weightsQ8 from "./lib/weights_q8.wgsl" with { type: "text" };
 import type { WeightType } from "./weight_types.ts";
@@ -110,6 +111,7 @@ const weightSources = {
   BF16: weightsBf16,
   F16: weightsF16,
   F32: weightsF32,
+  F8: weightsF8,
   Q8: quantized + quantizedGroups + weightsQ8,
   Q4: quantized + quantizedGroups + weightsQ4,
 };

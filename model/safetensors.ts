@@ -42,7 +42,7 @@ export type SafetensorsDtype =
   | "F8_E8M0";
 
 /** True for the element types Ditto computes with. */
-export function isWeightDtype(dtype: SafetensorsDtype): dtype is FloatType {
+export function isWeightDtype(dtype: SafetensorsDtype): dtype is Exclude<FloatType, "F8"> {
   return dtype === "BF16" || dtype === "F16" || dtype === "F32";
 }
 

@@ -1,5 +1,5 @@
 // Four weight rows that a decoding product works on together, and how it reads them and its rows of x: in pieces, each an
-// eight, or a sixteen of weights in few bits.
+// eight, or a sixteen of weights in few bits or F8.
 
 // A quad's sums, of four neighbouring rows.
 struct Four {

@@ -34,6 +34,47 @@ export function siluError(v: number, error: number): number {
   return 1.1 * error + Math.abs(silu(v)) * ((e / (1 + e)) * expError(v) + 8 * U) + 1e-30;
 }
 
+/** What a byte of E4M3 stands for: 0x7f and 0xff for no number. */
+export function e4m3(code: number): number {
+  const [sign, exponent, mantissa] = [code >> 7, code >> 3 & 15, code & 7];
+  if (exponent === 15 && mantissa === 7) return NaN;
+  const size = exponent === 0
+    ? mantissa / 8 * 2 ** -6 // subnormal
+    : (1 + mantissa / 8) * 2 ** (exponent - 7);
+  return sign === 0 ? size : -size;
+}
+
+/** The numbers of E4M3 from the smallest on; of two zeros, the positive one. */
+const E4M3 = Array.from({ length: 256 }, (_, code) => code)
+  .filter((code) => !Number.isNaN(e4m3(code)) && code !== 0x80)
+  .sort((a, b) => e4m3(a) - e4m3(b));
+
+/** The byte of the number of E4M3 nearest to `value`. */
+function toE4m3(value: number): number {
+  let [first, last] = [0, E4M3.length - 1];
+  while (last - first > 1) {
+    const middle = (first + last) >> 1;
+    if (e4m3(E4M3[middle]!) <= value) first = middle;
+    else last = middle;
+  }
+  const [below, above] = [E4M3[first]!, E4M3[last]!];
+  return value - e4m3(below) <= e4m3(above) - value ? below : above;
+}
+
+/** A row in F8, as kernels/lib/weights_f8.wgsl describes it. */
+export function f8Row(codes: readonly number[], scale: number): Uint8Array<ArrayBuffer> {
+  const row = new Uint8Array(rowBytes("F8", codes.length));
+  row.set(codes);
+  new DataView(row.buffer).setFloat32(row.length - 4, scale * 2 ** 8, true);
+  return row;
+}
+
+/** The nearest number of eight bits of mantissa that is no smaller: times one of E4M3 it is exact in f32. */
+function roundUp(value: number): number {
+  const power = 2 ** (Math.floor(Math.log2(value)) - 7);
+  return Math.ceil(value / power) * power;
+}
+
 /** A matrix in a checkpoint's format or in few bits, its rows padded to multiples of eight. */
 export class Matrix {
   /** Summed dimension / 8, rounded up. */
@@ -57,6 +98,17 @@ export class Matrix {
     if (isQuantized(type)) {
       this.#words = quantize(weights, k, type);
       this.values = dequantize(this.#words, k, type);
+    } else if (type === "F8") {
+      const bytes = new Uint8Array(rows * rowBytes(type, k));
+      this.values = new Float32Array(wide.length);
+      for (let row = 0; row < rows; row++) {
+        const own = weights.subarray(row * k, (row + 1) * k);
+        const scale = roundUp(Math.max(peak(own) / 448, 1e-30)); // those that a checkpoint may have
+        const codes = Array.from(own, (weight) => toE4m3(weight / scale));
+        bytes.set(f8Row(codes, scale), row * rowBytes(type, k));
+        codes.forEach((code, i) => this.values[row * 8 * this.k8 + i] = e4m3(code) * scale);
+      }
+      this.#words = new Uint32Array(bytes.buffer);
     } else if (type === "F32") {
       this.values = wide;
       this.#words = bits(wide);

@@ -59,7 +59,7 @@ const stages: Record<string, Make> = {
 };
 
 for (const harness of harnesses) {
-  for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[]) {
+  for (const weights of ["BF16", "F16", "F32", "F8", "Q8", "Q4"] satisfies WeightType[]) {
     for (const [name, make] of Object.entries(stages)) {
       // Lanes and weight types have nothing to do with each other: one stage shows it.
       if (harness !== gpu && weights !== "BF16" && name !== "project") continue;
@@ -79,7 +79,7 @@ for (const [name, make] of Object.entries(stages)) {
   Deno.test(
     `${name}: the same with other rows in registers, more fetched ahead, other workgroups`,
     seeded(async ({ seed }) => {
-      const weights = new Random(seed).pick(["BF16", "F16", "F32", "Q8", "Q4"] as const);
+      const weights = new Random(seed).pick(["BF16", "F16", "F32", "F8", "Q8", "Q4"] as const);
       const shape = { weights, cache: "f16", k: 300, outputs: 259, parts: 3 } as const;
       const all = [gpu, ...others].map((harness) => ({
         harness,
@@ -115,7 +115,7 @@ for await (const { name, isDirectory } of Deno.readDir(FIXTURES)) {
     seeded(async (random) => {
       const harness = random.pick(harnesses);
       const shape = {
-        weights: random.pick(["BF16", "F16", "F32", "Q8", "Q4"] as const),
+        weights: random.pick(["BF16", "F16", "F32", "F8", "Q8", "Q4"] as const),
         cache: random.pick(["f16", "f32"] as const),
         k: hiddenSize,
         parts: 2,

@@ -97,7 +97,8 @@ export class Operands {
     const piece = 4 * planes(shape.weights);
     const chain = isVector ? this.#stride : piece * Math.ceil(k / piece / lanes) + lanes;
     const squaresChain = Math.ceil(this.#stride / 16 / lanes) + 3 + lanes;
-    this.#roundings = 1 + chain + (normed ? squaresChain / 2 + 10 : 0);
+    const scale = shape.weights === "F8" ? 1 : 0; // those of other types are powers of two
+    this.#roundings = 1 + chain + scale + (normed ? squaresChain / 2 + 10 : 0);
   }
 
   /** Binding 2 of a pass. */

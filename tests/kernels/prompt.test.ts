@@ -118,7 +118,7 @@ function scaleRows(weights: WeightType, k8: number, words: Data, rows: number) {
 
 for (
   const [product, weights] of products.flatMap((product) =>
-    (["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[]).map((weights) =>
+    (["BF16", "F16", "F32", "F8", "Q8", "Q4"] satisfies WeightType[]).map((weights) =>
       [product, weights] as const
     )
   )
@@ -182,7 +182,7 @@ for (
             const sizes = { a: sizeA, b: sizeB, products };
             const error = isF16
               ? f16SumError(depth, sizes, { a: peaksA[row]!, b: peaksB[n]! })
-              : sumError(depth, products);
+              : sumError(depth + (weights === "F8" ? 1 : 0), products); // its scale
             if (add) value += old;
             expected.set(
               row * stride + n,

@@ -58,7 +58,7 @@ function oddWeights(random: Random, n: number): Float32Array<ArrayBuffer> {
 }
 
 for (const type of TYPES) {
-  for (const source of ["BF16", "F16", "F32"] as const) {
+  for (const source of ["BF16", "F16", "F32", "F8"] as const) {
     Deno.test(
       `quantize: ${source} to ${type}, as specified`,
       seeded(async (random) => {

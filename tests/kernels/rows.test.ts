@@ -5,7 +5,7 @@ import { MAX_ROWS } from "../../kernels/stages.ts";
 import { isQuantized, type WeightType } from "../../kernels/weight_types.ts";
 import { seeded } from "../random.ts";
 import { assertSameBits, bits, Harness, type Job, poisoned, poisonedFloats } from "./harness.ts";
-import { Matrix } from "./numbers.ts";
+import { e4m3, f8Row, Matrix } from "./numbers.ts";
 import { cut, Stream } from "./products.ts";
 import { encodeRows, randomTree, ROWS } from "./rows.ts";
 
@@ -17,7 +17,7 @@ function dropSigns(values: Float32Array<ArrayBuffer>): void {
   bits(values).forEach((word, i, words) => words[i] = word === 0x80000000 ? 0 : word);
 }
 
-for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[]) {
+for (const weights of ["BF16", "F16", "F32", "F8", "Q8", "Q4"] satisfies WeightType[]) {
   Deno.test(
     `embed, promptEmbed: every token's row, in passes of 1 to 32 rows and in prompts (${weights})`,
     seeded(async (random) => {
@@ -72,6 +72,37 @@ for (const weights of ["BF16", "F16", "F32", "Q8", "Q4"] satisfies WeightType[])
     }),
   );
 }
+
+Deno.test(
+  "promptEmbed: all numbers of E4M3 are exact, wherever they are in a row",
+  seeded(async (random) => {
+    const codes = Array.from({ length: 256 }, (_, code) => code).filter((code) =>
+      !Number.isNaN(e4m3(code))
+    );
+    for (const k of [1, 7, 8, 9, 16, 17, 40, 254, 300]) {
+      const all = random.shuffled(codes.length).map((i) => codes[i]!);
+      while (all.length % k !== 0) all.push(random.pick(codes));
+      const rows = all.length / k;
+      const stride = Math.ceil(k / 8) * 8;
+      const expected = new Float32Array(rows * stride);
+      const bytes = Array.from({ length: rows }, (_, row) => {
+        const own = all.slice(row * k, (row + 1) * k);
+        const scale = random.pick([1, 2 ** -99, 2 ** 99, Math.fround(random.float(1) + 2)]);
+        own.forEach((code, i) => expected[row * stride + i] = e4m3(code) * scale);
+        return f8Row(own, scale);
+      });
+      const weights = new Uint32Array(Uint8Array.from(bytes.flatMap((row) => [...row])).buffer);
+      const x = poisonedFloats(rows * stride);
+      const ids = Uint32Array.from([rows, ...Array.from({ length: rows }, (_, row) => row)]);
+      await harness.run([{
+        kernel: harness.kernel("promptEmbed", { weights: "F8" }, { K8: stride / 8 }),
+        bindings: [weights, ids, Uint32Array.of(0, rows), x],
+        workgroups: [rows],
+      }], [x]);
+      assertSameBits(`rows of ${k}`, x, expected, stride);
+    }
+  }),
+);
 
 Deno.test(
   "capture: the logits of the accepted rows, in the step's slot",
