@@ -5,21 +5,24 @@ import { type MistralConfig, parseConfig } from "./config.ts";
 import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
 import { PositionedFile } from "./positioned_file.ts";
+import { scalesOf } from "./fp8.ts";
 import { quantizedType } from "./quantization.ts";
 import { checkTensors } from "./required_tensors.ts";
-import { isWeightDtype, readHeader, type SafetensorsEntry } from "./safetensors.ts";
+import { floatType, readHeader, type SafetensorsEntry } from "./safetensors.ts";
 import { findShards } from "./shards.ts";
 
 /** A tensor of a checkpoint. */
 export interface TensorInfo {
   /** Its name, as in the file of a model that only reads and writes text: `model.norm.weight`, say. */
   readonly name: string;
-  /** Type of its elements; Q8 or Q4 for U8 in a quantized checkpoint. */
+  /** Type of its elements; F8 for F8_E4M3; Q8 or Q4 for U8 in a quantized checkpoint. */
   readonly dtype: WeightType;
   /** Outermost dimension first; a matrix is [outputs, inputs], or in Q8 and Q4 [outputs, bytes of a row]. */
   readonly shape: readonly number[];
   /** Length of its data. */
   readonly byteLength: number;
+  /** For F8, the name of the tensor that has its scales: one for all of it, or one for each output. */
+  readonly scales?: string;
   /** The path of the file that holds it. */
   readonly file: string;
 }
@@ -56,9 +59,11 @@ export class Checkpoint implements Disposable {
   ) {
     const tensors = new Map<string, TensorInfo>();
     for (const [name, { file, entry: { dtype, shape, byteLength } }] of places) {
-      const stored = isWeightDtype(dtype) ? dtype : quantizedType(name, config.quantization);
+      const stored = floatType(dtype) ?? quantizedType(name, config.quantization);
       if (stored === null) continue; // a quantized one has been checked to be U8
-      tensors.set(name, { name, dtype: stored, shape, byteLength, file: file.path });
+      const scales = stored === "F8" ? scalesOf(name, places) : null;
+      const tensor = { name, dtype: stored, shape, byteLength, file: file.path };
+      tensors.set(name, scales === null ? tensor : { ...tensor, scales });
     }
     this.config = config;
     this.tensors = tensors;

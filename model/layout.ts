@@ -45,7 +45,7 @@ export interface MatrixLayout {
   readonly type: WeightType;
   /** Inputs, without padding. */
   readonly inputs: number;
-  /** Inputs / 8, rounded up: a row is padded with zeros to whole eights. */
+  /** Inputs / 8, rounded up: a row is padded with zeros to whole eights at least. */
   readonly k8: number;
   /** Bytes of a weight row. */
   readonly rowBytes: number;
@@ -95,7 +95,7 @@ export interface WeightLayout {
  *
  * @param config The model's shape.
  * @param typeOf How a tensor is to be stored. Those of one matrix that differ, which only floating-point
- * numbers may, are widened to F32.
+ * numbers may, F8 among them, are widened to F32.
  * @param maxPartBytes Size of a part at most. A unit (of single rows: four) that is larger makes a part of its own,
  * which the comparison with the device's limits then reports.
  */

@@ -8,6 +8,7 @@
  */
 import type { QuantizedType } from "../kernels/weight_types.ts";
 import { DittoError, show } from "./errors.ts";
+import { isFp8 } from "./fp8.ts";
 import { isObject } from "./json.ts";
 
 /** Weights in 8 bits, or most of them in 4. */
@@ -43,18 +44,20 @@ export function quantizationConfig(quantization: Quantization): Record<string, u
 /**
  * Reads a `quantization_config`.
  *
- * @throws {DittoError} If it is not one of Ditto's own.
+ * @returns null where weights are floating-point numbers, those in FP8 included: which are in it, their dtypes say.
+ * @throws {DittoError} If it is neither one of Ditto's own nor one of FP8 with nothing more to it.
  */
 export function parseQuantization(json: unknown): Quantization | null {
   if (json === undefined || json === null) return null;
   const config = isObject(json) ? json : {};
   const found = (["q8", "q4"] as const).find((each) => BITS[each] === config.bits);
   if (config.quant_method === "ditto" && config.group_size === GROUP_SIZE && found) return found;
+  if (isFp8(config)) return null;
   throw new DittoError(
     `config.json has quantization_config ${
       show(json)
     }, which Ditto does not support: give it the ` +
-      `checkpoint in bf16, f16 or f32, or one that Ditto saved (quant_method "ditto", bits 8 or 4, ` +
+      `checkpoint in bf16, f16, f32 or fp8, or one that Ditto saved (quant_method "ditto", bits 8 or 4, ` +
       `group_size ${GROUP_SIZE}).`,
   );
 }

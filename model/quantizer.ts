@@ -12,7 +12,7 @@ import { DittoError, show } from "./errors.ts";
 /** Rows that one dispatch packs at most. */
 export const MAX_PACKED_ROWS = MAX_WORKGROUPS;
 
-/** Rows of a tensor, each padded with zeros to whole eights. */
+/** Rows of a tensor, each padded with zeros to whole eights, or in F8 to sixteens and with its scale. */
 export interface Rows {
   /** The tensor's name. */
   readonly tensor: string;

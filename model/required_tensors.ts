@@ -1,8 +1,9 @@
 import type { MistralConfig } from "./config.ts";
 import { DittoError, show } from "./errors.ts";
+import { checkScales, scaledBy } from "./fp8.ts";
 import { type QuantizedType, rowBytes } from "../kernels/weight_types.ts";
 import { quantizedType } from "./quantization.ts";
-import { isWeightDtype, type SafetensorsEntry } from "./safetensors.ts";
+import type { SafetensorsEntry } from "./safetensors.ts";
 
 /** A tensor the forward pass needs. */
 export interface RequiredTensor {
@@ -43,11 +44,12 @@ export function requiredTensors(config: MistralConfig): RequiredTensor[] {
  * Checks that a checkpoint's tensors are those its configuration asks for, with the right shapes.
  * Tensors outside `model.` and `lm_head.` are none of our business; one inside them that is not
  * asked for (a bias, a layer too many) would be left out of the result, so it is an error, except
- * two kinds that old checkpoints carry along: RoPE's frequencies, and a tied head stored once more.
+ * the scales of a matrix in F8_E4M3, and two kinds that old checkpoints carry along: RoPE's
+ * frequencies, and a tied head stored once more.
  *
  * @param tensors Every tensor of the checkpoint by name.
  * @param where The checkpoint's directory, for messages.
- * @throws {DittoError} If a tensor is missing, misshapen, unexpected or not of BF16, F16 or F32, or of U8
+ * @throws {DittoError} If a tensor is missing, misshapen, unexpected or not of BF16, F16, F32 or F8_E4M3, or of U8
  * where the checkpoint is quantized.
  */
 export function checkTensors(
@@ -67,14 +69,18 @@ export function checkTensors(
     );
   }
   for (const { name, shape } of required) {
-    checkTensor(tensors.get(name)!, shape, quantizedType(name, config.quantization));
+    const tensor = tensors.get(name)!;
+    checkTensor(tensor, shape, quantizedType(name, config.quantization));
+    if (tensor.dtype === "F8_E4M3") checkScales(name, shape[0]!, tensors);
   }
 
   const expected = new Set(required.map(({ name }) => name));
   for (const name of tensors.keys()) {
     if (expected.has(name) || !/^(model|lm_head)\./.test(name)) continue;
+    const owner = scaledBy(name) ?? name;
+    if (expected.has(owner) && tensors.get(owner)!.dtype === "F8_E4M3") continue;
     if (name.endsWith("rotary_emb.inv_freq")) continue;
-    if (name === "lm_head.weight" && config.tieWordEmbeddings) continue;
+    if (owner === "lm_head.weight" && config.tieWordEmbeddings) continue;
     throw new DittoError(
       `The checkpoint in ${where} has a tensor ${
         show(name)
@@ -112,9 +118,13 @@ function checkTensor(
       `Tensor ${show(name)} has dtype ${dtype}, and weights that Ditto quantized are U8.`,
     );
   }
-  if (type === null && !isWeightDtype(dtype)) {
+  const isNorm = unpacked.length === 1;
+  const known = ["BF16", "F16", "F32", ...isNorm ? [] : ["F8_E4M3"]];
+  if (type === null && !known.includes(dtype)) {
+    const what = isNorm ? "norms" : "matrices";
     throw new DittoError(
-      `Tensor ${show(name)} has dtype ${dtype}, and Ditto computes with BF16, F16 and F32 only.`,
+      `Tensor ${show(name)} has dtype ${dtype}, and Ditto computes with ${what} of ` +
+        `${known.join(", ")} only.`,
     );
   }
 }

@@ -41,9 +41,10 @@ export type SafetensorsDtype =
   | "F8_E4M3"
   | "F8_E8M0";
 
-/** True for the element types Ditto computes with. */
-export function isWeightDtype(dtype: SafetensorsDtype): dtype is Exclude<FloatType, "F8"> {
-  return dtype === "BF16" || dtype === "F16" || dtype === "F32";
+/** What Ditto calls an element type that it computes with; null for the others. */
+export function floatType(dtype: SafetensorsDtype): FloatType | null {
+  if (dtype === "F8_E4M3") return "F8";
+  return dtype === "BF16" || dtype === "F16" || dtype === "F32" ? dtype : null;
 }
 
 /** Where one tensor of a safetensors file lies, and what it is. */

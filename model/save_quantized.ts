@@ -14,13 +14,15 @@ import {
 } from "../kernels/weight_types.ts";
 import { type Checkpoint, directoryPath, openCheckpoint } from "./checkpoint.ts";
 import { DittoError, show } from "./errors.ts";
+import { readScales, rowScales } from "./fp8.ts";
 import { readJson } from "./json.ts";
 import { checkProgress, checkSignal, deviceOptions, givenOptions } from "./options.ts";
 import { type Quantization, quantizationConfig, quantizedType } from "./quantization.ts";
 import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
 import { requiredTensors } from "./required_tensors.ts";
 import { encodeHeader } from "./safetensors.ts";
-import { type LoadProgress, repack } from "./weights.ts";
+import { repack } from "./repack.ts";
+import type { LoadProgress } from "./weights.ts";
 
 /** How to save. */
 export interface SaveQuantizedOptions {
@@ -60,7 +62,7 @@ interface Stored {
  * Quantizes a checkpoint and writes it to a new directory, which loads like any other: weights as safetensors,
  * in shards where they are large, `config.json` with a `quantization_config`, and all other files as they are.
  *
- * @param directory The checkpoint, in bf16, f16 or f32: its path, or a `file:` URL.
+ * @param directory The checkpoint, in bf16, f16, f32 or fp8: its path, or a `file:` URL.
  * @param target The directory to write, likewise; it is made unless it exists and is empty.
  * @returns Bytes of weights written.
  * @throws {DittoError} If `quantization` is neither "q8" nor "q4", the checkpoint is damaged, not supported or quantized
@@ -156,6 +158,7 @@ async function* packed(
   const [outputs, inputs] = shape as [number, number];
   const { dtype } = checkpoint.tensors.get(tensor)!;
   if (isQuantized(dtype)) throw new TypeError(`${tensor} is quantized already`);
+  const scales = await readScales(checkpoint, tensor);
   const sourceBytes = inputs * FLOAT_BYTES[dtype];
   const rowsPerChunk = Math.min(
     Math.max(1, Math.floor(CHUNK_BYTES / sourceBytes)),
@@ -168,7 +171,8 @@ async function* packed(
       const rows = Math.min(rowsPerChunk, outputs - row);
       const bytes = new Uint8Array(rows * sourceBytes);
       await checkpoint.read(tensor, row * sourceBytes, bytes);
-      const data = repack(bytes, rows, inputs, dtype, dtype);
+      const own = scales && rowScales(scales, row, rows);
+      const data = repack({ tensor, dtype, inputs, rows, bytes, scales: own }, dtype);
       quantizer.pack({ tensor, dtype, inputs, rows, data }, type, buffer, 0);
       yield new Uint8Array(await gpu.read(buffer, 0, rows * rowBytes(type, inputs)));
     }

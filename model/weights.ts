@@ -13,8 +13,10 @@ import {
 } from "../kernels/weight_types.ts";
 import type { TensorInfo } from "./checkpoint.ts";
 import type { MistralConfig } from "./config.ts";
+import { readScales, rowScales } from "./fp8.ts";
 import { matricesOf, type MatrixLayout, type WeightLayout } from "./layout.ts";
 import { MAX_PACKED_ROWS, Quantizer } from "./quantizer.ts";
+import { repack, widen } from "./repack.ts";
 
 /** Bytes read from a file at a time. */
 const CHUNK_BYTES = 16 << 20;
@@ -67,8 +69,8 @@ export interface Weights {
 export interface WeightSource {
   /** The shape of the model. */
   readonly config: MistralConfig;
-  /** Every tensor the model needs, by its name in the checkpoint. */
-  readonly tensors: ReadonlyMap<string, Pick<TensorInfo, "dtype" | "byteLength">>;
+  /** Every tensor the model needs, and the scales of those in F8, by its name in the checkpoint. */
+  readonly tensors: ReadonlyMap<string, Pick<TensorInfo, "dtype" | "byteLength" | "scales">>;
   /** Fills `into` with a piece of a tensor, from `byteOffset` on. */
   read(name: string, byteOffset: number, into: Uint8Array): Promise<void>;
 }
@@ -86,8 +88,8 @@ export interface LoadProgress {
  *
  * @param onProgress Called after every chunk.
  * @param signal Ends it between two chunks; it then fails with the signal's reason.
- * @throws {DittoError} If a file cannot be read to its end, a weight that is to be quantized is infinite or no number, or
- * the device fails. What was allocated by then belongs to `gpu`, which the caller disposes, and so after an abort.
+ * @throws {DittoError} If a file cannot be read to its end, a weight that is to be quantized is infinite or no number, one
+ * in F8 or a scale is no number, or the device fails. What was allocated by then belongs to `gpu`, which the caller disposes, and so after an abort.
  */
 export async function loadWeights(
   gpu: Gpu,
@@ -123,6 +125,8 @@ export class WeightUpload {
   #regions: Iterator<BufferRegion>;
   #totalBytes: number;
   #pieces: TensorPiece[] = [];
+  /** Of tensors in F8; there are none before {@linkcode run}. */
+  #scales = new Map<string, Float32Array<ArrayBuffer>>();
 
   /** Makes the buffers. */
   constructor(gpu: Gpu, source: WeightSource, layout: WeightLayout) {
@@ -210,21 +214,24 @@ export class WeightUpload {
         byteLength: count * sourceBytes,
         targetBytes: count * targetBytes,
         take: (bytes) => {
-          if (isQuantized(type) && !isQuantized(dtype)) {
-            const data = repack(bytes, count, inputs, dtype, dtype);
-            this.#quantizer.pack(
-              { tensor, dtype, inputs, rows: count, data },
-              type,
-              region,
-              target,
+          const write = (data: Uint8Array<ArrayBuffer>) =>
+            this.#gpu.device.queue.writeBuffer(
+              region.buffer,
+              region.offset + target * targetBytes,
+              data,
             );
-          } else {
-            const data = isQuantized(type) || isQuantized(dtype)
-              ? bytes
-              : repack(bytes, count, inputs, dtype, type);
-            const offset = region.offset + target * targetBytes;
-            this.#gpu.device.queue.writeBuffer(region.buffer, offset, data);
-          }
+          if (isQuantized(dtype)) return write(bytes);
+          const all = this.#scales.get(tensor);
+          const scales = all ? rowScales(all, sourceRow + row, count) : null;
+          const piece = { tensor, dtype, inputs, rows: count, bytes, scales };
+          if (!isQuantized(type)) return write(repack(piece, type));
+          const data = repack(piece, dtype);
+          this.#quantizer.pack(
+            { tensor, dtype, inputs, rows: count, data },
+            type,
+            region,
+            target,
+          );
         },
       });
     }
@@ -236,6 +243,11 @@ export class WeightUpload {
     signal?: AbortSignal,
   ): Promise<void> {
     using quantizer = this.#quantizer;
+    for (const tensor of new Set(this.#pieces.map(({ tensor }) => tensor))) {
+      const scales = await readScales(this.#source, tensor);
+      if (scales) this.#scales.set(tensor, scales);
+    }
+    signal?.throwIfAborted();
     await this.#fill(onProgress, signal);
     await quantizer.check();
   }
@@ -323,41 +335,4 @@ class UploadQueue {
     await this.#gpu.unlessFailed(arrived);
     this.#inFlightBytes -= bytes;
   }
-}
-
-/** Rows of a checkpoint tensor in another type, each padded with zeros to whole eights. */
-export function repack(
-  bytes: Uint8Array<ArrayBuffer>,
-  rows: number,
-  inputs: number,
-  from: FloatType,
-  to: FloatType,
-): Uint8Array<ArrayBuffer> {
-  const source = from === to ? bytes : new Uint8Array(widen(bytes, from).buffer);
-  const sourceBytes = inputs * FLOAT_BYTES[to];
-  const targetBytes = rowBytes(to, inputs);
-  if (sourceBytes === targetBytes) return source;
-  const target = new Uint8Array(rows * targetBytes);
-  for (let row = 0; row < rows; row++) {
-    target.set(source.subarray(row * sourceBytes, (row + 1) * sourceBytes), row * targetBytes);
-  }
-  return target;
-}
-
-/** Values of a checkpoint tensor as f32, exactly. */
-export function widen(
-  bytes: Uint8Array<ArrayBuffer>,
-  dtype: FloatType,
-): Float32Array<ArrayBuffer> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values = new Float32Array(bytes.byteLength / FLOAT_BYTES[dtype]);
-  if (dtype === "BF16") {
-    const bits = new Uint32Array(values.buffer);
-    for (let i = 0; i < bits.length; i++) bits[i] = view.getUint16(2 * i, true) << 16;
-  } else if (dtype === "F16") {
-    for (let i = 0; i < values.length; i++) values[i] = view.getFloat16(2 * i, true);
-  } else {
-    for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(4 * i, true);
-  }
-  return values;
 }

@@ -38,11 +38,11 @@ Deno.test(
       const config = anyConfig(random);
       const types = new Map<string, WeightType>();
       const oneType = random.chance(0.5)
-        ? random.pick<WeightType>(["BF16", "F16", "F32", "Q8", "Q4"])
+        ? random.pick<WeightType>(["BF16", "F16", "F32", "F8", "Q8", "Q4"])
         : null;
       const required = requiredTensors(config);
       for (const { name } of required) {
-        types.set(name, oneType ?? random.pick<WeightType>(["BF16", "F16", "F32"]));
+        types.set(name, oneType ?? random.pick<WeightType>(["BF16", "F16", "F32", "F8"]));
       }
       const limit = random.pick([16, 100, 1000, 5000, 20_000, 128 << 20]) + random.below(16);
       const layout = layOutWeights(config, (tensor) => types.get(tensor)!, limit);

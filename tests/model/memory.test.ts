@@ -33,7 +33,7 @@ Deno.test(
         sliding_window: random.pick([null, 8]),
         tie_word_embeddings: random.chance(0.5),
         vocab_size: random.between(20, 5000),
-      }, random.pick(["BF16", "F16", "F32"]));
+      }, random.pick(["BF16", "F16", "F32", "F8"]));
       const context = random.between(2, 700);
       const device = random.chance(0.5) ? {} : { maxBindingBytes: 900_000 };
       using spy = new GpuSpy();

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { shapeConfig } from "../../bench/shapes.ts";
 import { generationBuffers } from "../../decode/state.ts";
+import type { FloatType } from "../../kernels/weight_types.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { checkMemory, dimensions, promptChunk } from "../../model/memory.ts";
 import { type Quantization, quantizedType } from "../../model/quantization.ts";
@@ -19,7 +20,7 @@ Deno.test("quantizedType() takes matrices and leaves norms", () => {
   assertEquals(quantizedType("value_head.weight", "q8"), null);
 });
 
-Deno.test("Mistral-7B with a context of 4096 fits in 8 GiB in q8 and in 6 GB in q4", () => {
+Deno.test("Mistral-7B with a context of 4096 fits in 8 GiB in fp8 and q8 and in 6 GB in q4", () => {
   const config = shapeConfig("mistral-7b");
   const gpu = {
     name: "a GPU",
@@ -31,15 +32,17 @@ Deno.test("Mistral-7B with a context of 4096 fits in 8 GiB in q8 and in 6 GB in 
     maxBufferBytes: 2 ** 31,
   };
   const others = generationBuffers(config.vocabSize, 4096);
-  const need = (quantization: Quantization | null) => {
-    const typeOf = (tensor: string) => quantizedType(tensor, quantization) ?? "BF16";
+  const need = (quantization: Quantization | null, projections: FloatType = "BF16") => {
+    const typeOf = (tensor: string) =>
+      quantizedType(tensor, quantization) ?? (tensor.includes("_proj") ? projections : "BF16");
     const layout = layOutWeights(config, typeOf, gpu.maxBindingBytes);
     const d = dimensions(config, 4096, "f16", "f16", promptChunk(gpu));
     return checkMemory(config, layout, d, gpu, others);
   };
-  const [bf16, q8, q4] = [need(null), need("q8"), need("q4")];
-  const sizes = [bf16, q8, q4].map(({ total }) => (total / 1e9).toFixed(2));
-  console.log(`Mistral-7B in bf16, q8, q4: ${sizes.join(", ")} GB`);
+  const [bf16, fp8, q8, q4] = [need(null), need(null, "F8"), need("q8"), need("q4")];
+  const sizes = [bf16, fp8, q8, q4].map(({ total }) => (total / 1e9).toFixed(2));
+  console.log(`Mistral-7B in bf16, fp8, q8, q4: ${sizes.join(", ")} GB`);
+  assert(fp8.total < 8 * 2 ** 30);
   assert(q8.total < 8 * 2 ** 30);
   assert(q4.total < 6e9);
   assert(bf16.weights / q8.weights > 1.85);

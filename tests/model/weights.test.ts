@@ -8,6 +8,7 @@ import { openCheckpoint } from "../../model/checkpoint.ts";
 import { parseConfig } from "../../model/config.ts";
 import { layOutWeights, type MatrixLayout } from "../../model/layout.ts";
 import { type Quantization, quantizedType } from "../../model/quantization.ts";
+import { widen } from "../../model/repack.ts";
 import { requiredTensors } from "../../model/required_tensors.ts";
 import {
   loadWeights,
@@ -15,19 +16,27 @@ import {
   type MatrixPart,
   type WeightSource,
   WeightUpload,
-  widen,
 } from "../../model/weights.ts";
 import { GpuSpy } from "../gpu_spy.ts";
+import { e4m3, f8Row } from "../kernels/numbers.ts";
 import { quantize } from "../kernels/quantization.ts";
 import { type Random, seeded } from "../random.ts";
 import { madeUp, SMALL } from "./made_up.ts";
 import { TempDir, writeCheckpoint } from "./tiny_checkpoint.ts";
 
-const TYPES: readonly FloatType[] = ["BF16", "F16", "F32"];
-const QUANTIZATIONS: Readonly<Record<number, Quantization>> = { 4: "q8", 5: "q4" };
+const TYPES: readonly FloatType[] = ["BF16", "F16", "F32", "F8"];
+const QUANTIZATIONS: Readonly<Record<number, Quantization>> = { 6: "q8", 7: "q4" };
 const rowCosts = new Array(32).fill(1);
 
-/** Tensors of random bits, infinities and NaNs among them unless they are to be quantized. */
+/** A tensor of {@linkcode randomSource}. */
+interface RandomTensor {
+  readonly dtype: FloatType;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The tensor of its scales, and what its rows are multiplied by. */
+  readonly scales?: { readonly name: string; readonly ofRow: (row: number) => number };
+}
+
+/** Tensors of random bits, infinities and NaNs among them unless they are in F8 or to be quantized. */
 function randomSource(random: Random, typeOf: () => FloatType, isTame = false) {
   const config = parseConfig({
     architectures: ["MistralForCausalLM"],
@@ -43,20 +52,40 @@ function randomSource(random: Random, typeOf: () => FloatType, isTame = false) {
     bos_token_id: 0,
     eos_token_id: 0,
   });
-  const data = new Map<string, { dtype: FloatType; bytes: Uint8Array<ArrayBuffer> }>();
+  const data = new Map<string, RandomTensor>();
   for (const { name, shape } of requiredTensors(config)) {
-    const dtype = typeOf();
+    const drawn = typeOf();
+    const dtype = drawn === "F8" && shape.length === 1 ? "BF16" : drawn;
+    let scales: RandomTensor["scales"];
     const bytes = new Uint8Array(shape.reduce((a, b) => a * b, 1) * FLOAT_BYTES[dtype]);
     bytes.forEach((_, i) => bytes[i] = random.below(256));
-    if (isTame) { // exponents below those of infinities and of 2^100, in any type
+    if (dtype === "F8") {
+      bytes.forEach((code, i) => bytes[i] = (code & 0x7f) === 0x7f ? code - 1 : code);
+      const name = `scales ${data.size}`;
+      const stored = random.pick(["BF16", "F16", "F32"] as const);
+      const values = Float32Array.from(
+        { length: random.chance(0.5) ? 1 : shape[0]! },
+        () => random.pick([2 ** -13, 1, 2 ** 13]) * (1.5 + random.float(0.5)),
+      );
+      const narrow = stored === "F32"
+        ? values
+        : stored === "F16"
+        ? Float16Array.from(values)
+        : Uint16Array.from(new Uint32Array(values.buffer), (word) => word >>> 16);
+      const scaleBytes = new Uint8Array(narrow.buffer);
+      const wide = widen(scaleBytes, stored);
+      const ofRow = (row: number) => wide[wide.length === 1 ? 0 : row]!;
+      data.set(name, { dtype: stored, bytes: scaleBytes });
+      scales = { name, ofRow };
+    } else if (isTame) { // exponents below those of infinities and of 2^100, in any type
       for (let i = 1; i < bytes.length; i += 2) bytes[i]! &= 0xbf;
     }
-    data.set(name, { dtype, bytes });
+    data.set(name, { dtype, bytes, ...scales && { scales } });
   }
   const source: WeightSource = {
     config,
-    tensors: new Map([...data].map(([name, { dtype, bytes }]) => {
-      return [name, { dtype, byteLength: bytes.length }];
+    tensors: new Map([...data].map(([name, { dtype, bytes, scales }]) => {
+      return [name, { dtype, byteLength: bytes.length, ...scales && { scales: scales.name } }];
     })),
     read(name, byteOffset, into) {
       into.set(data.get(name)!.bytes.subarray(byteOffset, byteOffset + into.length));
@@ -69,21 +98,26 @@ function randomSource(random: Random, typeOf: () => FloatType, isTame = false) {
 /** What the parts of a matrix must hold: rows padded with zeros, in the checkpoint's bits, widened or packed. */
 function expectedParts(
   { parts, inputs, rowBytes, type }: MatrixLayout,
-  data: ReturnType<typeof randomSource>["data"],
+  data: ReadonlyMap<string, RandomTensor>,
 ): Uint8Array[] {
   return parts.map(({ segments, bytes }) => {
     const part = new Uint8Array(bytes);
     let row = 0;
     for (const { tensor, row: first, rows } of segments) {
-      const { dtype, bytes: all } = data.get(tensor)!;
+      const { dtype, bytes: all, scales } = data.get(tensor)!;
       const size = FLOAT_BYTES[dtype] * inputs;
       for (let i = 0; i < rows; i++, row++) {
         const own = all.slice((first + i) * size, (first + i + 1) * size);
-        const stored = dtype === type
-          ? own
-          : isQuantized(type)
-          ? quantize(widen(own, dtype), inputs, type)
+        const scale = scales?.ofRow(first + i) ?? 1;
+        const values = dtype === "F8"
+          ? Float32Array.from(own, (code) => e4m3(code) * scale)
           : widen(own, dtype);
+        const kept = dtype === "F8" ? f8Row([...own], scale) : own;
+        const stored = dtype === type
+          ? kept
+          : isQuantized(type)
+          ? quantize(values, inputs, type)
+          : values;
         part.set(new Uint8Array(stored.buffer), row * rowBytes);
       }
     }
@@ -104,11 +138,11 @@ Deno.test(
   "loadWeights() keeps the checkpoint's bits, widens tensors of one matrix that differ, or quantizes",
   seeded(async (random) => {
     using gpu = await openGpu();
-    for (let run = 0; run < 6; run++) {
+    for (let run = 0; run < 8; run++) {
       const quantization = QUANTIZATIONS[run] ?? null;
       const { source, data } = randomSource(
         random,
-        run < 3 ? () => TYPES[run]! : () => random.pick(TYPES),
+        run < 4 ? () => TYPES[run]! : () => random.pick(TYPES),
         quantization !== null,
       );
       const typeOf = (tensor: string) =>
@@ -170,40 +204,52 @@ Deno.test("widen() is exact for every value of 16 bits", () => {
   assert(bits.every((word, i) => word === i * 0x10000));
 });
 
-/** A vocabulary whose embedding does not go to the GPU at once, of 17.9 MB in F32; its rows are more than a dispatch quantizes. */
+/**
+ * A vocabulary whose embedding does not go to the GPU at once, of 17.9 MB in F32; its rows are more than a dispatch
+ * quantizes.
+ */
 const LONG = 70_000;
 
 Deno.test("a matrix of more rows than go to the GPU at once lies there to its last row", async () => {
   const hidden = 64;
-  const source = madeUp({
-    vocab_size: LONG,
-    hidden_size: hidden,
-    intermediate_size: 16,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    num_key_value_heads: 1,
-    tie_word_embeddings: true,
-  }, "F32");
+  const name = "model.embed_tokens.weight";
   using gpu = await openGpu();
-  for (const type of ["F32", "Q8"] as const) {
-    const layout = layOutWeights(source.config, () => type, 1 << 26);
-    const { embedding } = await loadWeights(gpu, source, layout);
-    const { rowBytes } = layout.embedding;
-    const [{ weights }] = embedding.parts as [MatrixPart];
-    const found = new Uint8Array(await gpu.read(weights.buffer, weights.offset, weights.size));
-    for (const row of [0, 1, 65_533, 65_534, 65_535, 65_536, 65_537, LONG - 1]) {
-      const own = new Float32Array(hidden);
-      await source.read(
-        "model.embed_tokens.weight",
-        4 * hidden * row,
-        new Uint8Array(own.buffer),
-      );
-      const stored = type === "F32" ? own : quantize(own, hidden, type);
-      assertEquals(
-        found.subarray(row * rowBytes, (row + 1) * rowBytes),
-        new Uint8Array(stored.buffer),
-        `row ${row} in ${type}`,
-      );
+  for (const dtype of ["F32", "F8"] as const) {
+    const source = madeUp({
+      vocab_size: LONG,
+      hidden_size: hidden,
+      intermediate_size: 16,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+      tie_word_embeddings: true,
+    }, dtype);
+    const { scales } = source.tensors.get(name)!;
+    for (const type of [dtype, "Q8"] as const) {
+      const layout = layOutWeights(source.config, () => type, 1 << 26);
+      const { embedding } = await loadWeights(gpu, source, layout);
+      const { rowBytes } = layout.embedding;
+      const [{ weights }] = embedding.parts as [MatrixPart];
+      const found = new Uint8Array(await gpu.read(weights.buffer, weights.offset, weights.size));
+      for (const row of [0, 1, 65_533, 65_534, 65_535, 65_536, 65_537, LONG - 1]) {
+        const own = new Uint8Array(hidden * FLOAT_BYTES[dtype]);
+        await source.read(name, own.length * row, own);
+        const scale = new Float32Array(1);
+        if (scales) await source.read(scales, 4 * row, new Uint8Array(scale.buffer));
+        const values = scales
+          ? Float32Array.from(own, (code) => e4m3(code) * scale[0]!)
+          : new Float32Array(own.buffer);
+        const stored = type === "Q8"
+          ? quantize(values, hidden, type)
+          : scales
+          ? f8Row([...own], scale[0]!)
+          : values;
+        assertEquals(
+          found.subarray(row * rowBytes, (row + 1) * rowBytes),
+          new Uint8Array(stored.buffer),
+          `row ${row} of ${dtype} in ${type}`,
+        );
+      }
     }
   }
 });
