@@ -114,13 +114,13 @@ def build(spec, seed):
             modeling_mistral.MISTRAL_ATTENTION_CLASSES["eager"] = ExplicitHeadDimAttention
         model = transformers.MistralForCausalLM(config)
         modeling_mistral.MISTRAL_ATTENTION_CLASSES["eager"] = attention
-    fill(model, spec, seed)
+    draw_weights(model, seed, getattr(torch, spec["dtype"]), spec.get("context", 1.0))
     model.generation_config = transformers.GenerationConfig(bos_token_id=1, eos_token_id=EOS)
     return model.eval()
 
 
-def fill(model, spec, seed):
-    """Random weights."""
+def draw_weights(model, seed, dtype, context):
+    """Random weights, rounded to `dtype`, that make a model with clear answers."""
     noise = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -131,8 +131,8 @@ def fill(model, spec, seed):
                 values *= 0.5
             else:  # large enough for attention that prefers some keys and for clear winners in the head
                 values *= (4.0 if "lm_head" in name else 1.5) / weight.shape[1] ** 0.5
-                values *= spec.get("context", 1.0) if "o_proj" in name else 1.0
-            weight.copy_(values.to(getattr(torch, spec["dtype"])).float())
+                values *= context if "o_proj" in name else 1.0
+            weight.copy_(values.to(dtype).float())
 
 
 def check_mask(config, length):
@@ -215,26 +215,28 @@ def make(name, spec):
         check_mask(model.config, 96)
         result = answer_all(model, spec["vocab_size"], seed)
         if result is not None:
-            return store(name, spec, seed, model, result)
-    raise SystemExit(f"No seed from {spec['seed']} on gives {name} clear margins: change its scales.")
-
-
-def store(name, spec, seed, model, result):
-    """Writes the folder of a fixture."""
-    records, tensors = result
+            break
+    else:
+        raise SystemExit(f"No seed from {spec['seed']} on gives {name} clear margins: change its scales.")
     folder = FIXTURES / name
     shutil.rmtree(folder, ignore_errors=True)
     model.to(getattr(torch, spec["dtype"])).save_pretrained(
         folder, safe_serialization=True, max_shard_size=spec.get("max_shard_size", "10GB"))
     if spec.get("tokenizer"):
         write_tokenizer(folder, spec["vocab_size"])
+    write_answers(folder, seed, result, "tools/make_fixtures.py")
+
+
+def write_answers(folder, seed, result, script):
+    """expected.json and expected.safetensors, from what `answer_all` returned."""
+    records, tensors = result
     save_file(tensors, folder / "expected.safetensors")
     versions = dict(python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__)
-    expected = dict(madeBy="tools/make_fixtures.py", versions=versions, seed=seed, prompts=records)
+    expected = dict(madeBy=script, versions=versions, seed=seed, prompts=records)
     (folder / "expected.json").write_text(json.dumps(expected, separators=(",", ":")).replace('{"length"', '\n{"length"') + "\n")
     size = sum(file.stat().st_size for file in folder.iterdir())
     margins = min(record["minMargin"] for record in records)
-    print(f"{name}: seed {seed}, {size / 1000:.0f} KB, margin {margins:.4f}, "
+    print(f"{folder.name}: seed {seed}, {size / 1000:.0f} KB, margin {margins:.4f}, "
           f"passes for {NEW_TOKENS} tokens {[record['lookupPasses'] for record in records]}, "
           f"distinct {[len(set(record['greedy'])) for record in records]}", flush=True)
 

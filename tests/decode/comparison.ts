@@ -9,13 +9,14 @@ import type { GenerateOptions, GenerationResult, LanguageModel, LoadOptions } fr
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import type { WeightSource } from "../../model/weights.ts";
 
-/** The checkpoints of tests/fixtures/, in pairs of which neither takes much longer. */
+/** The checkpoints of tests/fixtures/, in pairs of which neither takes much longer, and the last alone. */
 export const FIXTURE_PAIRS = [
   ["tiny-gqa-bf16", "window-f32"],
   ["headdim-f16", "llama-f16"],
   ["nemo-bf16", "odd-f32"],
   ["shards-f32", "tied-bf16"],
   ["ministral3-bf16", "llama3-f16"],
+  ["mistral-fp8"],
 ] as const;
 
 /** All checkpoints of tests/fixtures/. */

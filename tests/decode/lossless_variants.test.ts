@@ -52,6 +52,7 @@ const variants: [name: string, options: LoadOptions][] = [
   ["window-f32", { kvCache: "f32", device: { subgroups: false } }],
   ["headdim-f16", { device: { subgroups: false } }],
   ["tied-bf16", { device: { subgroups: false } }],
+  ["mistral-fp8", { device: { subgroups: false } }],
   // Rows that cost nothing make every tree as large as it may be.
   ["odd-f32", { rowCosts: new Array(MAX_ROWS).fill(1) }],
 ];

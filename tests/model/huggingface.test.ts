@@ -1,4 +1,4 @@
-/** Logits and tokens against those of Hugging Face transformers, which tools/make_fixtures.py stored. */
+/** Logits and tokens against those of Hugging Face transformers, which tools/make_fixtures.py and make_fp8_fixture.py stored. */
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { CacheType } from "../../kernels/stages.ts";
@@ -75,7 +75,7 @@ function distance(actual: Float32Array, expected: Float32Array): number {
 
 const { hasF16 } = (await listDevices())[0]!;
 
-for (const name of ["tiny-gqa-bf16", "window-f32", "headdim-f16", "nemo-bf16"]) {
+for (const name of ["tiny-gqa-bf16", "window-f32", "headdim-f16", "nemo-bf16", "mistral-fp8"]) {
   Deno.test({
     name: `${name} with prompts in f16 agrees with transformers`,
     ignore: !hasF16,

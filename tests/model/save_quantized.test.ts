@@ -9,7 +9,9 @@ import {
 } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import { requiredTensors } from "../../model/required_tensors.ts";
+import { FLOAT_BYTES } from "../../kernels/weight_types.ts";
 import { GpuSpy } from "../gpu_spy.ts";
+import { e4m3 } from "../kernels/numbers.ts";
 import { quantize } from "../kernels/quantization.ts";
 import { madeUp } from "./made_up.ts";
 import {
@@ -41,6 +43,7 @@ for (
     ["odd-f32", "q8", 30_000],
     ["headdim-f16", "q4", 1],
     ["ministral3-bf16", "q8", 4e9],
+    ["mistral-fp8", "q4", 4e9],
   ] as const
 ) {
   Deno.test(`saveQuantized(): ${fixture} in ${quantize} loads again and answers alike`, async () => {
@@ -69,38 +72,48 @@ for (
   });
 }
 
-Deno.test("saveQuantized() goes on with a tensor where its last chunk ended", async () => {
-  // 17.9 MB, and more rows than a dispatch quantizes.
-  const [vocab, hidden] = [70_000, 64];
-  const json = {
-    ...TINY_CONFIG,
-    vocab_size: vocab,
-    hidden_size: hidden,
-    num_hidden_layers: 1,
-    tie_word_embeddings: true,
-  };
-  const { config, tensors, read } = madeUp(json, "F32");
-  const written = await Promise.all(
-    requiredTensors(config).map(async ({ name, shape }) => {
-      const data = new Uint8Array(tensors.get(name)!.byteLength);
-      await read(name, 0, data);
-      return { name, dtype: "F32", shape: [...shape], data };
-    }),
-  );
-  await using source = await writeCheckpoint(new TempDir(), json, written);
-  await using target = new TempDir();
-  await saveQuantized(source.path, target.path, "q8");
-  using checkpoint = await openCheckpoint(target.path);
-  const name = "model.embed_tokens.weight";
-  for (const row of [0, 1, 65_533, 65_534, 65_535, 65_536, 65_537, vocab - 1]) {
-    const own = new Float32Array(hidden);
-    await read(name, 4 * hidden * row, new Uint8Array(own.buffer));
-    const expected = new Uint8Array(quantize(own, hidden, "Q8").buffer);
-    const found = new Uint8Array(expected.length);
-    await checkpoint.read(name, row * found.length, found);
-    assertEquals(found, expected, `row ${row}`);
-  }
-});
+for (const dtype of ["F32", "F8"] as const) {
+  Deno.test(`saveQuantized() goes on with a tensor where its last chunk ended (${dtype})`, async () => {
+    // 17.9 MB in F32, and more rows than a dispatch quantizes.
+    const [vocab, hidden] = [70_000, 64];
+    const json = {
+      ...TINY_CONFIG,
+      vocab_size: vocab,
+      hidden_size: hidden,
+      num_hidden_layers: 1,
+      tie_word_embeddings: true,
+    };
+    const { config, tensors, read } = madeUp(json, dtype);
+    const shapes = new Map(requiredTensors(config).map(({ name, shape }) => [name, shape]));
+    const written = await Promise.all(
+      Array.from(tensors, async ([name, { dtype, byteLength }]) => {
+        const data = new Uint8Array(byteLength);
+        await read(name, 0, data);
+        const shape = shapes.get(name) ?? [byteLength / 4, 1]; // of scales
+        return { name, dtype: dtype === "F8" ? "F8_E4M3" : dtype, shape: [...shape], data };
+      }),
+    );
+    await using source = await writeCheckpoint(new TempDir(), json, written);
+    await using target = new TempDir();
+    await saveQuantized(source.path, target.path, "q8");
+    using checkpoint = await openCheckpoint(target.path);
+    const name = "model.embed_tokens.weight";
+    const { scales } = tensors.get(name)!;
+    for (const row of [0, 1, 65_533, 65_534, 65_535, 65_536, 65_537, vocab - 1]) {
+      const own = new Uint8Array(FLOAT_BYTES[dtype] * hidden);
+      await read(name, own.length * row, own);
+      const scale = new Float32Array(1);
+      if (scales) await read(scales, 4 * row, new Uint8Array(scale.buffer));
+      const values = scales
+        ? Float32Array.from(own, (code) => e4m3(code) * scale[0]!)
+        : new Float32Array(own.buffer);
+      const expected = new Uint8Array(quantize(values, hidden, "Q8").buffer);
+      const found = new Uint8Array(expected.length);
+      await checkpoint.read(name, row * found.length, found);
+      assertEquals(found, expected, `row ${row}`);
+    }
+  });
+}
 
 Deno.test("saveQuantized() takes no more of the GPU with every tensor, and closes its files", async () => {
   const source = new URL("tiny-gqa-bf16", FIXTURES);
