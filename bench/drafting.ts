@@ -48,7 +48,7 @@ function natural(length: number): Uint32Array<ArrayBuffer> {
 
 const texts = { "natural": natural, "one token": (length: number) => new Uint32Array(length) };
 const bandwidth = await copyBandwidth(gpu);
-const pass = bandwidth && passBytes(config, null) / bandwidth;
+const pass = bandwidth && passBytes(config) / bandwidth;
 console.log(
   `${gpu.info.name}` +
     (pass

@@ -11,11 +11,13 @@ import type { LanguageModel } from "../decode/language_model.ts";
 import { loadFrom, type LoadOptions } from "../decode/load_model.ts";
 import { listDevices } from "../kernels/device.ts";
 import { DittoError } from "../kernels/errors.ts";
+import type { WeightType } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "../model/config.ts";
 import type { PromptPrecision } from "../model/memory.ts";
-import type { Quantization } from "../model/quantization.ts";
+import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
+import type { WeightSource } from "../model/weights.ts";
 import { count, runMain } from "./arguments.ts";
 import { chosenAnswers } from "./chosen_answers.ts";
 import { copyBandwidth } from "./copy_bandwidth.ts";
@@ -36,7 +38,7 @@ import { passBytes, SHAPE_NAMES, shapeConfig } from "./shapes.ts";
 const HELP = `Times the engine on a model's real shape with made-up weights.
 
   --shape NAME     ${SHAPE_NAMES.join(" | ")} (default mistral-7b)
-  --dtype TYPE     bf16 | q8 | q4, how weights are stored on the device (default bf16)
+  --dtype TYPE     bf16 | fp8 | q8 | q4, how weights are stored on the device (default bf16)
   --prompt-precision TYPE
                    f16 | f32, what prompts are multiplied in (default f16 on a GPU that has it, but Intel's)
   --layers N       keep N layers only (default all; 2 where the CPU plays the device)
@@ -96,12 +98,15 @@ async function main(): Promise<void> {
     : [];
 
   const drafters = (flags.drafter.length > 0 ? flags.drafter : ["tree"]).map(parseDrafter);
-  const quantize = quantization(flags.dtype);
-  const yardstick = await measureYardstick(config, quantize);
+  const { source, quantize } = parseDtype(flags.dtype, config);
+  const yardstick = await measureYardstick(
+    config,
+    (tensor) => quantizedType(tensor, quantize) ?? source.tensors.get(tensor)!.dtype,
+  );
   const promptPrecision = parsePrecision(flags["prompt-precision"]);
   const options = { ...(quantize && { quantize }), ...(promptPrecision && { promptPrecision }) };
   const tokenizer = flags.tokenizer ? await recordedTokenizer(flags.tokenizer, config) : null;
-  using model = await loadAnew(config, tokenizer, sizes, answers, options);
+  using model = await loadAnew(source, tokenizer, sizes, answers, options);
   let result: EndToEndResult = {
     kind: "end-to-end",
     engine: "Ditto",
@@ -206,16 +211,21 @@ function parsePrecision(precision: string | undefined): PromptPrecision | null {
   throw new DittoError(`--prompt-precision is "${precision}": it must be f16 or f32.`);
 }
 
-function quantization(dtype: string): Quantization | null {
-  if (dtype === "bf16") return null;
-  if (dtype === "q8" || dtype === "q4") return dtype;
-  throw new DittoError(`--dtype is "${dtype}": it must be bf16, q8 or q4.`);
+function parseDtype(
+  dtype: string,
+  config: MistralConfig,
+): { source: WeightSource; quantize: Quantization | null } {
+  if (dtype === "bf16" || dtype === "fp8") {
+    return { source: randomWeights(config, dtype), quantize: null };
+  }
+  if (dtype === "q8" || dtype === "q4") return { source: randomWeights(config), quantize: dtype };
+  throw new DittoError(`--dtype is "${dtype}": it must be bf16, fp8, q8 or q4.`);
 }
 
 /** What the device can do, and the work of a pass and of a prompt's token. */
 async function measureYardstick(
   config: MistralConfig,
-  quantize: Quantization | null,
+  typeOf: (tensor: string) => WeightType,
 ): Promise<Yardstick> {
   const elements = (isCounted: (name: string) => boolean) =>
     requiredTensors(config).filter(({ name }) => isCounted(name))
@@ -224,7 +234,7 @@ async function measureYardstick(
   return {
     copyBytesPerSecond: await copyBandwidth(),
     multiplyAddsPerSecond: await multiplyAddRate(),
-    bytesPerPass: passBytes(config, quantize),
+    bytesPerPass: passBytes(config, typeOf),
     // A prompt goes through the products of the layers; of the last, only keys and values are wanted.
     multiplyAddsPerPromptToken: elements((name) =>
       /_proj/.test(name) && !(name.startsWith(last) && /o_proj|mlp/.test(name))
@@ -234,7 +244,7 @@ async function measureYardstick(
 
 /** Loads the model without what an earlier run remembers of the device. */
 async function loadAnew(
-  config: MistralConfig,
+  source: WeightSource,
   tokenizer: Tokenizer | null,
   { prefill, plain, tokens }: typeof HARDWARE,
   answers: readonly RecordedAnswer[],
@@ -248,7 +258,7 @@ async function loadAnew(
   const cache = await Deno.makeTempDir();
   Deno.env.set("DITTO_CACHE", cache);
   try {
-    return await loadFrom(randomWeights(config), tokenizer, { ...options, context });
+    return await loadFrom(source, tokenizer, { ...options, context });
   } finally {
     await Deno.remove(cache, { recursive: true });
   }

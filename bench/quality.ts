@@ -32,7 +32,7 @@ import { SHAPE_NAMES, shapeConfig } from "./shapes.ts";
 
 const HELP = `Compares a model in 8 and 4 bits, and with prompts in f16, with itself.
 
-  --model DIR     a checkpoint in bf16, f16 or f32, and
+  --model DIR     a checkpoint in bf16, f16, f32 or fp8, and
   --text FILE     a text that is foreign to it; or
   --shape NAME    ${SHAPE_NAMES.join(" | ")} with made-up weights, and
   --layers N      N layers of it (default 1), for the error of their logits

@@ -10,9 +10,8 @@
  * @module
  */
 import { DittoError } from "../kernels/errors.ts";
-import { rowBytes } from "../kernels/weight_types.ts";
+import { rowBytes, type WeightType } from "../kernels/weight_types.ts";
 import { type MistralConfig, parseConfig } from "../model/config.ts";
-import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
 import mistral7b from "./shapes/mistral-7b.json" with { type: "json" };
 import mistral7bQuarter from "./shapes/mistral-7b-quarter.json" with { type: "json" };
@@ -50,12 +49,19 @@ export function shapeConfig(name: string, layers?: number): MistralConfig {
   return parseConfig(shapeJson(name, layers));
 }
 
-/** Bytes of weights that a pass reads: every one once, but of an embedding that is not the head too only a row. */
-export function passBytes(config: MistralConfig, quantize: Quantization | null): number {
+/**
+ * Bytes of weights that a pass reads: every one once, but of an embedding that is not the head too only a row.
+ *
+ * @param typeOf How a matrix is stored. Default as in bf16.
+ */
+export function passBytes(
+  config: MistralConfig,
+  typeOf: (tensor: string) => WeightType = () => "BF16",
+): number {
   return requiredTensors(config)
     .filter(({ name }) => config.tieWordEmbeddings || !/embed_tokens/.test(name))
     .reduce((sum, { name, shape: [rows, inputs] }) => {
       if (inputs === undefined) return sum + 4 * rows!; // a norm's gain, in f32
-      return sum + rows! * rowBytes(quantizedType(name, quantize) ?? "BF16", inputs);
+      return sum + rows! * rowBytes(typeOf(name), inputs);
     }, 0);
 }

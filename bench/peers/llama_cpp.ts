@@ -70,7 +70,7 @@ async function main(): Promise<void> {
     );
     const { device, backend, version } = await llama.info();
     const isSoftware = backend === "CPU";
-    const bytesPerPass = passBytes(config, null);
+    const bytesPerPass = passBytes(config);
     let result: EndToEndResult = {
       kind: "end-to-end",
       engine: "llama.cpp",

@@ -2,7 +2,7 @@
  * Writes the kernels that a GPU runs Mistral-7B with, one WGSL file and one JSON file of constants each, for compilers
  * that need no GPU (ptxas.py):
  *
- *   deno run -A tools/gpu/kernel_sources.ts DIR [bf16 | q8 | q4] [CHOICE=NUMBER ...]
+ *   deno run -A tools/gpu/kernel_sources.ts DIR [bf16 | fp8 | q8 | q4] [CHOICE=NUMBER ...]
  *
  * A CHOICE is one of the device profile's, such as rowsTogether=8. Where the CPU plays the device, kernels are an NVIDIA
  * GPU's. Their names are printed as each is compiled, for drivers that say what they made of it (intel.sh).
@@ -19,7 +19,7 @@ import type { Stage, Variant } from "../../kernels/stages.ts";
 import { Forward } from "../../model/forward.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { dimensions, promptChunk, type PromptPrecision } from "../../model/memory.ts";
-import { type Quantization, quantizedType } from "../../model/quantization.ts";
+import { quantizedType } from "../../model/quantization.ts";
 import { loadWeights } from "../../model/weights.ts";
 
 const CONTEXT = 4096;
@@ -40,8 +40,8 @@ class Writer extends Compiler {
 
 if (import.meta.main) {
   const [directory, weights = "bf16", ...choices] = Deno.args;
-  if (!directory || directory.startsWith("-") || !["bf16", "q8", "q4"].includes(weights)) {
-    console.error("Usage: kernel_sources.ts DIR [bf16 | q8 | q4] [CHOICE=NUMBER ...]");
+  if (!directory || directory.startsWith("-") || !["bf16", "fp8", "q8", "q4"].includes(weights)) {
+    console.error("Usage: kernel_sources.ts DIR [bf16 | fp8 | q8 | q4] [CHOICE=NUMBER ...]");
     Deno.exit(2);
   }
   Deno.mkdirSync(directory, { recursive: true });
@@ -50,8 +50,8 @@ if (import.meta.main) {
   const nvidia = { isSoftware: false, subgroupSize: 32, subgroupVaries: false };
   using gpu = new Gpu(device, { ...info, ...(info.isSoftware && nvidia) });
   const config = shapeConfig("mistral-7b", 2); // of a prompt the last layer has keys and values only
-  const source = randomWeights(config);
-  const quantization = weights === "bf16" ? null : weights as Quantization;
+  const source = randomWeights(config, weights === "fp8" ? weights : "bf16");
+  const quantization = weights === "q8" || weights === "q4" ? weights : null;
   const layout = layOutWeights(
     config,
     (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
