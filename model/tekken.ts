@@ -81,6 +81,19 @@ export function tokenizerOfTekken(tekken: unknown, path: string): JsonObject {
   };
 }
 
+/**
+ * Gives a `tokenizer.json` that splits text by one pattern into pieces of bytes, as those of Mistral's newer models do, the
+ * pattern of the `tekken.json` that lies beside it. Others stay as they are.
+ */
+export function splitLikeTekken(json: unknown, tekken: unknown): void {
+  const { type, pretokenizers } = Object(Object(json).pre_tokenizer);
+  const { pattern } = Object(Object(tekken).config);
+  if (type !== "Sequence" || !Array.isArray(pretokenizers) || typeof pattern !== "string") return;
+  const [split, bytes, ...others] = pretokenizers;
+  if (Object(split).type !== "Split" || Object(bytes).type !== "ByteLevel" || others.length) return;
+  split.pattern = { Regex: pattern };
+}
+
 /** The special tokens, by id: those that `special_tokens` names, then as many others as the model has. */
 function specialTokens(
   tokens: unknown,

@@ -12,7 +12,7 @@ import {
 import { DittoError, show } from "./errors.ts";
 import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
 import { mendPreTokenizer } from "./pre_tokenizer.ts";
-import { TEKKEN_SETTINGS, tokenizerOfTekken } from "./tekken.ts";
+import { splitLikeTekken, TEKKEN_SETTINGS, tokenizerOfTekken } from "./tekken.ts";
 
 export type { Message } from "./chat_template.ts";
 export type { StreamDecoder } from "./detokenizer.ts";
@@ -201,16 +201,23 @@ export async function loadTokenizer(
   return new Tokenizer(tokenizer, detokenizer, chatTemplate, specialTokens);
 }
 
-/** Reads `tokenizer.json`, or else `tekken.json` as if it were one, with its settings. */
+/**
+ * Reads `tokenizer.json`, or else `tekken.json` as if it were one, with its settings. Where both are there, text is split as
+ * the second says: the first was published for some Mistral models with the pattern of Llama's (transformers warns of it,
+ * and does the same where it is asked with `fix_mistral_regex`).
+ */
 async function readTokenizer(
   root: string,
 ): Promise<{ json: unknown; path: string; settings: JsonObject } | null> {
   const settings = await readSettings(root);
   const path = `${root}/tokenizer.json`;
   const json = await readJson(path);
-  if (json !== undefined) return { json, path, settings };
   const tekkenPath = `${root}/tekken.json`;
   const tekken = await readJson(tekkenPath);
+  if (json !== undefined) {
+    if (tekken !== undefined) splitLikeTekken(json, tekken);
+    return { json, path, settings };
+  }
   if (tekken === undefined) return null;
   return {
     json: tokenizerOfTekken(tekken, tekkenPath),

@@ -184,6 +184,24 @@ for (const [whose, [config, layout]] of Object.entries(LAYOUTS)) {
   });
 }
 
+Deno.test("a model that also sees is read in FP8 as one that does not", async () => {
+  const tensors = fp8Tensors(LAYOUTS["Mistral's"]![1]);
+  await using plain = await new TempDir().write(files(MISTRAL, tensors));
+  await using seeing = await new TempDir().write({
+    "config.json": {
+      architectures: ["Mistral3ForConditionalGeneration"],
+      model_type: "mistral3",
+      text_config: { ...TINY_CONFIG, tie_word_embeddings: false },
+      quantization_config: MISTRAL,
+    },
+    "model.safetensors": safetensorsFile([
+      ...tensors.map((tensor) => ({ ...tensor, name: `language_model.${tensor.name}` })),
+      tensor("vision_tower.ln_pre.weight", "BF16", [1], new Uint8Array(2)),
+    ]),
+  });
+  assertEquals(await answer(seeing.path), await answer(plain.path));
+});
+
 async function assertRefused(work: () => Promise<unknown>, ...parts: string[]): Promise<void> {
   const { message } = await assertRejects(work, DittoError);
   for (const part of parts) assertStringIncludes(message, part);

@@ -101,6 +101,28 @@ Deno.test("loadTokenizer() completes a tekken.json with what lies beside it", as
   assertEquals(both.specialToken("[INST]"), undefined);
 });
 
+Deno.test("loadTokenizer() splits text as the tekken.json does that lies beside a tokenizer.json", async () => {
+  const characters = {
+    type: "Split",
+    pattern: { Regex: "." },
+    behavior: "Isolated",
+    invert: false,
+  };
+  const bytes = { type: "ByteLevel", add_prefix_space: false, use_regex: false };
+  const encoded = async (pretokenizers: object[], beside: object) => {
+    const pre_tokenizer = { type: "Sequence", pretokenizers };
+    const json = { ...tokenizerOfTekken(TEKKEN, "x"), pre_tokenizer };
+    return (await load({ "tokenizer.json": json, ...beside })).encode("the");
+  };
+  const beside = { "tekken.json": TEKKEN };
+  const apart = [1, 124, 112, 109]; // <s>, then bytes
+  assertEquals(await encoded([characters, bytes], {}), apart);
+  assertEquals(await encoded([characters, bytes], beside), [1, 267]);
+  // Not what a tekken.json could be: nothing is known of how that splits text.
+  assertEquals(await encoded([characters, characters, bytes], beside), apart);
+  assertEquals(await encoded([characters, bytes], { "tekken.json": { config: {} } }), apart);
+});
+
 Deno.test("loadTokenizer() refuses a tekken.json that makes no sense", async () => {
   const refused = async (change: object, found: string, vocabSize = 400) => {
     const files = { "tekken.json": { ...TEKKEN, ...change } };
