@@ -3,6 +3,8 @@
  *
  * - `mistral-7b`: https://huggingface.co/mistralai/Mistral-7B-Instruct-v0.2 (v0.1 has a sliding window of 4096)
  * - `mistral-nemo`: https://huggingface.co/mistralai/Mistral-Nemo-Instruct-2407
+ * - `mistral-small`: https://huggingface.co/mistralai/Mistral-Small-24B-Instruct-2501
+ * - `ministral-3-8b`: the language model in https://huggingface.co/mistralai/Ministral-3-8B-Instruct-2512
  * - `mistral-7b-quarter`: Mistral-7B with every width a quarter and heads as wide, for kernels on software devices
  * - `tiny`: no model, to see that a benchmark runs; the vocabulary is Mistral's, so that recorded answers can be
  *   replayed
@@ -13,14 +15,18 @@ import { DittoError } from "../kernels/errors.ts";
 import { rowBytes, type WeightType } from "../kernels/weight_types.ts";
 import { type MistralConfig, parseConfig } from "../model/config.ts";
 import { requiredTensors } from "../model/required_tensors.ts";
+import ministral3 from "./shapes/ministral-3-8b.json" with { type: "json" };
 import mistral7b from "./shapes/mistral-7b.json" with { type: "json" };
 import mistral7bQuarter from "./shapes/mistral-7b-quarter.json" with { type: "json" };
 import mistralNemo from "./shapes/mistral-nemo.json" with { type: "json" };
+import mistralSmall from "./shapes/mistral-small.json" with { type: "json" };
 import tiny from "./shapes/tiny.json" with { type: "json" };
 
 const SHAPES: Record<string, Record<string, unknown>> = {
   "mistral-7b": mistral7b,
   "mistral-nemo": mistralNemo,
+  "mistral-small": mistralSmall,
+  "ministral-3-8b": ministral3,
   "mistral-7b-quarter": mistral7bQuarter,
   tiny,
 };
