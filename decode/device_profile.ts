@@ -6,7 +6,7 @@
  */
 import { fastestOfEach } from "../kernels/clock.ts";
 import type { Gpu } from "../kernels/device.ts";
-import type { Compiler } from "../kernels/compiler.ts";
+import { type Compiler, encode } from "../kernels/compiler.ts";
 import { type Profile, profileChoices } from "../kernels/profile.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
@@ -46,8 +46,9 @@ export async function measureProfile(
   const length = Math.min(LENGTH, d.context);
   const small = dimensions(config, length, d.cache, d.promptPrecision, d.promptRows);
   const time = async (name: keyof Profile, profile: Profile) => {
-    signal?.throwIfAborted();
-    using forward = new Forward(gpu, compiler.withProfile(profile), config, few, small);
+    const tried = compiler.withProfile(profile);
+    using forward = new Forward(gpu, tried, config, few, small);
+    await tried.compile(signal);
     const work = name === "promptProduct"
       ? promptWork(forward, small)
       : decodeWork(gpu, forward, small);
@@ -85,5 +86,5 @@ function decodeWork(gpu: Gpu, forward: Forward, { context }: Dimensions): Work[]
 }
 
 function promptWork(forward: Forward, { promptRows }: Dimensions): Work[] {
-  return [(pass) => forward.encodePrompt(pass, new Array(promptRows).fill(0), 0)];
+  return [(pass) => encode(pass, forward.promptDispatches(new Array(promptRows).fill(0), 0))];
 }

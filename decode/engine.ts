@@ -88,7 +88,7 @@ export class Engine implements Disposable {
   #isDisposed = false;
 
   /**
-   * Compiles the stages around the forward pass and allocates the generation's buffers.
+   * Allocates the generation's buffers, and binds the stages around the forward pass; the compiler compiles them later.
    *
    * @param words `Tokenizer.words`: which tokens the tree takes for the same. Default: each for itself alone.
    */
@@ -224,20 +224,29 @@ export class Engine implements Disposable {
 
   /**
    * Runs every stage once without effect, so that drivers that compile at first use do it now, and maps every staging buffer
-   * once: Deno is faster from then on.
+   * once: Deno is faster from then on. Between two stages the rest of the program has a turn.
+   *
+   * @param signal Ends it early; it then fails with the signal's reason.
    */
-  async warmUp(): Promise<void> {
-    await this.#forward.prefill([0], 0);
-    this.#gpu.device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
-    for (const [first, choose] of [this.#choose, this.#sample].entries()) {
-      const batch = this.#encode(
-        { first, steps: 1, staging: this.#staging[0]!, capture: null },
-        { maxRows: 1, maxLength: 1 },
-        this.#drafters.all,
-        choose,
-      );
-      this.#gpu.device.queue.submit([batch.commands]);
-      await this.#read(batch);
+  async warmUp(signal?: AbortSignal): Promise<void> {
+    const { device } = this.#gpu;
+    device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
+    const stages = [
+      ...this.#forward.promptDispatches([0], 0),
+      ...this.#drafters.all,
+      ...this.#forward.dispatches(1, 1),
+      this.#choose(1),
+      this.#sample(1),
+      this.#accept,
+    ];
+    for (const stage of stages) {
+      signal?.throwIfAborted();
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      encode(pass, [stage]);
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+      await turn();
     }
     const mapped = this.#staging.map((buffer) => this.#gpu.map(buffer, buffer.size, () => {}));
     await this.#guard(Promise.all(mapped));
@@ -248,11 +257,17 @@ export class Engine implements Disposable {
    *
    * @param longest Tokens that a row can see at most.
    * @param known What earlier runs found.
+   * @param signal Ends it early; it then fails with the signal's reason.
    * @returns Null where the device has no clock.
    */
-  async measurePassTimes(longest: number, known: PassTimes | null): Promise<PassTimes | null> {
+  async measurePassTimes(
+    longest: number,
+    known: PassTimes | null,
+    signal?: AbortSignal,
+  ): Promise<PassTimes | null> {
     const timed = (length: number) => ({
       setRows: (count: number) => {
+        signal?.throwIfAborted();
         const base = Math.max(0, length - MAX_ROWS);
         const rows = rowWords(chain(0, new Array(count - 1).fill(0)), base);
         this.#gpu.device.queue.writeBuffer(this.#forward.rows, 0, rows);

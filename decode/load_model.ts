@@ -74,7 +74,7 @@ export interface LoadOptions {
    * is measured on the device, in a short text and a long one, once for each device and shape of model.
    */
   readonly rowCosts?: readonly number[] | undefined;
-  /** Ends the loading between two steps, of which compiling the kernels is one; it then fails with the signal's reason. */
+  /** Ends the loading between two steps, such as compiling a kernel; it then fails with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** How to open the GPU; for tests. */
   readonly device?: OpenOptions | undefined;
@@ -174,12 +174,12 @@ export async function loadFrom(
       const words = tokenizer?.words(config.vocabSize);
       return new Engine(gpu, compiler, forward, config.vocabSize, context, words);
     }, toError);
-    await engine.warmUp();
-    signal?.throwIfAborted();
+    await compiler.compile(signal);
+    await engine.warmUp(signal);
     const longest = Math.min(context, config.slidingWindow ?? Infinity);
     const passTimes = givenCosts
       ? null
-      : await engine.measurePassTimes(longest, known?.passTimes ?? null);
+      : await engine.measurePassTimes(longest, known?.passTimes ?? null, signal);
     if (profile && passTimes) await remembered.set({ profile, passTimes });
     signal?.throwIfAborted();
     return new LanguageModel({

@@ -4,12 +4,14 @@
  * @module
  */
 import type { Gpu } from "./device.ts";
+import { turn } from "./turn.ts";
 
 /**
  * Times work on the GPU.
  *
  * @param encoded Each encodes some dispatches; they run in this order, in a submission each, so that what one
- * writes to a buffer's queue first is there when it runs.
+ * writes to a buffer's queue first is there when it runs. Between two the rest of the program has a turn: on a software
+ * device a submission waits for the one before it.
  * @returns Nanoseconds of each; null where the device has no clock.
  */
 export async function timeOnGpu(
@@ -34,6 +36,7 @@ export async function timeOnGpu(
       encode(pass);
       pass.end();
       device.queue.submit([encoder.finish()]);
+      await turn();
     }
     const encoder = device.createCommandEncoder();
     encoder.resolveQuerySet(querySet, 0, count, resolved, 0);

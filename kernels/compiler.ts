@@ -14,19 +14,30 @@ import {
   type PromptProduct,
 } from "./profile.ts";
 import { type Stage, stageSource, type Variant } from "./stages.ts";
+import { turn } from "./turn.ts";
 
-/** A compiled stage. */
+/** A stage, which is compiled when it is first looked at. */
 export interface Kernel {
   /** The pipeline. */
   readonly pipeline: GPUComputePipeline;
   /** Binds the stage's buffers, in the order of their binding numbers. */
-  bind(...buffers: Bindable[]): GPUBindGroup;
+  bind(...buffers: Bindable[]): Bindings;
+}
+
+/** What is bound to a stage. */
+export interface Bindings {
+  /** Made when it is first looked at: it has to know the compiled stage. */
+  readonly group: GPUBindGroup;
 }
 
 /** What a kernel reads or writes. */
 export type Bindable = GPUBuffer | BufferRegion;
 
-/** Compiles stages for one device; the same stage, variant and constants are compiled once. */
+/**
+ * Compiles stages for one device; the same stage, variant and constants are compiled once. Whoever wants the rest of the
+ * program to go on meanwhile, and an abort to be seen, asks for all kernels, and then compiles them with
+ * {@linkcode Compiler.compile}: the driver takes from milliseconds to a second for each, and the thread waits.
+ */
 export class Compiler {
   /** What kernels it chooses. */
   readonly profile: Profile;
@@ -71,8 +82,18 @@ export class Compiler {
     return compiler;
   }
 
+  /** Compiles what was asked for and has not been compiled, with a turn for the rest of the program after each stage. */
+  async compile(signal?: AbortSignal): Promise<void> {
+    for (const kernel of this.#kernels.values()) {
+      signal?.throwIfAborted();
+      void kernel.pipeline; // compiles it
+      await turn();
+    }
+    signal?.throwIfAborted();
+  }
+
   /**
-   * Compiles a stage.
+   * A stage, to be compiled.
    *
    * @param constants Values of the stage's `override`s; those it does not declare are ignored.
    */
@@ -81,25 +102,7 @@ export class Compiler {
     const key = JSON.stringify([stage, variant, used]);
     const known = this.#kernels.get(key);
     if (known) return known;
-    const { device } = this.#gpu;
-    const module = device.createShaderModule({ label: stage, code: source });
-    const pipeline = device.createComputePipeline({
-      label: stage,
-      layout: "auto",
-      compute: { module, entryPoint: "main", constants: used },
-    });
-    const layout = pipeline.getBindGroupLayout(0);
-    const kernel = {
-      pipeline,
-      bind: (...buffers: Bindable[]) =>
-        device.createBindGroup({
-          label: stage,
-          layout,
-          entries: buffers.map((bound, binding) => {
-            return { binding, resource: "buffer" in bound ? bound : { buffer: bound } };
-          }),
-        }),
-    };
+    const kernel = lazyKernel(this.#gpu.device, stage, source, used);
     this.#kernels.set(key, kernel);
     return kernel;
   }
@@ -131,6 +134,42 @@ export class Compiler {
   }
 }
 
+function lazyKernel(
+  device: GPUDevice,
+  label: Stage,
+  code: string,
+  constants: Record<string, number>,
+): Kernel {
+  const pipeline = once(() => {
+    const module = device.createShaderModule({ label, code });
+    const compute = { module, entryPoint: "main", constants };
+    return device.createComputePipeline({ label, layout: "auto", compute });
+  });
+  const layout = once(() => pipeline().getBindGroupLayout(0));
+  return {
+    get pipeline() {
+      return pipeline();
+    },
+    bind(...buffers) {
+      const entries = buffers.map((bound, binding) => {
+        return { binding, resource: "buffer" in bound ? bound : { buffer: bound } };
+      });
+      const group = once(() => device.createBindGroup({ label, layout: layout(), entries }));
+      return {
+        get group() {
+          return group();
+        },
+      };
+    },
+  };
+}
+
+/** What makes something when it is first called, and gives it again later. */
+function once<T extends object>(make: () => T): () => T {
+  let made: T | null = null;
+  return () => made ??= make();
+}
+
 /** Threads that a workgroup of the sampler can have: 1024, of which it needs 22 kB of memory, where a device has both. */
 export function mostSamplers(limits: GPUSupportedLimits): 256 | 1024 {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
@@ -144,7 +183,7 @@ export interface Dispatch {
   /** The stage. */
   readonly kernel: Kernel;
   /** Its buffers. */
-  readonly bindings: GPUBindGroup;
+  readonly bindings: Bindings;
   /** Workgroups in x, y and z. */
   readonly workgroups: readonly [number, number?, number?];
 }
@@ -153,7 +192,7 @@ export interface Dispatch {
 export function encode(pass: GPUComputePassEncoder, dispatches: Iterable<Dispatch>): void {
   for (const { kernel, bindings, workgroups } of dispatches) {
     pass.setPipeline(kernel.pipeline);
-    pass.setBindGroup(0, bindings);
+    pass.setBindGroup(0, bindings.group);
     pass.dispatchWorkgroups(...workgroups);
   }
 }

@@ -32,7 +32,7 @@ export class Forward implements Disposable {
   #span: GPUBuffer;
   #owned: readonly GPUBuffer[];
 
-  /** Compiles the stages and allocates the cache and the workspaces. */
+  /** Allocates the cache and the workspaces, and binds the stages; the compiler compiles them later. */
   constructor(
     gpu: Gpu,
     compiler: Compiler,
@@ -105,7 +105,7 @@ export class Forward implements Disposable {
     const { device } = this.#gpu;
     for (let position = first; position < tokens.length;) {
       const ids = tokens.slice(position, position + promptRowsAt(config, d, position));
-      const steps = this.#chunk(ids, position);
+      const steps = this.promptDispatches(ids, position);
       const { isSoftware } = this.#gpu.info;
       const atOnce = promptStepsAtOnce(config, d, steps.length, position, isSoftware);
       const submissions: GPUCommandBuffer[] = [];
@@ -127,17 +127,12 @@ export class Forward implements Disposable {
   }
 
   /**
-   * Encodes a chunk of a prompt, and puts its tokens in place for it, so that a submission holds one chunk.
+   * Puts a chunk of a prompt in place, one at a time, and gives its dispatches.
    *
    * @param ids Its token ids, one at least and no more than fit a chunk.
    * @param position Where in the text it begins.
    */
-  encodePrompt(pass: GPUComputePassEncoder, ids: readonly number[], position: number): void {
-    encode(pass, this.#chunk(ids, position));
-  }
-
-  /** Puts a chunk's tokens in place, and gives its dispatches. */
-  #chunk(ids: readonly number[], position: number): Dispatch[] {
+  promptDispatches(ids: readonly number[], position: number): Dispatch[] {
     const { queue } = this.#gpu.device;
     queue.writeBuffer(this.#promptIds, 0, new Uint32Array([ids.length, ...ids]));
     queue.writeBuffer(this.#span, 0, new Uint32Array([ids.length, position]));

@@ -4,7 +4,13 @@
  * @module
  */
 import { type AttentionTile, attentionTile } from "../kernels/attention_tile.ts";
-import { type Bindable, Compiler, type Dispatch, type Kernel } from "../kernels/compiler.ts";
+import {
+  type Bindable,
+  type Bindings,
+  Compiler,
+  type Dispatch,
+  type Kernel,
+} from "../kernels/compiler.ts";
 import type { PromptProduct } from "../kernels/profile.ts";
 import type { MistralConfig } from "./config.ts";
 import type { Dimensions } from "./memory.ts";
@@ -13,7 +19,7 @@ import type { Matrix } from "./weights.ts";
 /** A stage bound to its buffers, whose workgroups follow from the size of the pass. */
 export interface Step {
   readonly kernel: Kernel;
-  readonly bindings: GPUBindGroup;
+  readonly bindings: Bindings;
   readonly workgroups: (size: number, chunks: number) => Dispatch["workgroups"];
 }
 
@@ -35,7 +41,7 @@ export function sized(
   return { kernel, bindings, workgroups: workgroups(size, chunks) };
 }
 
-/** Compiles the stages with this model's shapes. */
+/** The stages with this model's shapes. */
 export class Stages {
   readonly config: MistralConfig;
   readonly dimensions: Dimensions;

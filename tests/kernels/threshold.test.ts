@@ -42,14 +42,15 @@ function sumsKernel(): Kernel {
     compute: { module, entryPoint: "sums_of_pairs", constants },
   });
   const layout = pipeline.getBindGroupLayout(0);
-  const bind = (...buffers: Bindable[]) =>
-    device.createBindGroup({
+  const bind = (...buffers: Bindable[]) => ({
+    group: device.createBindGroup({
       layout,
       entries: buffers.map((buffer, binding) => ({
         binding,
         resource: { buffer: buffer as GPUBuffer },
       })),
-    });
+    }),
+  });
   return { pipeline, bind };
 }
 

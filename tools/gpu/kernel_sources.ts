@@ -34,7 +34,9 @@ class Writer extends Compiler {
     console.log(name);
     Deno.writeTextFileSync(`${this.directory}/${name}.wgsl`, source);
     Deno.writeTextFileSync(`${this.directory}/${name}.json`, JSON.stringify(used));
-    return super.kernel(stage, variant, constants);
+    const kernel = super.kernel(stage, variant, constants);
+    void kernel.pipeline; // compiles it
+    return kernel;
   }
 }
 
