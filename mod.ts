@@ -42,7 +42,7 @@ export { type DeviceInfo, listDevices, type OpenOptions } from "./kernels/device
 export type { Profile } from "./kernels/profile.ts";
 export type { Prompt } from "./decode/prompt.ts";
 export type { Architecture, MistralConfig } from "./model/config.ts";
-export { DittoError } from "./model/errors.ts";
+export { DittoError, type DittoErrorCode } from "./model/errors.ts";
 export type { Quantization } from "./model/quantization.ts";
 export type {
   LinearScaling,

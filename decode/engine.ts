@@ -150,6 +150,7 @@ export class Engine implements Disposable {
       throw new DittoError(
         "The model is in the middle of another generation: read that one to its end, leave its loop, or " +
           "dispose of it, first.",
+        { code: "busy" },
       );
     }
     this.#checkDisposed();
@@ -361,7 +362,7 @@ export class Engine implements Disposable {
       new DittoError(
         `${this.#gpu.info.name} has no memory left to read logits back: do without their digest, or ` +
           `load the model with a smaller context.`,
-        { cause },
+        { cause, code: "memory" },
       ));
     made.move();
     return capture;
@@ -404,6 +405,7 @@ export class Engine implements Disposable {
       new DittoError(
         `The GPU device (${this.#gpu.info.name}) ${what}. This happened in the middle of a generation: ` +
           `load the model again.`,
+        { code: "device" },
       );
     try {
       return await this.#gpu.unlessFailed(work, failed);

@@ -7,7 +7,7 @@ import type { DeviceInfo, Gpu } from "../kernels/device.ts";
 import type { Profile } from "../kernels/profile.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
-import { DittoError, show } from "../model/errors.ts";
+import { DittoError, inputError, show } from "../model/errors.ts";
 import type { MemoryNeed, PromptPrecision } from "../model/memory.ts";
 import { checkSignal, givenOptions } from "../model/options.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
@@ -160,7 +160,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     checkFits(ids, this.context);
     const { replay, signal, drafter = "tree", stop = [] } = given;
     if (!Object.hasOwn(DRAFTS, drafter)) {
-      throw new DittoError(
+      throw inputError(
         `The option drafter is ${show(drafter)}: it must be "original" or "tree".`,
       );
     }
@@ -195,7 +195,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     if (stops.length > 0) requireTokenizer(this.#tokenizer, this.#directory, "stop");
     for (const text of stops) {
       if (typeof text !== "string" || text === "") {
-        throw new DittoError(
+        throw inputError(
           `A stop string is ${show(text)}: it must be a text of one character or more.`,
         );
       }

@@ -9,7 +9,7 @@ import { isProfile, type Profile } from "../kernels/profile.ts";
 import { allSources } from "../kernels/stages.ts";
 import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
 import type { MistralConfig } from "../model/config.ts";
-import { DittoError, show } from "../model/errors.ts";
+import { DittoError, inputError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";
 import { layOutWeights } from "../model/layout.ts";
 import {
@@ -151,7 +151,7 @@ export async function loadFrom(
         `${gpu.info.name} ran out of memory: the model needs ${megabytes(memory.total)} at a ` +
           `context of ${context} tokens. Ask for a smaller context` +
           `${quantization ? "" : " or quantized weights"}, or close what else uses the GPU.`,
-        { cause },
+        { cause, code: "memory" },
       );
     const upload = await gpu.unlessOutOfMemory(() => {
       const upload = new WeightUpload(gpu, source, layout);
@@ -218,7 +218,7 @@ function check(
   checkFits(prompt, context);
   const { kvCache = "f16" } = options;
   if (kvCache !== "f16" && kvCache !== "f32") {
-    throw new DittoError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
+    throw inputError(`The option kvCache is ${show(kvCache)}: it must be "f16" or "f32".`);
   }
   const givenCosts = options.rowCosts === undefined ? null : checkRowCosts(options.rowCosts);
   checkProgress(options.onProgress);

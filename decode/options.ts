@@ -6,7 +6,7 @@
 import type { DeviceInfo } from "../kernels/device.ts";
 import { hasFewRegisters } from "../kernels/profile.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
-import { DittoError, show } from "../model/errors.ts";
+import { inputError, show } from "../model/errors.ts";
 import type { PromptPrecision } from "../model/memory.ts";
 import type { Quantization } from "../model/quantization.ts";
 import type { GenerateOptions } from "./generation.ts";
@@ -37,10 +37,10 @@ export function checkQuantize(
 ): Quantization | null {
   if (wanted === undefined || wanted === found) return found;
   if (wanted !== "q8" && wanted !== "q4") {
-    throw new DittoError(`The option quantize is ${show(wanted)}: it must be "q8" or "q4".`);
+    throw inputError(`The option quantize is ${show(wanted)}: it must be "q8" or "q4".`);
   }
   if (found === null) return wanted;
-  throw new DittoError(
+  throw inputError(
     `The checkpoint holds its weights in ${found} and cannot be quantized to ${wanted}: load it as it is, ` +
       `or quantize the checkpoint it was made from.`,
   );
@@ -56,12 +56,12 @@ export function checkPromptPrecision(
   const isFaster = hasF16 && !isSoftware && !hasFewRegisters(device);
   const precision = wanted ?? (isFaster ? "f16" : "f32");
   if (precision !== "f16" && precision !== "f32") {
-    throw new DittoError(
+    throw inputError(
       `The option promptPrecision is ${show(precision)}: it must be "f16" or "f32".`,
     );
   }
   if (precision === "f32" || hasF16) return precision;
-  throw new DittoError(
+  throw inputError(
     `The option promptPrecision is "f16", and ${name} does not compute in f16 (it lacks the feature ` +
       `shader-f16): leave the option out, or ask for "f32".`,
   );
@@ -70,7 +70,7 @@ export function checkPromptPrecision(
 /** Costs of passes by their rows; a copy, which stays as it is. */
 export function checkRowCosts(costs: readonly number[]): readonly number[] {
   if (isRowCosts(costs)) return [...costs];
-  throw new DittoError(
+  throw inputError(
     `The option rowCosts is ${
       show(costs)
     }: it must be ${MAX_ROWS} numbers from 1 to 1000, the first 1 and ` +
@@ -86,7 +86,7 @@ export function flag<Name extends string>(
 ): boolean {
   const value = options[name] ?? fallback;
   if (typeof value === "boolean") return value;
-  throw new DittoError(`The option ${name} is ${show(value)}: it must be true or false.`);
+  throw inputError(`The option ${name} is ${show(value)}: it must be true or false.`);
 }
 
 /** A number option within bounds. */
@@ -100,7 +100,7 @@ export function number<Name extends string>(
   const value = options[name] ?? fallback;
   if (typeof value === "number" && value >= min && value <= max) return value;
   const least = min === Number.MIN_VALUE ? "above 0" : `from ${min}`;
-  throw new DittoError(
+  throw inputError(
     `The option ${name} is ${show(value)}: it must be a number ${least} to ${max}.`,
   );
 }
@@ -117,7 +117,7 @@ export function integer<Name extends string>(
   if (Number.isInteger(value) && value as number >= min && value as number <= max) {
     return value as number;
   }
-  throw new DittoError(
+  throw inputError(
     `The option ${name} is ${show(value)}: it must be an integer from ${min} to ${max}.`,
   );
 }

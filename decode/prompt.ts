@@ -4,7 +4,7 @@
  * @module
  */
 import { MAX_DIMENSION } from "../model/fields.ts";
-import { DittoError, show } from "../model/errors.ts";
+import { inputError, show } from "../model/errors.ts";
 import { type Message, requireTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 
 const DEFAULT_CONTEXT = 4096;
@@ -42,7 +42,7 @@ export function encode(
   directory: string | URL,
 ): number[] {
   if (typeof prompt !== "string" && !Array.isArray(prompt)) {
-    throw new DittoError(
+    throw inputError(
       `The prompt is ${show(prompt)}: it must be text, a list of messages, or a list of token ids.`,
     );
   }
@@ -53,18 +53,18 @@ export function encode(
 /** Refuses what is no list of whole numbers. */
 export function checkIds(ids: readonly number[]): void {
   if (Array.isArray(ids) && ids.every((id) => Number.isInteger(id))) return;
-  throw new DittoError(`The tokens are ${show(ids)}: they must be a list of token ids.`);
+  throw inputError(`The tokens are ${show(ids)}: they must be a list of token ids.`);
 }
 
 /** Refuses token ids that a model does not have, or none at all. */
 export function checkTokens(ids: readonly number[], what: string, vocabSize: number): void {
   if (!Array.isArray(ids)) {
-    throw new DittoError(`The ${what} is ${show(ids)}: it must be a list of token ids.`);
+    throw inputError(`The ${what} is ${show(ids)}: it must be a list of token ids.`);
   }
-  if (ids.length === 0) throw new DittoError(`The ${what} is empty: give at least one token.`);
+  if (ids.length === 0) throw inputError(`The ${what} is empty: give at least one token.`);
   ids.forEach((id, i) => {
     if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
-      throw new DittoError(
+      throw inputError(
         `Token ${i} of the ${what} is ${show(id)}: the model has tokens 0 to ${vocabSize - 1}.`,
       );
     }
@@ -91,7 +91,7 @@ export function contextFor(
 /** Refuses a prompt that leaves no room for an answer. */
 export function checkFits(ids: readonly number[], context: number): void {
   if (ids.length < context) return;
-  throw new DittoError(
+  throw inputError(
     `The prompt has ${ids.length} tokens, and the context holds ${context}, answer included: ` +
       `load the model with a larger context (--context on the command line), or shorten the prompt.`,
   );

@@ -124,7 +124,7 @@ export class Gpu implements Disposable {
   async unlessFailed<T>(
     work: Promise<T>,
     toError: (what: string) => Error = (what) =>
-      new DittoError(`The GPU device (${this.info.name}) ${what}.`),
+      new DittoError(`The GPU device (${this.info.name}) ${what}.`, { code: "device" }),
   ): Promise<T> {
     const { promise: failure, reject } = Promise.withResolvers<never>();
     const fail = (what: string) => reject(toError(what));
@@ -329,6 +329,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     throw new DittoError(
       "No WebGPU device was found: install the GPU's Vulkan driver, or Mesa's software driver " +
         "(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers).",
+      { code: "device" },
     );
   }
   const requiredLimits = Object.fromEntries(
@@ -360,7 +361,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     const reason = (cause as Error).message.replace(/\.$/, "");
     throw new DittoError(
       `${info.name} cannot be opened (${reason}): close what else uses it, or update its driver.`,
-      { cause },
+      { cause, code: "device" },
     );
   }
   return new Gpu(device, {

@@ -1,4 +1,4 @@
-import { DittoError, show } from "./errors.ts";
+import { DittoError, inputError, show } from "./errors.ts";
 import { compile, Refusal, UnknownJinja } from "./jinja.ts";
 import { isObject } from "./json.ts";
 
@@ -31,7 +31,7 @@ export function renderChat(
   for (const [i, message] of messages.entries()) {
     const { role, content } = Object(message);
     if (typeof role === "string" && typeof content === "string") continue;
-    throw new DittoError(
+    throw inputError(
       `Message ${i} is ${show(message)}: its role and its content must be strings.`,
     );
   }
@@ -51,19 +51,17 @@ export function renderChat(
     return render({ ...variables, messages });
   } catch (cause) {
     const these = `these messages (${show(messages.map(({ role }) => role))})`;
-    throw new DittoError(
-      cause instanceof Refusal
-        ? `${subject} refuses ${these}: ${cause.message}`
-        : `${subject} fails for ${these}, or uses ${unknown(cause)}`,
-      { cause },
-    );
+    if (cause instanceof Refusal) {
+      throw inputError(`${subject} refuses ${these}: ${cause.message}`, { cause });
+    }
+    throw new DittoError(`${subject} fails for ${these}, or uses ${unknown(cause)}`, { cause });
   }
 }
 
 function selectTemplate(template: unknown): string {
   if (typeof template === "string") return template;
   if (template == null) {
-    throw new DittoError(
+    throw inputError(
       `The checkpoint has no chat template, neither chat_template.jinja nor chat_template in ` +
         `tokenizer_config.json or chat_template.json. mistral_common makes one of a tekken.json ` +
         `(convert_tokenizer_to_chat_template of mistral_common.integrations.chat_templates): save it ` +
@@ -73,7 +71,7 @@ function selectTemplate(template: unknown): string {
   const named = Array.isArray(template) ? template.filter(isObject) : [];
   const found = named.find(({ name }) => name === "default")?.template;
   if (typeof found === "string") return found;
-  throw new DittoError(
+  throw inputError(
     `The checkpoint's chat_template has no template named "default" (it has ${
       show(Array.isArray(template) ? named.map(({ name }) => name) : template)
     }). ${ADVICE}`,

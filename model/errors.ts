@@ -1,6 +1,11 @@
-import { DittoError } from "../kernels/errors.ts";
+import { DittoError, type DittoErrorCode } from "../kernels/errors.ts";
 
-export { DittoError };
+export { DittoError, type DittoErrorCode };
+
+/** An option or a prompt cannot be taken. */
+export function inputError(message: string, options?: ErrorOptions): DittoError {
+  return new DittoError(message, { ...options, code: "input" });
+}
 
 /**
  * A value from a file, as it should appear in an error message: JSON, cut to 80 characters, so that

@@ -188,6 +188,7 @@ export function checkMemory(
     throw new DittoError(
       `The buffer for ${what} needs ${megabytes(bytes)}, and ${device.name} allows ` +
         `${megabytes(limit)} a buffer: ${remedy}.`,
+      { code: "memory" },
     );
   };
   const { embedding, head, layers } = layout;
@@ -224,6 +225,7 @@ export function checkMemory(
       `The model needs ${megabytes(total)} (weights ${megabytes(weights)}, KV cache ` +
         `${megabytes(cache)}, workspaces ${megabytes(spaces)}), and ${device.name} has ` +
         `${megabytes(availableBytes)} left: ${remedies.join(", or ")}.`,
+      { code: "memory" },
     );
   }
   return { weights, cache, workspaces: spaces, total };

@@ -4,7 +4,7 @@
  * @module
  */
 import type { OpenOptions } from "../kernels/device.ts";
-import { DittoError, show } from "./errors.ts";
+import { inputError, show } from "./errors.ts";
 
 /**
  * The options that are given: what is null or undefined is as if it were left out. Refuses options that there are not.
@@ -20,7 +20,7 @@ export function givenOptions<Options extends object>(
 ): Options {
   if (typeof options !== "object" || options === null) {
     const what = within ? `option ${within} is` : "options are";
-    throw new DittoError(
+    throw inputError(
       `The ${what} ${show(options)}: ${within ? "it" : "they"} must be an object.`,
     );
   }
@@ -32,7 +32,7 @@ export function givenOptions<Options extends object>(
   }
   const plain = (name: string) => name.replaceAll(/[_-]/g, "").toLowerCase();
   const meant = names.find((name) => plain(name) === plain(wrong));
-  throw new DittoError(
+  throw inputError(
     `There is no option ${wrong}${within && ` within ${within}`}: ` +
       (meant ? `it is called ${meant}.` : `the options are ${names.join(", ")}.`),
   );
@@ -52,11 +52,11 @@ export function deviceOptions(device: OpenOptions = {}): OpenOptions {
 /** What is told how far it has come. */
 export function checkProgress(onProgress: unknown): void {
   if (onProgress === undefined || typeof onProgress === "function") return;
-  throw new DittoError(`The option onProgress is ${show(onProgress)}: it must be a function.`);
+  throw inputError(`The option onProgress is ${show(onProgress)}: it must be a function.`);
 }
 
 /** What ends the work early. */
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined || signal instanceof AbortSignal) return;
-  throw new DittoError(`The option signal is ${show(signal)}: it must be an AbortSignal.`);
+  throw inputError(`The option signal is ${show(signal)}: it must be an AbortSignal.`);
 }

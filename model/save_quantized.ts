@@ -13,7 +13,7 @@ import {
   type WeightType,
 } from "../kernels/weight_types.ts";
 import { type Checkpoint, directoryPath, openCheckpoint } from "./checkpoint.ts";
-import { DittoError, show } from "./errors.ts";
+import { DittoError, inputError, show } from "./errors.ts";
 import { readScales, rowScales } from "./fp8.ts";
 import { readJson } from "./json.ts";
 import { checkProgress, checkSignal, deviceOptions, givenOptions } from "./options.ts";
@@ -82,16 +82,16 @@ export async function saveQuantized(
   const device = deviceOptions(given.device);
   signal?.throwIfAborted();
   if (quantization !== "q8" && quantization !== "q4") {
-    throw new DittoError(
+    throw inputError(
       `The checkpoint is to be saved in ${show(quantization)}: it must be "q8" or "q4".`,
     );
   }
   if (!(maxShardBytes > 0)) {
-    throw new DittoError(`The option maxShardBytes is ${show(maxShardBytes)}: it must be above 0.`);
+    throw inputError(`The option maxShardBytes is ${show(maxShardBytes)}: it must be above 0.`);
   }
   using checkpoint = await openCheckpoint(directory);
   if (checkpoint.config.quantization) {
-    throw new DittoError(
+    throw inputError(
       `The checkpoint in ${directoryPath(directory)} holds its weights in ` +
         `${checkpoint.config.quantization} already: quantize the one it was made from.`,
     );

@@ -9,7 +9,7 @@ import {
   StreamDecoder,
   type TokenText,
 } from "./detokenizer.ts";
-import { DittoError, show } from "./errors.ts";
+import { DittoError, inputError, show } from "./errors.ts";
 import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
 import { mendPreTokenizer } from "./pre_tokenizer.ts";
 import { splitLikeTekken, TEKKEN_SETTINGS, tokenizerOfTekken } from "./tekken.ts";
@@ -73,7 +73,7 @@ export class Tokenizer {
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
     const { ids } = this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens });
     if (ids.every((id) => typeof id === "number")) return ids;
-    throw new DittoError(
+    throw inputError(
       `The tokenizer cannot encode ${show(text)}: it has neither a token for every character nor ` +
         `one for the unknown.`,
     );
@@ -262,7 +262,7 @@ export function requireTokenizer(
 ): Tokenizer {
   if (tokenizer !== null) return tokenizer;
   const [cannot, instead] = PURPOSES[purpose];
-  throw new DittoError(
+  throw inputError(
     `${
       directoryPath(directory)
     } has neither tokenizer.json nor tekken.json, so ${cannot}: add one ` +
