@@ -119,6 +119,221 @@ Deno.test(
   },
 );
 
+const posix = { ignore: Deno.build.os === "windows" }; // without, processes cannot be sent signals
+
+/** Runs examples/server.ts while `body` asks it, and ends it. */
+async function serving(
+  body: (url: string) => Promise<void>,
+  end: Deno.Signal = "SIGTERM",
+): Promise<void> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "examples/server.ts", MODEL, "--port", "0"],
+    cwd: ROOT,
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    await body((await reader.read()).value!.trim());
+  } finally {
+    child.kill(end);
+    await reader.cancel();
+    assertEquals((await child.status).code, 0);
+  }
+}
+
+type Asked = Record<string, unknown>;
+
+function post(url: string, body: unknown, signal: AbortSignal | null = null): Promise<Response> {
+  return fetch(url, {
+    method: "POST",
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    signal,
+  });
+}
+
+/** What a stream of events says, but for its last line. */
+async function events(response: Response) {
+  assertEquals(response.headers.get("content-type"), "text/event-stream");
+  const lines = (await response.text()).trimEnd().split("\n\n");
+  assertEquals(lines.pop(), "data: [DONE]");
+  return lines.map((line) => JSON.parse(line.replace(/^data: /, "")));
+}
+
+const user = (content: unknown) => ({ role: "user", content });
+
+Deno.test(
+  { name: "examples/server.ts answers, streamed as at once", ...posix },
+  () =>
+    serving(async (url) => {
+      const chat = async (asked: Asked) =>
+        await (await post(`${url}/chat/completions`, asked)).json();
+      const { data: [{ id }] } = await (await fetch(`${url}/models`)).json();
+      assertEquals(id, "ditto-tiny");
+
+      const messages = [user("Rename 'node_list' to 'tree': first = get_edge(node_list, depth)")];
+      const first = await chat({ model: "any", messages });
+      assertEquals([first.object, first.model], ["chat.completion", "ditto-tiny"]);
+      const [{ message, finish_reason }] = first.choices;
+      const answer = "first = get_edge(tree, depth)";
+      assertEquals(message, { role: "assistant", content: answer });
+      assertEquals(finish_reason, "stop");
+      const { prompt_tokens, completion_tokens, total_tokens } = first.usage;
+      assertEquals(total_tokens, prompt_tokens + completion_tokens);
+      assertEquals(first.usage.prompt_tokens_details, { cached_tokens: 0 });
+
+      const include_usage = { stream: true, stream_options: { include_usage: true } };
+      const asked = { messages, ...include_usage };
+      const chunks = await events(await post(`${url}/chat/completions`, asked));
+      const { choices, usage } = chunks.pop();
+      assertEquals([choices, usage.completion_tokens], [[], completion_tokens]);
+      const deltas = chunks.map(({ choices: [{ delta }] }) => delta);
+      assertEquals(deltas[0], { role: "assistant", content: "" });
+      assertEquals(deltas.map(({ content = "" }) => content).join(""), answer);
+      const reasons = chunks.map(({ choices: [{ finish_reason }] }) => finish_reason);
+      assertEquals(reasons, [...new Array(chunks.length - 1).fill(null), "stop"]);
+      assertEquals(chunks.length > 3, true);
+
+      // The next turn, in parts, reads only what is new.
+      const parts = ["No, call ", "it 'graph'."].map((text) => ({ type: "text", text }));
+      const next = await chat({ messages: [...messages, message, user(parts)], max_tokens: null });
+      assertEquals(next.choices[0].message.content, "first = get_edge(graph, depth)");
+      const { cached_tokens } = next.usage.prompt_tokens_details;
+      assertEquals(
+        cached_tokens >= prompt_tokens - 1,
+        true,
+        `${cached_tokens} of ${prompt_tokens}`,
+      );
+
+      const short = await chat({
+        messages,
+        max_completion_tokens: 3,
+        max_tokens: 9,
+        n: 1,
+        tools: [],
+        functions: null,
+      });
+      assertEquals([short.choices[0].finish_reason, short.usage.completion_tokens], ["length", 3]);
+      for (const stop of ["get", ["zzz", "get"]]) {
+        const { choices: [stopped] } = await chat({ messages, stop });
+        assertEquals([stopped.message.content, stopped.finish_reason], ["first = ", "stop"]);
+      }
+      const drawn = { messages, temperature: 5, top_p: 0.99, top_k: -1, min_p: 0, max_tokens: 20 };
+      const draw = async (seed?: number) =>
+        (await chat({ ...drawn, seed })).choices[0].message.content;
+      assertEquals(await draw(7), await draw(7));
+      assertEquals(await draw() === await draw(), false, "drawn alike without a seed");
+
+      const text = { prompt: "let total = 1; let", max_tokens: 5 };
+      const plain = await (await post(`${url}/completions`, text)).json();
+      const pieces = await events(await post(`${url}/completions`, { ...text, stream: true }));
+      assertEquals([plain.object, plain.choices[0].finish_reason], ["text_completion", "length"]);
+      assertEquals(pieces.map(({ choices: [{ text }] }) => text).join(""), plain.choices[0].text);
+      assertEquals(plain.choices[0].text.length > 0, true);
+    }),
+);
+
+Deno.test(
+  { name: "examples/server.ts lets requests wait, and forgets who went away", ...posix },
+  () =>
+    serving(async (url) => {
+      const ask = (content: string, signal?: AbortSignal, stream = false) =>
+        post(
+          `${url}/chat/completions`,
+          { messages: [user(content)], max_tokens: 1500, stream },
+          signal,
+        );
+      const contentOf = async (response: Promise<Response>) =>
+        (await (await response).json()).choices[0].message.content;
+      const short = "Set limit to 9:\nlimit = 4\noffset = 12";
+      const answer = "limit = 9\noffset = 12";
+      const lines = Array.from({ length: 30 }, (_, i) => `  price += ${i};`); // has no end
+      const long = `Rename price to total:\n${lines.join("\n")}`;
+
+      const start = performance.now();
+      const both = await Promise.all([contentOf(ask(long)), contentOf(ask(short))]);
+      const longMs = performance.now() - start;
+      assertEquals(both[0].length > 1500, true, both[0]);
+      assertEquals(both[1], answer);
+
+      // One that is streamed, one that is not, and one that waits; the last is answered before the first would have been.
+      for (const stream of [true, false]) {
+        const abort = new AbortController();
+        const all = [
+          ask(long, abort.signal, stream),
+          ask(long, abort.signal),
+          ask(long, abort.signal),
+        ];
+        if (stream) await (await all[0]!).body!.getReader().read();
+        else await new Promise((resolve) => setTimeout(resolve, 100));
+        const left = performance.now();
+        abort.abort();
+        await Promise.allSettled(all);
+        assertEquals(await contentOf(ask(short)), answer);
+        const waitedMs = performance.now() - left;
+        assertEquals(waitedMs < longMs / 2, true, `waited ${waitedMs} ms; it takes ${longMs}`);
+      }
+    }),
+);
+
+Deno.test(
+  { name: "examples/server.ts refuses what it cannot do, by name", ...posix },
+  () =>
+    serving(async (url) => {
+      const messages = [user("Set limit to 9:\nlimit = 4")];
+      const image = user([{ type: "image_url", image_url: { url: "data:," } }]);
+      for (
+        const [body, sentence] of [
+          ["{", /^The request is not JSON: .+\.$/],
+          [{}, /^The field messages must be a list\.$/],
+          [{ messages: [] }, /^The prompt is empty/],
+          [{ messages: [{ role: "user" }] }, /^Message 0 is .+ must be strings\.$/],
+          [{ messages: [image] }, /^A message has a part of type image_url: it must be text\.$/],
+          [
+            { messages: [{ ...messages[0], tool_calls: [] }] },
+            /^The field tool_calls of a message /,
+          ],
+          [{ messages, n: 2 }, /^The field n is not supported: leave it out\.$/],
+          [{ messages, tools: [{}] }, /^The field tools is /],
+          [{ messages, logprobs: true }, /^The field logprobs is /],
+          [
+            { messages, response_format: { type: "json_object" } },
+            /^The field response_format is /,
+          ],
+          [{ messages, max_new_tokens: 7 }, /^The field max_new_tokens is /],
+          [{ messages, temperature: 900 }, /^The option temperature is 900: /],
+          [{ messages, max_tokens: 1.5, stream: true }, /^The option maxNewTokens is 1\.5: /],
+          [{ messages, stop: [""] }, /^A stop string is "": /],
+          [{ messages: [user("a ".repeat(5000))] }, /^The prompt has \d+ tokens, and the context /],
+        ] as const
+      ) {
+        const response = await post(`${url}/chat/completions`, body);
+        const { error: { message, type } } = await response.json();
+        assertEquals([response.status, type], [400, "invalid_request_error"], message);
+        assertMatch(message, sentence);
+      }
+      const nothing = await post(`${url}/chat`, {});
+      assertEquals([nothing.status, await nothing.text()], [404, "There is no POST /v1/chat."]);
+    }),
+);
+
+Deno.test({ name: "examples/server.ts ends its answers at Ctrl-C", ...posix }, async () => {
+  const streams: ReadableStreamDefaultReader<string>[] = [];
+  await serving(async (url) => {
+    const asked = { messages: [user("Rename a to b:" + " a".repeat(300))], stream: true };
+    for (let i = 0; i < 2; i++) { // the second waits in line
+      const { body } = await post(`${url}/chat/completions`, asked);
+      streams.push(body!.pipeThrough(new TextDecoderStream()).getReader());
+      await streams[i]!.read();
+    }
+  }, "SIGINT");
+  for (const stream of streams) {
+    let text = "";
+    for (let read = await stream.read(); !read.done; read = await stream.read()) text += read.value;
+    assertMatch(text, /data: \{"error":\{"message":"The server ends\.".+\}\}\n\n$/);
+  }
+});
+
 Deno.test("Examples say how they are used", async () => {
   for await (const { name } of Deno.readDir(new URL("examples", ROOT))) {
     if (name === "worker_model.ts") continue; // the part of worker.ts that runs in its Worker

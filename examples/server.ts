@@ -1,0 +1,170 @@
+/**
+ * Serves a model under OpenAI's HTTP API, as llama.cpp's server and vLLM do: chat completions, and completions of a text.
+ * Clients are pointed at http://127.0.0.1:8080/v1, with any key and any name of a model.
+ *
+ *     deno run -A examples/server.ts MODEL [--port 8080]
+ *
+ * A model answers one prompt at a time: requests wait in line, and one whose client goes away makes room. A chat's next turn
+ * begins with the text of those before it, which is not read again if no other prompt came in between: that makes it cheap
+ * (`usage.prompt_tokens_details.cached_tokens`). Without a `temperature` the likeliest tokens are taken. (Deno warns of what
+ * `request.signal` does after a response; it does not matter here.)
+ */
+import { basename, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { DittoError, type Generation, loadModel, type Prompt } from "../mod.ts";
+
+type Fields = Record<string, unknown>;
+
+/** Fields that are options of `generate()`, in camel case. */
+const OPTIONS = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "stop"];
+/** Fields that are read elsewhere, or change no answer. */
+const OTHERS = ("messages prompt max_tokens max_completion_tokens stream stream_options " +
+  "model user metadata store service_tier safety_identifier prompt_cache_key").split(" ");
+/** Values that ask for nothing, some of fields that are refused with others. */
+const NOTHING: Fields = {
+  ...{ n: 1, best_of: 1, echo: false, logprobs: false, logit_bias: {}, presence_penalty: 0 },
+  ...{ frequency_penalty: 0, tools: [], tool_choice: "none", response_format: { type: "text" } },
+  top_k: -1, // as vLLM has it
+};
+const STATUS = { input: 400, busy: 503, memory: 503, device: 503, other: 500 };
+
+const { values, positionals: [directory] } = parseArgs({
+  options: { port: { type: "string", default: "8080" } },
+  allowPositionals: true,
+});
+if (!directory) {
+  console.error("Usage: deno run -A examples/server.ts MODEL [--port 8080]");
+  Deno.exit(2);
+}
+const name = basename(resolve(directory));
+using model = await loadModel(directory);
+
+function refuse(sentence: string): never {
+  throw new DittoError(sentence, { code: "input" });
+}
+
+/** Options from fields; what would change the answer if it were ignored is refused. */
+function optionsOf(fields: Fields): Fields {
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0];
+  const maxNewTokens = fields.max_completion_tokens ?? fields.max_tokens ?? model.context;
+  const options: Fields = { maxNewTokens, seed };
+  for (const [field, value] of Object.entries(fields)) {
+    if (value === null || JSON.stringify(value) === JSON.stringify(NOTHING[field])) continue;
+    const camelCase = field.replace(/_./, ([, letter]) => letter!.toUpperCase());
+    if (OPTIONS.includes(field)) options[camelCase] = value;
+    else if (!OTHERS.includes(field)) refuse(`The field ${field} is not supported: leave it out.`);
+  }
+  return options; // generate() looks at their values
+}
+
+/** A chat, whose contents may come in parts. */
+function chatOf(messages: unknown): Prompt {
+  if (!Array.isArray(messages)) refuse("The field messages must be a list.");
+  return messages.map((message) => {
+    const { role, content, ...others } = Object(message);
+    const other = Object.keys(others).find((field) => others[field] !== null);
+    if (other) refuse(`The field ${other} of a message is not supported: leave it out.`);
+    if (!Array.isArray(content)) return { role, content };
+    const texts = content.map((part) => {
+      const { type, text } = Object(part);
+      if (type !== "text" || typeof text !== "string") {
+        refuse(`A message has a part of type ${type}: it must be text.`);
+      }
+      return text;
+    });
+    return { role, content: texts.join("") };
+  });
+}
+
+/** The end of an answer, in the API's words. */
+async function endOf(generation: Generation) {
+  const { promptTokens, cachedPromptTokens, tokens, text, stopReason } = await generation.result();
+  if (stopReason === "aborted") throw new DittoError("The server ends.", { code: "busy" });
+  const usage = {
+    prompt_tokens: promptTokens,
+    completion_tokens: tokens.length,
+    total_tokens: promptTokens + tokens.length,
+    prompt_tokens_details: { cached_tokens: cachedPromptTokens },
+  };
+  return { text, reason: stopReason === "length" ? "length" : "stop", usage };
+}
+
+let last: Promise<unknown> = Promise.resolve(); // of those in line
+
+async function complete(request: Request, isChat: boolean): Promise<Response> {
+  const notJson = ({ message }: Error) => refuse(`The request is not JSON: ${message}.`);
+  const fields: Fields = Object(await request.json().catch(notJson));
+  const prompt = isChat ? chatOf(fields.messages) : fields.prompt as Prompt;
+  const signal = AbortSignal.any([request.signal, stopping.signal]);
+  const generation = model.generate(prompt, { ...optionsOf(fields), signal });
+  const turn = last;
+  const end = turn.then(() => endOf(generation)); // runs it, however slowly its client reads
+  last = end.catch(() => {});
+
+  const id = crypto.randomUUID();
+  const object = isChat ? `chat.completion${fields.stream ? ".chunk" : ""}` : "text_completion";
+  const head = { id, object, created: Math.floor(Date.now() / 1000), model: name };
+  const choose = (content: Fields, finish_reason: string | null = null) => {
+    return { ...head, choices: [{ index: 0, ...content, logprobs: null, finish_reason }] };
+  };
+  if (!fields.stream) {
+    const { text, reason, usage } = await end;
+    const content = isChat ? { message: { role: "assistant", content: text } } : { text };
+    return Response.json({ ...choose(content, reason), usage });
+  }
+  const line = (data: unknown) => `data: ${JSON.stringify(data)}\n\n`;
+  const lines = async function* () {
+    try {
+      if (isChat) yield line(choose({ delta: { role: "assistant", content: "" } }));
+      await turn;
+      for await (const { text } of generation) {
+        if (text) yield line(choose(isChat ? { delta: { content: text } } : { text }));
+      }
+      const { reason, usage } = await end;
+      yield line(choose(isChat ? { delta: {} } : { text: "" }, reason));
+      const { include_usage } = Object(fields.stream_options);
+      if (include_usage) yield line({ ...head, choices: [], usage });
+      yield "data: [DONE]\n\n";
+    } catch (error) {
+      yield line(failure(error).body);
+    }
+  };
+  const body = ReadableStream.from(lines()).pipeThrough(new TextEncoderStream());
+  return new Response(body, { headers: { "content-type": "text/event-stream" } });
+}
+
+function failure(error: unknown) {
+  const isKnown = error instanceof DittoError;
+  const { code, message } = isKnown ? error : new DittoError(`The server failed: ${error}`);
+  if (code === "device") stop(1); // so that whoever started it starts it again
+  const type = code === "input" ? "invalid_request_error" : "server_error";
+  return { status: STATUS[code], body: { error: { message, type, param: null, code: null } } };
+}
+
+async function answer(request: Request): Promise<Response> {
+  const route = `${request.method} ${new URL(request.url).pathname}`;
+  try {
+    if (route === "POST /v1/chat/completions") return await complete(request, true);
+    if (route === "POST /v1/completions") return await complete(request, false);
+    const data = [{ id: name, object: "model", created: 0, owned_by: "ditto" }];
+    if (route === "GET /v1/models") return Response.json({ object: "list", data });
+    return new Response(`There is no ${route}.`, { status: 404 });
+  } catch (error) {
+    const { status, body } = failure(error);
+    return Response.json(body, { status });
+  }
+}
+
+const stopping = new AbortController();
+const port = Number(values.port);
+const onListen = ({ port }: Deno.NetAddr) => console.log(`http://127.0.0.1:${port}/v1`);
+const server = Deno.serve({ hostname: "127.0.0.1", port, onListen }, answer);
+
+function stop(exitCode: number): void {
+  Deno.exitCode = exitCode;
+  stopping.abort();
+  server.shutdown();
+}
+Deno.addSignalListener("SIGINT", () => stop(0));
+if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => stop(0));
+await server.finished;
