@@ -1,4 +1,4 @@
-import safetensors from "safetensors";
+import { SafeTensor } from "safetensors";
 import type { FloatType } from "../kernels/weight_types.ts";
 import { DittoError, POINTER, pointerError, show } from "./errors.ts";
 import { isObject, parseJson } from "./json.ts";
@@ -181,7 +181,7 @@ function isCounts(value: unknown): value is number[] {
  */
 function parseFields(tensors: Record<string, Fields>): SafetensorsEntry[] {
   const bytes = encodeHeader(tensors);
-  const parsed: ParsedHeader = new safetensors.SafeTensor(bytes);
+  const parsed: ParsedHeader = new SafeTensor(bytes);
   return [...parsed.metadata].map(([name, { dtype, shape, data_offsets: [begin, end] }]) => ({
     name,
     dtype,
