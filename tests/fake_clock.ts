@@ -33,7 +33,16 @@ export class FakeClock {
       queue: { submit() {} },
     };
     const read = () => Promise.resolve(BigUint64Array.from(this.#stamps).buffer);
-    const gpu = { device, read, info: { isSoftware }, buffer: () => ({}), free() {} };
+    const unlessFailed = (work: Promise<void>) => work;
+    const gpu = {
+      device,
+      read,
+      finish: () => Promise.resolve(),
+      unlessFailed,
+      info: { isSoftware },
+      buffer: () => ({}),
+      free() {},
+    };
     this.gpu = gpu as unknown as Gpu;
   }
 

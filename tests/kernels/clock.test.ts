@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { fastestOfEach, timeOnGpu } from "../../kernels/clock.ts";
 import { FakeClock } from "../fake_clock.ts";
 
@@ -7,6 +7,21 @@ Deno.test("timeOnGpu() gives what each piece of work took, and nothing without a
   const work = [70, 10, 30].map((time) => () => clock.take(time));
   assertEquals(await timeOnGpu(clock.gpu, work), [70, 10, 30]);
   assertEquals(await timeOnGpu(new FakeClock({ hasClock: false }).gpu, work), null);
+});
+
+Deno.test("timeOnGpu() waits for each piece of work that takes long, and for many that do not", async () => {
+  const waitsFor = async (ms: number) => {
+    const { gpu } = new FakeClock();
+    let waits = 0;
+    gpu.finish = async () => {
+      waits++;
+      if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+    };
+    await timeOnGpu(gpu, new Array(4).fill(() => {}));
+    return waits;
+  };
+  assertEquals(await waitsFor(120), 4);
+  assert(await waitsFor(0) < 4);
 });
 
 Deno.test("fastestOfEach() takes turns and keeps the fastest of each", async () => {
