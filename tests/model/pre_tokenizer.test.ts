@@ -1,7 +1,8 @@
-import { SequencePreTokenizer } from "@huggingface/tokenizers";
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { SequencePreTokenizer, Tokenizer } from "@huggingface/tokenizers";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DittoError } from "../../model/errors.ts";
 import { mendPreTokenizer } from "../../model/pre_tokenizer.ts";
+import { type Random, seeded } from "../random.ts";
 
 type Steps = ConstructorParameters<typeof SequencePreTokenizer>[0];
 
@@ -198,4 +199,69 @@ Deno.test("mendPreTokenizer() leaves out a Split at spaces that the normalizer h
   const normalizers = [json.normalizer, backAgain];
   const normalizer = { type: "Sequence", normalizers };
   assertThrows(() => mendPreTokenizer({ ...json, normalizer }, "dir"), DittoError);
+});
+
+/** A BPE model of a few merges, drawn at random; `▁` begins a token unless they may span words. */
+function randomModel(random: Random, spansWords: boolean) {
+  const tokens = ["▁", "a", "b", "c"];
+  const merges: [string, string][] = [];
+  for (let tries = 0; tries < 40; tries++) {
+    const pair: [string, string] = [random.pick(tokens), random.pick(tokens)];
+    const token = pair.join("");
+    if (tokens.includes(token) || (!spansWords && /[^▁]▁/.test(token))) continue;
+    merges.push(pair);
+    tokens.push(token);
+  }
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+  return { type: "BPE", unk_token: null, byte_fallback: false, vocab, merges };
+}
+
+Deno.test(
+  "a text is split into words where no token spans two, and has the tokens of the whole",
+  seeded((random) => {
+    const metaspace = {
+      type: "Metaspace",
+      replacement: "▁",
+      prepend_scheme: "first",
+      split: false,
+    };
+    const normalizer = { type: "Replace", pattern: { String: " " }, content: "▁" };
+    let [most, spanning] = [0, 0];
+    for (let round = 0; round < 60; round++) {
+      const spansWords = round % 2 === 1;
+      const json = {
+        added_tokens: [],
+        normalizer,
+        pre_tokenizer: random.pick([null, metaspace]),
+        post_processor: null,
+        decoder: { type: "Fuse" },
+        model: randomModel(random, spansWords),
+      };
+      const whole = new Tokenizer(json, {});
+      const mended = new Tokenizer({ ...json, pre_tokenizer: mendPreTokenizer(json, "x") }, {});
+      for (let i = 0; i < 30; i++) {
+        const length = random.below(20);
+        const text = Array.from({ length }, () => random.pick([" ", " ", "a", "b", "c"])).join("");
+        const { tokens } = whole.encode(text);
+        assertEquals(mended.encode(text).tokens, tokens, JSON.stringify({ text, ...json }));
+        most = Math.max(most, ...tokens.map((token) => token.length));
+        spanning += spansWords && tokens.some((token) => /[^▁]▁/.test(token)) ? 1 : 0;
+      }
+    }
+    assert(most > 4 && spanning > 30, `tokens of ${most}, ${spanning} spanned words: too dull`);
+  }),
+);
+
+Deno.test("nothing is split into words that was none before: bytes, whole words, other ends", () => {
+  const model = { type: "BPE", vocab: { "▁": 0, "a": 1, "▁a": 2 }, merges: [["▁", "a"]] };
+  const steps = (change: object) =>
+    mendPreTokenizer({ pre_tokenizer: null, model: { ...model, ...change } }, "x");
+  const WORDS = { type: "Split", pattern: { Regex: "▁+[^▁]*|[^▁]+" } };
+  const sequence = (...pretokenizers: unknown[]) => ({ type: "Sequence", pretokenizers });
+  assertEquals(steps({}), sequence({ ...WORDS, behavior: "Isolated", invert: false }));
+  assertEquals(steps({ ignore_merges: true }), sequence());
+  assertEquals(steps({ end_of_word_suffix: "</w>" }), sequence());
+  assertEquals(steps({ continuing_subword_prefix: "##" }), sequence());
+  assertEquals(steps({ vocab: { "a": 0, "Ġ": 1 } }), sequence());
+  assertEquals(steps({ vocab: { "▁": 0, "a": 1, "a▁": 2 } }), sequence());
 });
