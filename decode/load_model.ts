@@ -57,8 +57,8 @@ export interface LoadOptions {
   readonly kvCache?: "f16" | "f32" | undefined;
   /**
    * Keeps weights in fewer bits: "q8" in 8, "q4" most of them in 4 and the others in 8, with scales in half a
-   * bit more. Half or a third of the memory to hold and to read, at some loss of quality. Default: as the
-   * checkpoint has them.
+   * bit more. Half or a third of the memory that 16 bits take to hold and to read, at some loss of quality. Default: as
+   * the checkpoint has them.
    */
   readonly quantize?: Quantization | undefined;
   /**

@@ -10,6 +10,7 @@
  * @module
  */
 import { DittoError, show } from "./errors.ts";
+import { LEAST, MOST } from "./fields.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import { widen } from "./repack.ts";
 import type { SafetensorsEntry } from "./safetensors.ts";
@@ -19,8 +20,6 @@ import type { WeightSource } from "./weights.ts";
 const SCALES = ["weight_scale", "weight_scale_inv"];
 /** Those of activations. */
 const UNUSED = ["activation_scale", "input_scale"];
-/** Within these, scaled weights are normal numbers in f32, and so are scales times 2^8. */
-const [LEAST, MOST] = [1e-30, 1e30];
 
 type Tensors = ReadonlyMap<string, Pick<SafetensorsEntry, "name" | "dtype" | "shape">>;
 
@@ -100,6 +99,7 @@ export async function readScales(
   const bytes = new Uint8Array(stored.byteLength);
   await source.read(name!, 0, bytes);
   const scales = widen(bytes, stored.dtype as "BF16" | "F16" | "F32"); // so checkScales() says
+  // Within these, scaled weights are normal numbers in f32, and so are scales times 2^8.
   const bad = scales.find((scale) => !(scale >= LEAST && scale <= MOST));
   if (bad === undefined) return scales;
   throw new DittoError(

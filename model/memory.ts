@@ -216,9 +216,10 @@ export function checkMemory(
   }
   const total = weights + cache + spaces;
   if (total > availableBytes) {
+    const fewer = inLayers.some(({ type }) => type === "F8") ? "q4" : "q8 or q4"; // q8 has half a bit more
     const remedies = [
       ...weights < availableBytes ? [smaller] : [],
-      ...isQuantized(head.type) ? [] : ["quantize the weights to q8 or q4"],
+      ...isQuantized(head.type) ? [] : [`quantize the weights to ${fewer}`],
       "use a smaller model",
     ];
     throw new DittoError(

@@ -172,7 +172,7 @@ function parseScaling(
         factor: stretched,
         betaFast: field("beta_fast", 0, 0, MOST) || 32,
         betaSlow: field("beta_slow", 0, 0, MOST) || 1,
-        truncate: boolean(rope, "truncate", true),
+        truncate: boolean({ [`${name}.truncate`]: rope.truncate }, `${name}.truncate`, true),
         attentionFactor: field("attention_factor", yarnFactor(stretched, field), 0, MOST),
         originalMaxPositionEmbeddings,
       };

@@ -88,8 +88,9 @@ export interface LoadProgress {
  *
  * @param onProgress Called after every chunk.
  * @param signal Ends it between two chunks; it then fails with the signal's reason.
- * @throws {DittoError} If a file cannot be read to its end, a weight that is to be quantized is infinite or no number, one
- * in F8 or a scale is no number, or the device fails. What was allocated by then belongs to `gpu`, which the caller disposes, and so after an abort.
+ * @throws {DittoError} If a file cannot be read to its end, a weight that is to be quantized is infinite or no number, a
+ * weight in F8 is no number or its scale none that it can have, or the device fails. What was allocated by then belongs to
+ * `gpu`, which the caller disposes, and so after an abort.
  */
 export async function loadWeights(
   gpu: Gpu,

@@ -144,7 +144,7 @@ Deno.test("parseConfig() refuses scalings of the rotary embedding that it cannot
   refused({ ...llama3, original_max_position_embeddings: 0.5 }, "original_max_position_embeddings");
   refused({ rope_type: "yarn", factor: "4" }, 'rope_parameters.factor "4"');
   refused({ rope_type: "yarn", factor: 4, beta_fast: -1 }, "rope_parameters.beta_fast -1");
-  refused({ rope_type: "yarn", factor: 4, truncate: 1 }, "truncate 1");
+  refused({ rope_type: "yarn", factor: 4, truncate: 1 }, "rope_parameters.truncate 1");
   refused({ rope_type: "yarn", factor: 4, rope_theta: 1 }, "rope_parameters", "supports");
   refused({ rope_type: "linear", factor: 2, partial_rotary_factor: 0.5 }, "rope_parameters");
   refused({ rope_type: "default", factor: 2 }, "rope_parameters");

@@ -146,6 +146,9 @@ Deno.test("checkMemory() refuses what is more than the memory that is left, with
   assertEquals(remedy(layout, 14e9), "quantize the weights to q8 or q4, or use a smaller model.");
   assertEquals(remedy(q4, 4.4e9), "ask for a context below 4096 tokens, or use a smaller model.");
   assertEquals(remedy(q4, 1e9), "use a smaller model.");
+  const projections = (tensor: string) => tensor.includes("_proj") ? "F8" : "BF16";
+  const fp8 = layOutWeights(config, projections, 2 ** 31 - 4);
+  assertEquals(remedy(fp8, 1e9), "quantize the weights to q4, or use a smaller model.");
 });
 
 Deno.test("checkMemory() counts and checks the generation's buffers too", () => {
