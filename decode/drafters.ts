@@ -21,7 +21,7 @@ export interface DraftOptions {
   readonly rowCosts: readonly number[];
 }
 
-/** The drafters, compiled and bound. */
+/** The drafters, bound to their buffers. */
 export class Drafters {
   #queue: GPUQueue;
   #buffers: Record<GenerationBuffer, GPUBuffer>;
@@ -29,7 +29,7 @@ export class Drafters {
   #tree: readonly Dispatch[];
   #options: GPUBuffer;
 
-  /** Compiles both. */
+  /** Binds both; the compiler compiles them later. */
   constructor(
     gpu: Gpu,
     compiler: Compiler,

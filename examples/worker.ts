@@ -4,7 +4,7 @@
  *
  *     deno run -A examples/worker.ts MODEL PROMPT
  */
-import type { GenerateOptions, GenerationResult, Piece, Prompt } from "../mod.ts";
+import type { DittoError, GenerateOptions, GenerationResult, Piece, Prompt } from "../mod.ts";
 
 const [directory, content] = Deno.args;
 if (!directory || !content) {
@@ -16,7 +16,7 @@ if (!directory || !content) {
 export interface Answer {
   readonly piece?: Piece;
   readonly result?: GenerationResult;
-  readonly error?: { readonly name: string; readonly message: string };
+  readonly error?: Pick<DittoError, "name" | "message" | "code">;
 }
 
 /**
@@ -43,7 +43,7 @@ function ask(
     port.onmessage = ({ data: { piece, result, error } }: MessageEvent<Answer>) => {
       if (piece) onPiece(piece);
       if (result) resolve(result);
-      if (error) reject(Object.assign(new Error(error.message), { name: error.name }));
+      if (error) reject(Object.assign(new Error(error.message), error));
     };
     signal.addEventListener("abort", abort);
     worker.postMessage(question, [port2]);

@@ -1,5 +1,5 @@
 /** A model in a Worker, for examples/worker.ts: loaded for the first question, it answers one after the other. */
-import { type LanguageModel, loadModel } from "../mod.ts";
+import { type DittoError, type LanguageModel, loadModel } from "../mod.ts";
 import type { Answer, Question } from "./worker.ts";
 
 let model: LanguageModel | null = null;
@@ -15,9 +15,9 @@ async function answer({ directory, prompt, options }: Question, port: MessagePor
     for await (const piece of generation) post({ piece });
     post({ result: await generation.result() });
   } catch (error) {
-    // Posted as it is, an error would lose its name, and with it what kind it is.
-    const { name, message } = error as Error;
-    post({ error: { name, message } });
+    // Posted as it is, an error would lose its name and its code, and with them what kind it is.
+    const { name, message, code } = error as DittoError;
+    post({ error: { name, message, code } });
   }
 }
 

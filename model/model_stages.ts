@@ -1,5 +1,5 @@
 /**
- * The stages of a forward pass, compiled with a model's shapes.
+ * The stages of a forward pass, with a model's shapes.
  *
  * @module
  */
