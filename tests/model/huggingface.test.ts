@@ -1,4 +1,4 @@
-/** Logits and tokens against those of Hugging Face transformers, which tools/make_fixtures.py and make_fp8_fixture.py stored. */
+/** Logits and tokens against those of Hugging Face transformers, which tools/make_*fixture*.py stored. */
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { CacheType } from "../../kernels/stages.ts";
