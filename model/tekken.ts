@@ -65,12 +65,7 @@ export function tokenizerOfTekken(tekken: unknown, path: string): JsonObject {
         { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
       ],
     },
-    post_processor: {
-      type: "TemplateProcessing",
-      single: [{ SpecialToken: { id: "<s>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
-      pair: [],
-      special_tokens: { "<s>": { id: "<s>", ids: [special.indexOf("<s>")], tokens: ["<s>"] } },
-    },
+    post_processor: beginning(special.indexOf("<s>")),
     decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
       ...{ type: "BPE", unk_token: null, fuse_unk: false, byte_fallback: false },
@@ -81,17 +76,32 @@ export function tokenizerOfTekken(tekken: unknown, path: string): JsonObject {
   };
 }
 
+/** What puts `<s>`, which has this id, before every text. */
+function beginning(id: unknown): JsonObject {
+  return {
+    type: "TemplateProcessing",
+    single: [{ SpecialToken: { id: "<s>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
+    pair: [],
+    special_tokens: { "<s>": { id: "<s>", ids: [id], tokens: ["<s>"] } },
+  };
+}
+
 /**
- * Gives a `tokenizer.json` that splits text by one pattern into pieces of bytes, as those of Mistral's newer models do, the
- * pattern of the `tekken.json` that lies beside it. Others stay as they are.
+ * Lets a `tokenizer.json` that splits text by one pattern into pieces of bytes, as those of Mistral's newer models do,
+ * split and begin text as the `tekken.json` says that lies beside it. Others stay as they are.
  */
-export function splitLikeTekken(json: unknown, tekken: unknown): void {
-  const { type, pretokenizers } = Object(Object(json).pre_tokenizer);
+export function followTekken(json: unknown, tekken: unknown): void {
+  const { pre_tokenizer, post_processor, added_tokens } = Object(json);
+  const { type, pretokenizers } = Object(pre_tokenizer);
   const { pattern } = Object(Object(tekken).config);
   if (type !== "Sequence" || !Array.isArray(pretokenizers) || typeof pattern !== "string") return;
   const [split, bytes, ...others] = pretokenizers;
   if (Object(split).type !== "Split" || Object(bytes).type !== "ByteLevel" || others.length) return;
   split.pattern = { Regex: pattern };
+  const bos = Array.isArray(added_tokens) &&
+    added_tokens.find((one) => Object(one).content === "<s>");
+  const addsNothing = post_processor == null || Object(post_processor).type === "ByteLevel";
+  if (bos && addsNothing) (json as JsonObject).post_processor = beginning(bos.id);
 }
 
 /** The special tokens, by id: those that `special_tokens` names, then as many others as the model has. */

@@ -12,7 +12,7 @@ import {
 import { DittoError, inputError, show } from "./errors.ts";
 import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
 import { mendPreTokenizer } from "./pre_tokenizer.ts";
-import { splitLikeTekken, TEKKEN_SETTINGS, tokenizerOfTekken } from "./tekken.ts";
+import { followTekken, TEKKEN_SETTINGS, tokenizerOfTekken } from "./tekken.ts";
 
 export type { Message } from "./chat_template.ts";
 export type { StreamDecoder } from "./detokenizer.ts";
@@ -202,9 +202,10 @@ export async function loadTokenizer(
 }
 
 /**
- * Reads `tokenizer.json`, or else `tekken.json` as if it were one, with its settings. Where both are there, text is split as
- * the second says: the first was published for some Mistral models with the pattern of Llama's (transformers warns of it,
- * and does the same where it is asked with `fix_mistral_regex`).
+ * Reads `tokenizer.json`, or else `tekken.json` as if it were one, with its settings. Where both are there, text is split
+ * and begins as the second says: the first was published for some Mistral models with the pattern of Llama's (transformers
+ * warns of it, and does the same where it is asked with `fix_mistral_regex`), and those that transformers makes of the
+ * second put no `<s>` before a text (which mistral_common does, and so does transformers where that is installed).
  */
 async function readTokenizer(
   root: string,
@@ -215,7 +216,7 @@ async function readTokenizer(
   const tekkenPath = `${root}/tekken.json`;
   const tekken = await readJson(tekkenPath);
   if (json !== undefined) {
-    if (tekken !== undefined) splitLikeTekken(json, tekken);
+    if (tekken !== undefined) followTekken(json, tekken);
     return { json, path, settings };
   }
   if (tekken === undefined) return null;

@@ -123,6 +123,34 @@ Deno.test("loadTokenizer() splits text as the tekken.json does that lies beside 
   assertEquals(await encoded([characters, bytes], { "tekken.json": { config: {} } }), apart);
 });
 
+Deno.test("loadTokenizer() begins text as the tekken.json does that lies beside a tokenizer.json", async () => {
+  const json = tokenizerOfTekken(TEKKEN, "x");
+  const encoded = async (change: object, beside: object) => {
+    const tokenizer = await load({ "tokenizer.json": { ...json, ...change }, ...beside });
+    const chat = tokenizer.encode("<s>the", { addSpecialTokens: false });
+    assertEquals(chat, [1, 267]); // such as a template writes
+    return tokenizer.encode("the");
+  };
+  const beside = { "tekken.json": TEKKEN };
+  // As transformers' MistralConverter writes it: nothing begins a text.
+  const bare = { post_processor: { type: "ByteLevel", trim_offsets: false } };
+  assertEquals(await encoded(bare, {}), [267]);
+  assertEquals(await encoded(bare, beside), [1, 267]);
+  assertEquals(await encoded({ post_processor: null }, beside), [1, 267]);
+  // What begins or ends it in the first counts.
+  const { single, special_tokens } = json.post_processor as {
+    single: object[];
+    special_tokens: object;
+  };
+  const last = {
+    type: "TemplateProcessing",
+    single: single.toReversed(),
+    pair: [],
+    special_tokens,
+  };
+  assertEquals(await encoded({ post_processor: last }, beside), [267, 1]);
+});
+
 Deno.test("loadTokenizer() refuses a tekken.json that makes no sense", async () => {
   const refused = async (change: object, found: string, vocabSize = 400) => {
     const files = { "tekken.json": { ...TEKKEN, ...change } };
