@@ -54,6 +54,9 @@ ROPES = [
     (24, 2048, dict(rope_type="yarn", rope_theta=100.0, factor=2.5, original_max_position_embeddings=819,
                     beta_fast=3.0, beta_slow=3.0)),
     (48, 512, dict(rope_type="yarn", rope_theta=1e4, factor=1.0)),
+    # No dimension turns as often as beta_fast says, and none as seldom as beta_slow.
+    (16, 65536, dict(rope_type="yarn", rope_theta=30.0, factor=8.0, original_max_position_embeddings=8192,
+                     beta_fast=3000.0)),
     (128, 131072, LLAMA31),
     (64, 131072, dict(LLAMA31, factor=32.0)),
     (22, 1024, dict(rope_type="llama3", rope_theta=300.0, factor=1.5, low_freq_factor=0.5, high_freq_factor=2.0)),
