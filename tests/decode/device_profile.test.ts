@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { measureProfile } from "../../decode/device_profile.ts";
 import { type DeviceInfo, Gpu, openGpu } from "../../kernels/device.ts";
 import { Compiler } from "../../kernels/compiler.ts";
@@ -68,6 +68,10 @@ Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer be
   gpu.device.pushErrorScope("validation");
   const profile = await measureProfile(gpu, new Spy(gpu), config, weights, d);
   assert(spy.buffers.length > 0);
+  assertEquals(spy.aliveBuffers.size, 0);
+  const over = AbortSignal.abort(new Error("enough")); // seen where the first kernel would be compiled
+  const again = () => measureProfile(gpu, new Spy(gpu), config, weights, d, over);
+  await assertRejects(again, Error, "enough");
   assertEquals(spy.aliveBuffers.size, 0);
   assertEquals(await gpu.device.popErrorScope(), null);
   if (profile === null) {
