@@ -132,6 +132,15 @@ Deno.test("parseConfig() takes the rotary embedding's scaling from where transfo
   const { original_max_position_embeddings: _, ...unsaid } = yarn;
   const { ropeScaling } = parse({ rope_parameters: unsaid });
   assertEquals(ropeScaling, { ...scaling, originalMaxPositionEmbeddings: 64 });
+  // One mscale without the other is none, and what shrinks is not sharpened.
+  for (const lone of [{ mscale: 0.5 }, { mscale_all_dim: 0.5 }]) {
+    assertEquals(parse({ rope_parameters: { ...yarn, ...lone } }).ropeScaling, scaling);
+  }
+  const shrunk = parse({ rope_parameters: { ...yarn, factor: 0.5 } }).ropeScaling;
+  assertEquals(shrunk, { ...scaling, factor: 0.5, attentionFactor: 1 });
+  const thetas = { rope_theta: 5, rope_parameters: { ...yarn, rope_theta: 7 } };
+  assertEquals(parse(thetas).ropeTheta, 7);
+  assertEquals(parse({ ...thetas, rope_parameters: yarn }).ropeTheta, 5);
 });
 
 Deno.test("parseConfig() refuses scalings of the rotary embedding that it cannot make sense of", () => {
@@ -208,6 +217,7 @@ Deno.test("parseConfig() reads Ministral 3, which sees as well", () => {
   assertEquals(parsed({ eos_token_id: 5 }, { eos_token_id: null }).eosTokenIds, []);
   const quantization_config = { quant_method: "ditto", bits: 8, group_size: 16 };
   assertEquals(parsed({ quantization_config }, {}).quantization, "q8");
+  assertEquals(parsed({}, { quantization_config }).quantization, "q8");
   assertEquals(parsed({}, { head_dim: null }).headDim, 96);
   // Mistral Small 3.1: a plain Mistral reads and writes.
   const small = parsed({}, { model_type: undefined, head_dim: 128, sliding_window: null });
