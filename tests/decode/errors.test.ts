@@ -82,9 +82,14 @@ Deno.test("a model that is busy, without memory, or on a device that was lost sa
   spy.memoryBytes = Infinity;
   assertEquals(await codeOf(() => answer({ logitsDigest: true })), "none");
 
-  for (const device of spy.aliveDevices) device.destroy();
+  const lose = () => spy.aliveDevices.forEach((device) => device.destroy());
+  lose();
   assertEquals(await codeOf(answer), "device");
   assertEquals(await codeOf(answer), "device");
+  assertEquals(
+    await codeOf(() => loadModel(DIRECTORY, { ...options, onProgress: lose })),
+    "device",
+  );
 });
 
 Deno.test("a device that there is not, or that its driver refuses, is a failure of the device", async () => {

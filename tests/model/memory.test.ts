@@ -138,6 +138,7 @@ Deno.test("checkMemory() refuses what is more than the memory that is left, with
   const sentence =
     /^The model needs 15\.1\d GB \(weights 14\.48 GB, KV cache 545\.3 MB, workspaces \d+\.\d MB\), and a device has 15\.1\d GB left: ask for a context below 4096 tokens, or quantize the weights to q8 or q4, or use a smaller model\.$/;
   assert(sentence.test(error.message), error.message);
+  assertEquals(error.code, "memory");
   // A smaller context is no use where the weights are too large, nor is quantizing what is quantized.
   const q4 = layOutWeights(config, () => "Q4", 2 ** 31 - 4);
   const remedy = (layout: WeightLayout, left: number) =>
