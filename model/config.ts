@@ -207,22 +207,16 @@ function textConfig(json: JsonObject): JsonObject {
 }
 
 function parseTextModel(json: JsonObject, architecture: Architecture): TextModel {
-  switch (architecture) {
-    case "MistralForCausalLM":
-      return "mistral";
-    case "Ministral3ForCausalLM":
-      return "ministral3";
-    case "LlamaForCausalLM":
-      return "llama";
-    case "Mistral3ForConditionalGeneration": {
-      const type = json.model_type ?? "mistral";
-      if (type === "mistral" || type === "ministral3") return type;
-      throw new DittoError(
-        `config.json has text_config with model_type ${show(type)}: Ditto runs "mistral" and ` +
-          `"ministral3".`,
-      );
-    }
-  }
+  const type = architecture === "Mistral3ForConditionalGeneration"
+    ? json.model_type ?? "mistral"
+    : Object.keys(ARCHITECTURES).find((type) => ARCHITECTURES[type] === architecture);
+  if (type === "mistral" || type === "ministral3" || type === "llama") return type;
+  throw new DittoError(
+    `config.json has text_config with model_type ${
+      show(type)
+    }: Ditto runs "mistral", "ministral3" ` +
+      `and "llama".`,
+  );
 }
 
 function rejectUnsupported(json: JsonObject): void {

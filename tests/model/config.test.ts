@@ -223,7 +223,7 @@ Deno.test("parseConfig() reads Ministral 3, which sees as well", () => {
   const small = parsed({}, { model_type: undefined, head_dim: 128, sliding_window: null });
   assertEquals([small.ropeTheta, small.ropeScaling, small.queryScaling], [1e4, null, null]);
   assertRefused({ ...whole, text_config: undefined }, ["text_config undefined"]);
-  assertRefused({ ...whole, text_config: { model_type: "llama" } }, ["text_config", '"llama"']);
+  assertRefused({ ...whole, text_config: { model_type: "qwen2" } }, ["text_config", '"qwen2"']);
   assertRefused({ ...whole, text_config: { ...text, mlp_bias: true } }, ["mlp_bias"]);
   assertRefused({ ...whole, model_type: "mistral" }, ["Mistral3ForConditionalGeneration"]);
 });
