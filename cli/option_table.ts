@@ -28,7 +28,8 @@ const OPTION_GROUPS = {
   "Model": {
     "model": {
       value: "DIR",
-      help: "a Hugging Face checkpoint directory; without it, the model in the box",
+      help:
+        "a checkpoint directory, or a name that hf download knows; without it, the model in the box",
     },
     "context": {
       value: "N",

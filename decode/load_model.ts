@@ -11,6 +11,7 @@ import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, inputError, show } from "../model/errors.ts";
 import { Forward } from "../model/forward.ts";
+import { findModel } from "../model/hub_cache.ts";
 import { layOutWeights } from "../model/layout.ts";
 import {
   checkMemory,
@@ -20,6 +21,7 @@ import {
   type PromptPrecision,
 } from "../model/memory.ts";
 import { checkProgress, checkSignal, deviceOptions, givenOptions } from "../model/options.ts";
+import { isGranted } from "../model/permissions.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import { type LoadProgress, type WeightSource, WeightUpload } from "../model/weights.ts";
@@ -34,7 +36,7 @@ import {
   maxNewTokensOf,
 } from "./options.ts";
 import { checkFits, contextFor, MAX_CONTEXT, type Prompt, promptTokens } from "./prompt.ts";
-import { isGranted, Remembered } from "./remembered.ts";
+import { Remembered } from "./remembered.ts";
 import { costsAt, isPassTimes, type PassTimes, UNMEASURED_ROW_COSTS } from "./row_costs.ts";
 import { generationBuffers, MAX_EOS } from "./state.ts";
 
@@ -97,7 +99,8 @@ const OPTIONS = {
  * Loads a model from a Hugging Face checkpoint directory.
  *
  * @param directory The path, or the `file:` URL, of a directory with `config.json` and `model.safetensors`, or shards with
- * their index; `tokenizer.json` or `tekken.json` is needed for text.
+ * their index; `tokenizer.json` or `tekken.json` is needed for text. Or the name of a repository, such as
+ * `mistralai/Mistral-7B-Instruct-v0.3`, that `hf download` put into Hugging Face's cache.
  * @throws {DittoError} If there is no WebGPU device, the checkpoint is damaged or not supported, an option or the prompt
  * cannot be taken, or the device has not enough memory. Nothing stays on the GPU then, nor after an abort.
  */
@@ -109,9 +112,10 @@ export async function loadModel(
   const given = givenOptions(options, OPTIONS);
   checkSignal(given.signal);
   given.signal?.throwIfAborted();
-  using checkpoint = await openCheckpoint(directory);
-  const tokenizer = await loadTokenizer(directory, checkpoint.config);
-  return await loadFrom(checkpoint, tokenizer, { ...given, start, directory });
+  const path = await findModel(directoryPath(directory));
+  using checkpoint = await openCheckpoint(path);
+  const tokenizer = await loadTokenizer(path, checkpoint.config);
+  return await loadFrom(checkpoint, tokenizer, { ...given, start, directory: path });
 }
 
 /**

@@ -3,29 +3,20 @@
  *
  * @module
  */
+import { environmentVariable, isGranted } from "../model/permissions.ts";
 
 /** Where caches belong on this system, or null if that is unknown or may not be asked. */
 function cacheDirectory(): string | null {
-  const given = variable("DITTO_CACHE");
+  const given = environmentVariable("DITTO_CACHE");
   if (given) return given;
-  const home = variable("HOME");
+  const home = environmentVariable("HOME");
   const { os } = Deno.build;
   const base = os === "windows"
-    ? variable("LOCALAPPDATA")
+    ? environmentVariable("LOCALAPPDATA")
     : os === "darwin"
     ? home && `${home}/Library/Caches`
-    : variable("XDG_CACHE_HOME") || (home && `${home}/.cache`);
+    : environmentVariable("XDG_CACHE_HOME") ?? (home && `${home}/.cache`);
   return base ? `${base}/ditto` : null;
-}
-
-/** An environment variable, if it may be read. */
-function variable(name: string): string | undefined {
-  return isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
-}
-
-/** Whether the program may do something; a library does not make Deno ask the user. */
-export function isGranted(permission: Deno.PermissionDescriptor): boolean {
-  return Deno.permissions.querySync(permission).state === "granted";
 }
 
 /** A place in the user's cache directory (`DITTO_CACHE` names another) for what was measured. */

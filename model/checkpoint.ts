@@ -6,6 +6,7 @@ import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
 import { PositionedFile } from "./positioned_file.ts";
 import { scalesOf } from "./fp8.ts";
+import { isRepository } from "./hub_cache.ts";
 import { quantizedType } from "./quantization.ts";
 import { checkTensors } from "./required_tensors.ts";
 import { floatType, readHeader, type SafetensorsEntry } from "./safetensors.ts";
@@ -229,9 +230,8 @@ async function checkDirectory(directory: string | URL): Promise<string> {
   } catch (cause) {
     const isMissing = cause instanceof Deno.errors.NotFound;
     const why = isMissing ? "it does not exist" : (cause as Error).message;
-    const isRepository = /^[\w.-]+\/[\w.-]+$/.test(path); // as Hugging Face names them
-    const advice = isMissing && isRepository
-      ? ` Nothing is downloaded here; for a model of Hugging Face: hf download ${path} --local-dir DIR.`
+    const advice = isMissing && isRepository(path)
+      ? ` Nothing is downloaded here; if it is a model of Hugging Face, run: hf download ${path}`
       : "";
     throw new DittoError(
       `Cannot open the model directory ${path || '""'}: ${why}.${advice}`,

@@ -15,6 +15,7 @@ import {
 import { type Checkpoint, directoryPath, openCheckpoint } from "./checkpoint.ts";
 import { DittoError, inputError, show } from "./errors.ts";
 import { readScales, rowScales } from "./fp8.ts";
+import { findModel } from "./hub_cache.ts";
 import { readJson } from "./json.ts";
 import { checkProgress, checkSignal, deviceOptions, givenOptions } from "./options.ts";
 import { type Quantization, quantizationConfig, quantizedType } from "./quantization.ts";
@@ -62,8 +63,8 @@ interface Stored {
  * Quantizes a checkpoint and writes it to a new directory, which loads like any other: weights as safetensors,
  * in shards where they are large, `config.json` with a `quantization_config`, and all other files as they are.
  *
- * @param directory The checkpoint, in bf16, f16, f32 or fp8: its path, or a `file:` URL.
- * @param target The directory to write, likewise; it is made unless it exists and is empty.
+ * @param directory The checkpoint, in bf16, f16, f32 or fp8, as `loadModel` takes it.
+ * @param target The directory to write: its path, or a `file:` URL; it is made unless it exists and is empty.
  * @returns Bytes of weights written.
  * @throws {DittoError} If `quantization` is neither "q8" nor "q4", the checkpoint is damaged, not supported or quantized
  * already, the target is not empty, an option cannot be taken, a file cannot be written, or the device fails. What was
@@ -89,10 +90,11 @@ export async function saveQuantized(
   if (!(maxShardBytes > 0)) {
     throw inputError(`The option maxShardBytes is ${show(maxShardBytes)}: it must be above 0.`);
   }
-  using checkpoint = await openCheckpoint(directory);
+  const source = await findModel(directoryPath(directory));
+  using checkpoint = await openCheckpoint(source);
   if (checkpoint.config.quantization) {
     throw inputError(
-      `The checkpoint in ${directoryPath(directory)} holds its weights in ` +
+      `The checkpoint in ${source} holds its weights in ` +
         `${checkpoint.config.quantization} already: quantize the one it was made from.`,
     );
   }
@@ -105,7 +107,7 @@ export async function saveQuantized(
     return { name, type, shape, byteLength: shape[0]! * rowBytes(type, shape[1]!) };
   });
   const totalBytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const others = await otherFiles(directoryPath(directory));
+  const others = await otherFiles(source);
   const root = directoryPath(target);
   const isMade = await makeDirectory(root);
   const written: string[] = [];
@@ -134,9 +136,9 @@ export async function saveQuantized(
       const index = { metadata: { total_size: totalBytes }, weight_map: weightMap(shards) };
       await writeJson(`${root}/model.safetensors.index.json`, index, written);
     }
-    await copyFiles(others, directoryPath(directory), root, written);
+    await copyFiles(others, source, root, written);
     // Last: without it an interrupted copy is no checkpoint.
-    const config = await readJson(`${directoryPath(directory)}/config.json`) as object;
+    const config = await readJson(`${source}/config.json`) as object;
     const extended = { ...config, quantization_config: quantizationConfig(quantization) };
     await writeJson(`${root}/config.json`, extended, written);
   } catch (error) {

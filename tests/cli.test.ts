@@ -24,6 +24,21 @@ const COLOR = "\x1b[3";
 const KEYS = "promptTokens tokens text passes drafted accepted stopReason timing tokensPerPass " +
   "tokensPerSecond device";
 
+Deno.test("decode.ts runs a model in Hugging Face's cache by its name", async () => {
+  await using cache = new TempDir();
+  const repository = `${cache.path}/hub/models--org--tiny-7B`;
+  await Deno.mkdir(`${repository}/refs`, { recursive: true });
+  await Deno.mkdir(`${repository}/snapshots`);
+  await Deno.writeTextFile(`${repository}/refs/main`, "0123abc");
+  await Deno.symlink(new URL(FIXTURE, ROOT), `${repository}/snapshots/0123abc`, { type: "dir" });
+  const env = { HF_HOME: cache.path, HF_HUB_CACHE: "", HUGGINGFACE_HUB_CACHE: "" };
+  const named = await run([...BASE, "--model", "org/tiny-7B"], { env });
+  assertEquals([named.code, named.stdout], [0, (await run(BASE)).stdout], named.stderr);
+  const missing = await run([...BASE, "--model", "org/other"], { env });
+  assertEquals(missing.code, 1);
+  assertStringIncludes(missing.stderr, "hf download org/other");
+});
+
 Deno.test("decode.ts streams the answer to standard output and its figures to standard error", async () => {
   // What the tree drafts, and with it the passes, depends on costs that every load measures.
   const args = [...BASE, "--drafter", "original"];
