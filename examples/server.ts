@@ -2,16 +2,17 @@
  * Serves a model under OpenAI's HTTP API, as llama.cpp's server and vLLM do: chat completions, and completions of a text.
  * Clients are pointed at http://127.0.0.1:8080/v1, with any key and any name of a model.
  *
- *     deno run -A examples/server.ts MODEL [--port 8080]
+ *     deno run -A examples/server.ts MODEL [--port 8080] [--context 4096] [--quantize q8|q4]
  *
- * A model answers one prompt at a time: requests wait in line, and one whose client goes away makes room. A chat's next turn
- * begins with the text of those before it, which is not read again if no other prompt came in between: that makes it cheap
+ * A prompt and its answer share the context: for long documents it must be larger than 4096 tokens. A model answers one prompt
+ * at a time: requests wait in line, and one whose client goes away makes room. A chat's next turn begins with the text of
+ * those before it, which is not read again if no other prompt came in between: that makes it cheap
  * (`usage.prompt_tokens_details.cached_tokens`). Without a `temperature` the likeliest tokens are taken. (Deno warns of what
  * `request.signal` does after a response; it does not matter here.)
  */
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { DittoError, type Generation, loadModel, type Prompt } from "../mod.ts";
+import { DittoError, type Generation, loadModel, type Prompt, type Quantization } from "../mod.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -24,20 +25,47 @@ const OTHERS = ("messages prompt max_tokens max_completion_tokens stream stream_
 const NOTHING: Fields = {
   ...{ n: 1, best_of: 1, echo: false, logprobs: false, logit_bias: {}, presence_penalty: 0 },
   ...{ frequency_penalty: 0, tools: [], tool_choice: "none", response_format: { type: "text" } },
-  top_k: -1, // as vLLM has it
+  ...{ top_k: -1, seed: -1 }, // as vLLM and llama.cpp have it
 };
+const USAGE =
+  "Usage: deno run -A examples/server.ts MODEL [--port 8080] [--context 4096] [--quantize q8|q4]";
 const STATUS = { input: 400, busy: 503, memory: 503, device: 503, other: 500 };
 
-const { values, positionals: [directory] } = parseArgs({
-  options: { port: { type: "string", default: "8080" } },
-  allowPositionals: true,
-});
-if (!directory) {
-  console.error("Usage: deno run -A examples/server.ts MODEL [--port 8080]");
-  Deno.exit(2);
+/** Ends the program with a sentence. */
+function exit(sentence: string, code: number): never {
+  console.error(sentence);
+  Deno.exit(code);
+}
+
+function parse() {
+  const text = { type: "string" } as const;
+  try {
+    return parseArgs({
+      options: { port: { ...text, default: "8080" }, context: text, quantize: text },
+      allowPositionals: true,
+    });
+  } catch {
+    return exit(USAGE, 2);
+  }
+}
+
+const { values, positionals: [directory, ...more] } = parse();
+if (!directory || more.length > 0) exit(USAGE, 2);
+const { context, quantize } = values;
+const address = { hostname: "127.0.0.1", port: Number(values.port) };
+try {
+  Deno.listen(address).close(); // so that one in use is known before a model is loaded
+} catch (error) {
+  exit(`Cannot listen at port ${values.port}: ${error}. Give another one, --port N.`, 1);
 }
 const name = basename(resolve(directory));
-using model = await loadModel(directory);
+using model = await loadModel(directory, {
+  ...(context && { context: Number(context) }),
+  ...(quantize && { quantize: quantize as Quantization }), // loadModel() looks at its value
+}).catch((error) => {
+  if (error instanceof DittoError) exit(error.message, 1);
+  throw error;
+});
 
 function refuse(sentence: string): never {
   throw new DittoError(sentence, { code: "input" });
@@ -156,9 +184,8 @@ async function answer(request: Request): Promise<Response> {
 }
 
 const stopping = new AbortController();
-const port = Number(values.port);
 const onListen = ({ port }: Deno.NetAddr) => console.log(`http://127.0.0.1:${port}/v1`);
-const server = Deno.serve({ hostname: "127.0.0.1", port, onListen }, answer);
+const server = Deno.serve({ ...address, onListen }, answer);
 
 function stop(exitCode: number): void {
   Deno.exitCode = exitCode;

@@ -124,10 +124,10 @@ const posix = { ignore: Deno.build.os === "windows" }; // without, processes can
 /** Runs examples/server.ts while `body` asks it, and ends it. */
 async function serving(
   body: (url: string) => Promise<void>,
-  end: Deno.Signal = "SIGTERM",
+  { end = "SIGTERM", args = [] }: { end?: Deno.Signal; args?: readonly string[] } = {},
 ): Promise<void> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "examples/server.ts", MODEL, "--port", "0"],
+    args: ["run", "-A", "examples/server.ts", MODEL, "--port", "0", ...args],
     cwd: ROOT,
     stdout: "piped",
     stderr: "null",
@@ -161,6 +161,50 @@ async function events(response: Response) {
 }
 
 const user = (content: unknown) => ({ role: "user", content });
+
+Deno.test("examples/server.ts says in a sentence why it does not begin", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String((taken.addr as Deno.NetAddr).port);
+  for (
+    const [args, exitCode, sentence] of [
+      [["/no/such"], 1, /^Cannot open the model directory \/no\/such: it does not exist\.\n$/],
+      // Before anything is loaded.
+      [
+        ["/no/such", "--port", port],
+        1,
+        new RegExp(`^Cannot listen at port ${port}: .+--port N\\.\n$`),
+      ],
+      [[MODEL, "--port", "x"], 1, /^Cannot listen at port x: .+--port N\.\n$/],
+      [[MODEL, "--context", "1"], 1, /^The option context is 1: .+\.\n$/],
+      [[MODEL, "--quantize", "q5"], 1, /^The option quantize is "q5": .+\.\n$/],
+      [[MODEL, "--prot", "1"], 2, /^Usage: .+\n$/],
+      [[MODEL, "8080"], 2, /^Usage: .+\n$/],
+    ] as const
+  ) {
+    const onPort = (args as readonly string[]).includes("--port") ? args : [...args, "--port", "0"];
+    const { code, stdout, stderr } = await example("server.ts", ...onPort);
+    assertEquals([code, stdout], [exitCode, ""], stderr);
+    assertMatch(stderr, sentence);
+  }
+});
+
+Deno.test(
+  { name: "examples/server.ts has the context and the bits it is asked for", ...posix },
+  () =>
+    serving(
+      async (url) => {
+        const messages = [user("a ".repeat(700))];
+        const response = await post(`${url}/chat/completions`, { messages });
+        const { error: { message } } = await response.json();
+        assertMatch(message, /^The prompt has \d+ tokens, and the context holds 600, /);
+        const short = [user("Set limit to 9:\nlimit = 4\noffset = 12")];
+        const { choices: [{ message: { content } }] } =
+          await (await post(`${url}/chat/completions`, { messages: short, seed: -1 })).json();
+        assertEquals(content, "limit = 9\noffset = 12");
+      },
+      { args: ["--context", "600", "--quantize", "q8"] },
+    ),
+);
 
 Deno.test(
   { name: "examples/server.ts answers, streamed as at once", ...posix },
@@ -326,7 +370,7 @@ Deno.test({ name: "examples/server.ts ends its answers at Ctrl-C", ...posix }, a
       streams.push(body!.pipeThrough(new TextDecoderStream()).getReader());
       await streams[i]!.read();
     }
-  }, "SIGINT");
+  }, { end: "SIGINT" });
   for (const stream of streams) {
     let text = "";
     for (let read = await stream.read(); !read.done; read = await stream.read()) text += read.value;
