@@ -4,13 +4,14 @@ import type { WeightType } from "../kernels/weight_types.ts";
 import { type MistralConfig, parseConfig } from "./config.ts";
 import { DittoError, show } from "./errors.ts";
 import { readJson } from "./json.ts";
+import { otherFormat } from "./other_formats.ts";
 import { PositionedFile } from "./positioned_file.ts";
 import { scalesOf } from "./fp8.ts";
 import { isRepository } from "./hub_cache.ts";
 import { quantizedType } from "./quantization.ts";
 import { checkTensors } from "./required_tensors.ts";
 import { floatType, readHeader, type SafetensorsEntry } from "./safetensors.ts";
-import { findShards } from "./shards.ts";
+import { findShards, list } from "./shards.ts";
 
 /** A tensor of a checkpoint. */
 export interface TensorInfo {
@@ -117,7 +118,8 @@ export async function openCheckpoint(directory: string | URL): Promise<Checkpoin
   const configJson = await readJson(`${root}/config.json`);
   if (configJson === undefined) {
     throw new DittoError(
-      `${root} has no config.json: it is not a Hugging Face checkpoint directory.`,
+      `${root} has no config.json: it is not a Hugging Face checkpoint directory.` +
+        otherFormat(await list(root)),
     );
   }
   const config = parseConfig(configJson, await readJson(`${root}/generation_config.json`));

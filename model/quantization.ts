@@ -53,9 +53,10 @@ export function parseQuantization(json: unknown): Quantization | null {
   const found = (["q8", "q4"] as const).find((each) => BITS[each] === config.bits);
   if (config.quant_method === "ditto" && config.group_size === GROUP_SIZE && found) return found;
   if (isFp8(config)) return null;
+  const named = isObject(json) ? { quant_method: json.quant_method, ...json } : json; // before show() cuts
   throw new DittoError(
     `config.json has quantization_config ${
-      show(json)
+      show(named)
     }, which Ditto does not support: give it the ` +
       `checkpoint in bf16, f16, f32 or fp8, or one that Ditto saved (quant_method "ditto", bits 8 or 4, ` +
       `group_size ${GROUP_SIZE}).`,

@@ -1,5 +1,6 @@
 import { DittoError, show } from "./errors.ts";
 import { isObject, readJson } from "./json.ts";
+import { otherFormat } from "./other_formats.ts";
 
 /** Which files hold a checkpoint's weights. */
 export interface Shards {
@@ -44,7 +45,8 @@ export async function findShards(directory: string): Promise<Shards> {
   return { files, weightMap };
 }
 
-async function list(directory: string): Promise<Set<string>> {
+/** The names of what a directory holds. */
+export async function list(directory: string): Promise<Set<string>> {
   try {
     return new Set(await Array.fromAsync(Deno.readDir(directory), ({ name }) => name));
   } catch (cause) {
@@ -83,6 +85,6 @@ function noWeights(directory: string, present: ReadonlySet<string>): DittoError 
   const found = others.length > 0 ? ` (found ${others.slice(0, 3).join(", ")})` : "";
   return new DittoError(
     `${directory} has neither ${SINGLE} nor ${INDEX}${found}: Ditto reads Hugging Face checkpoints ` +
-      `in the safetensors format.`,
+      `in the safetensors format.${otherFormat(present)}`,
   );
 }

@@ -153,6 +153,25 @@ Deno.test("openCheckpoint() refuses what is no checkpoint", async () => {
     "found pytorch_model.bin",
   );
   await assertRefused({ "config.json": TINY_CONFIG, "model.safetensors": "" }, "has 0 bytes");
+  for (
+    const [file, advice] of [
+      ["params.json", "Mistral's own format"],
+      ["consolidated.safetensors", "Mistral's own format"],
+      ["consolidated.00.pth", "Mistral's own format"],
+      ["adapter_config.json", "merge_and_unload()"],
+      ["snapshots", "a commit in its snapshots/"],
+      ["mistral-7b.Q4_K_M.gguf", "GGUF is not read"],
+    ] as const
+  ) {
+    await assertRefused({ [file]: "" }, "has no config.json", advice);
+    await assertRefused({ [file]: "", "config.json": TINY_CONFIG }, "has neither", advice);
+  }
+  const shard = { "model-00001-of-00002.safetensors": "", "consolidated.safetensors": "" };
+  await assertRefused({ "config.json": TINY_CONFIG, ...shard }, "shards without their index");
+  await assertRefused(
+    { "README.md": "" },
+    "has no config.json: it is not a Hugging Face checkpoint directory.",
+  );
 });
 
 Deno.test("openCheckpoint() refuses shards and index that disagree", async () => {

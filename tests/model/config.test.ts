@@ -289,6 +289,14 @@ Deno.test("parseConfig() reads Ditto's own quantization_config, and no other", (
     const config = { ...TINY_CONFIG, quantization_config: other };
     assertRefused(config, ["config.json has quantization_config", "or one that Ditto saved"]);
   }
+  // As bitsandbytes writes it: what counts comes last.
+  const { quant_method, ...fields } = {
+    quant_method: "bitsandbytes",
+    _load_in_4bit: true,
+    x: "x".repeat(80),
+  };
+  const config = { ...TINY_CONFIG, quantization_config: { ...fields, quant_method } };
+  assertRefused(config, ['quantization_config {"quant_method":"bitsandbytes",']);
 });
 
 Deno.test("parseConfig() refuses nonsense in every numeric field", () => {

@@ -374,5 +374,9 @@ Deno.test("parseConfig() takes quantization_config of FP8, and refuses by name w
     }
     assertStringIncludes(message, "config.json has quantization_config.");
     assertStringIncludes(message, field);
+    assertStringIncludes(
+      message,
+      "FP8 with a scale for each matrix or each output. Give it such a one, or",
+    );
   }
 });
