@@ -152,7 +152,7 @@ function unknownOption(arg: string, args: readonly string[]): UsageError {
   if (before !== undefined && WITH_VALUE.includes(before)) throw noValue(before);
   const name = arg.replace(/=.*$/s, "");
   const bare = name.replace(/^-+/, "");
-  const near = Object.keys(OPTIONS).filter((option) => distance(option, bare) <= 2);
+  const near = meantBy(bare);
   const hint = near.length > 0 ? ` Did you mean --${near.join(" or --")}?` : "";
   return new UsageError(`There is no option ${name}.${hint} --help lists the options.`);
 }
@@ -161,6 +161,18 @@ function unknownOption(arg: string, args: readonly string[]): UsageError {
 function checkSwitch(arg: string): void {
   const [, name] = /^--([^=]+)=/.exec(arg) ?? [];
   if (name !== undefined && SWITCHES.includes(name)) throw noValue(name);
+}
+
+/** The options that a word was meant for: mistyped, or else with letters left out, as in `temp` and `max-tokens`. */
+function meantBy(word: string): string[] {
+  const options = Object.keys(OPTIONS);
+  const mistyped = options.filter((option) => {
+    const edits = distance(option, word);
+    return edits <= 2 && 2 * edits < word.length;
+  });
+  if (mistyped.length > 0 || word.length < 3) return mistyped;
+  const letters = new RegExp(`^${[...word].map((letter) => RegExp.escape(letter)).join(".*")}`);
+  return options.filter((option) => letters.test(option));
 }
 
 /** Edits that turn one word into another. */

@@ -31,6 +31,25 @@ Deno.test("parseOptions() asks for nothing that was not asked for", () => {
   });
 });
 
+Deno.test("parseOptions() suggests the option that was meant, and no other", () => {
+  const suggested = (name: string) => {
+    const { message } = assertThrows(() => parseOptions([name, "1"]), UsageError);
+    return /Did you mean (.+)\?/.exec(message)?.[1] ?? null;
+  };
+  const meant = {
+    "--promt": "--prompt",
+    "--sed": "--seed",
+    "--temp": "--temperature",
+    "--max-tokens": "--max-new-tokens",
+    "--max_new_tokens": "--max-new-tokens",
+    "--rep-penalty=1": "--repetition-penalty",
+    "--n": null,
+    "--a.*": null,
+    "--device": null,
+  };
+  for (const [name, option] of Object.entries(meant)) assertEquals(suggested(name), option, name);
+});
+
 Deno.test("parseOptions() hands every option to the place where it counts", () => {
   const line =
     "--model some_dir --prompt=--a_b --chat --system be_brief --context 900 --kv-cache f32 --quantize q4 --prompt-precision f16 " +
