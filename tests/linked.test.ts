@@ -1,0 +1,33 @@
+/** Ditto in another project, which links a clone as README.md says. */
+import { assertEquals } from "@std/assert";
+import { ROOT } from "./cli/process.ts";
+import { TempDir } from "./model/tiny_checkpoint.ts";
+
+const PROGRAM = `import { DittoError, loadModel } from "@ditto/ditto";
+try {
+  await loadModel("/no/such");
+} catch (error) {
+  console.log(error instanceof DittoError && error.code);
+}
+`;
+
+for (
+  const lib of [undefined, ["dom", "dom.iterable", "dom.asynciterable", "deno.ns", "deno.webgpu"]]
+) {
+  Deno.test(`a project that links Ditto is checked and runs, with ${lib ?? "the usual libraries"}`, async () => {
+    await using directory = await new TempDir().write({
+      "deno.json": {
+        links: [ROOT.href],
+        imports: { "@ditto/ditto": "jsr:@ditto/ditto" },
+        ...(lib && { compilerOptions: { lib } }),
+      },
+      "main.ts": PROGRAM,
+    });
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--check", "--allow-read", "main.ts"],
+      cwd: directory.path,
+    }).output();
+    const decoder = new TextDecoder();
+    assertEquals([code, decoder.decode(stdout)], [0, "other\n"], decoder.decode(stderr));
+  });
+}
