@@ -75,14 +75,17 @@ function firstInvalid(bytes: Uint8Array): number {
 }
 
 function tokenIds(json: string, path: string): number[] {
+  const wanted = "must hold a JSON array of token ids, such as [1, 415, 3446]";
   let ids: unknown;
   try {
     ids = JSON.parse(json);
-  } catch (error) {
-    throw new DittoError(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
+  } catch (cause) {
+    throw new DittoError(`${path} is not JSON (${(cause as Error).message}): it ${wanted}.`, {
+      cause,
+    });
   }
   if (!Array.isArray(ids) || !ids.every((id) => typeof id === "number")) {
-    throw new DittoError(`${path} must hold a JSON array of token ids, such as [1, 415, 3446].`);
+    throw new DittoError(`${path} ${wanted}.`);
   }
   return ids;
 }

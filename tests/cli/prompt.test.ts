@@ -27,6 +27,7 @@ Deno.test("readPrompt() refuses files that hold no prompt", async () => {
   await assertRefused("file", "", "is empty");
   await assertRefused("ids", "", "is empty");
   await assertRefused("ids", "[1, 2", "is not JSON");
+  await assertRefused("ids", "Hello", "it must hold a JSON array of token ids");
   await assertRefused("ids", '{"ids": [1]}', "must hold a JSON array of token ids");
   await assertRefused("ids", '[1, "2"]', "must hold a JSON array of token ids");
 });
