@@ -181,7 +181,7 @@ function object(json: unknown, path: string): JsonObject {
 function unsupported(path: string, value: unknown, expected: string): DittoError {
   return new DittoError(
     `config.json has quantization_config.${path} ${show(value)}, which Ditto does not support ` +
-      `(${expected}): of others' quantized checkpoints it reads FP8 with a scale for each matrix or each output. Give ` +
-      `it such a one, or the model in bf16, f16 or f32.`,
+      `(${expected}): of what others quantized it reads FP8 with a scale for each matrix or each output. Give it ` +
+      `that, or the model in bf16, f16 or f32.`,
   );
 }

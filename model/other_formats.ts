@@ -11,17 +11,13 @@ const FORMATS: readonly (readonly [file: RegExp, what: string])[] = [
   ],
   [
     /^snapshots$/,
-    "It seems to be of Hugging Face's cache: give the directory of a commit in its snapshots/.",
+    "It seems to be part of Hugging Face's cache: give one of the directories in its snapshots/.",
   ],
   [/\.gguf$/, "GGUF is not read."],
   [
-    /^model-\d+-of-\d+\.safetensors$/,
-    "It seems to hold shards without their index: download that too.",
-  ],
-  [
     /^(params\.json|consolidated.*\.(safetensors|pth))$/,
-    "It seems to hold Mistral's own format, whose tensors have other names: take the files of transformers, config.json and " +
-    "model*.safetensors (with the index of shards), which most of Mistral's repositories have as well.",
+    "It seems to hold Mistral's own format, whose tensors have other names: download config.json and model*.safetensors " +
+    "(with their index), which most of Mistral's repositories have as well.",
   ],
 ];
 

@@ -12,6 +12,7 @@ export interface Shards {
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
+const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 
 /**
  * Finds the weight files of a checkpoint: `model.safetensors`, or the shards that
@@ -35,7 +36,7 @@ export async function findShards(directory: string): Promise<Shards> {
     }
   }
   for (const name of present) {
-    if (/^model-\d+-of-\d+\.safetensors$/.test(name) && !files.includes(name)) {
+    if (SHARD.test(name) && !files.includes(name)) {
       throw new DittoError(
         `${directory}/${name} is a shard that ${INDEX} does not list: two checkpoints are mixed in ` +
           `this directory; remove what does not belong.`,
@@ -83,8 +84,11 @@ function staysInside(file: string): boolean {
 function noWeights(directory: string, present: ReadonlySet<string>): DittoError {
   const others = [...present].filter((name) => /\.(safetensors|bin|gguf|pth?)$/.test(name)).sort();
   const found = others.length > 0 ? ` (found ${others.slice(0, 3).join(", ")})` : "";
+  const advice = others.some((name) => SHARD.test(name))
+    ? " The index of the shards is missing: download it too."
+    : otherFormat(present);
   return new DittoError(
     `${directory} has neither ${SINGLE} nor ${INDEX}${found}: Ditto reads Hugging Face checkpoints ` +
-      `in the safetensors format.${otherFormat(present)}`,
+      `in the safetensors format.${advice}`,
   );
 }

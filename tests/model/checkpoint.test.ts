@@ -159,7 +159,7 @@ Deno.test("openCheckpoint() refuses what is no checkpoint", async () => {
       ["consolidated.safetensors", "Mistral's own format"],
       ["consolidated.00.pth", "Mistral's own format"],
       ["adapter_config.json", "merge_and_unload()"],
-      ["snapshots", "a commit in its snapshots/"],
+      ["snapshots", "one of the directories in its snapshots/"],
       ["mistral-7b.Q4_K_M.gguf", "GGUF is not read"],
     ] as const
   ) {
@@ -167,7 +167,11 @@ Deno.test("openCheckpoint() refuses what is no checkpoint", async () => {
     await assertRefused({ [file]: "", "config.json": TINY_CONFIG }, "has neither", advice);
   }
   const shard = { "model-00001-of-00002.safetensors": "", "consolidated.safetensors": "" };
-  await assertRefused({ "config.json": TINY_CONFIG, ...shard }, "shards without their index");
+  await assertRefused(
+    { "config.json": TINY_CONFIG, ...shard },
+    "The index of the shards is missing",
+  );
+  await assertRefused(shard, "has no config.json", "Mistral's own format");
   await assertRefused(
     { "README.md": "" },
     "has no config.json: it is not a Hugging Face checkpoint directory.",

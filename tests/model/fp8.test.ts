@@ -376,7 +376,7 @@ Deno.test("parseConfig() takes quantization_config of FP8, and refuses by name w
     assertStringIncludes(message, field);
     assertStringIncludes(
       message,
-      "FP8 with a scale for each matrix or each output. Give it such a one, or",
+      "FP8 with a scale for each matrix or each output. Give it that, or",
     );
   }
 });
