@@ -25,7 +25,7 @@ const OTHERS = ("messages prompt max_tokens max_completion_tokens stream stream_
 const NOTHING: Fields = {
   ...{ n: 1, best_of: 1, echo: false, logprobs: false, logit_bias: {}, presence_penalty: 0 },
   ...{ frequency_penalty: 0, tools: [], tool_choice: "none", response_format: { type: "text" } },
-  ...{ top_k: -1, seed: -1 }, // as vLLM and llama.cpp have it
+  ...{ top_k: -1, seed: -1, max_tokens: -1, max_completion_tokens: -1 }, // as vLLM and llama.cpp have it
 };
 const USAGE =
   "Usage: deno run -A examples/server.ts MODEL [--port 8080] [--context 4096] [--quantize q8|q4]";
@@ -74,10 +74,12 @@ function refuse(sentence: string): never {
 /** Options from fields; what would change the answer if it were ignored is refused. */
 function optionsOf(fields: Fields): Fields {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0];
-  const maxNewTokens = fields.max_completion_tokens ?? fields.max_tokens ?? model.context;
-  const options: Fields = { maxNewTokens, seed };
-  for (const [field, value] of Object.entries(fields)) {
-    if (value === null || JSON.stringify(value) === JSON.stringify(NOTHING[field])) continue;
+  const given = Object.entries(fields).filter(([field, value]) =>
+    value !== null && JSON.stringify(value) !== JSON.stringify(NOTHING[field])
+  );
+  const { max_tokens, max_completion_tokens = max_tokens } = Object.fromEntries(given);
+  const options: Fields = { maxNewTokens: max_completion_tokens ?? model.context, seed };
+  for (const [field, value] of given) {
     const camelCase = field.replace(/_./, ([, letter]) => letter!.toUpperCase());
     if (OPTIONS.includes(field)) options[camelCase] = value;
     else if (!OTHERS.includes(field)) refuse(`The field ${field} is not supported: leave it out.`);
@@ -161,10 +163,17 @@ async function complete(request: Request, isChat: boolean): Promise<Response> {
   return new Response(body, { headers: { "content-type": "text/event-stream" } });
 }
 
+/** The field that an option of `generate()` was given in. */
+function fieldOf(option: string): string {
+  if (option === "maxNewTokens") return "max_tokens";
+  return option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 function failure(error: unknown) {
   const isKnown = error instanceof DittoError;
-  const { code, message } = isKnown ? error : new DittoError(`The server failed: ${error}`);
+  const { code, message: own } = isKnown ? error : new DittoError(`The server failed: ${error}`);
   if (code === "device") stop(1); // so that whoever started it starts it again
+  const message = own.replace(/^The option (\w+)/, (_, option) => `The field ${fieldOf(option)}`);
   const type = code === "input" ? "invalid_request_error" : "server_error";
   return { status: STATUS[code], body: { error: { message, type, param: null, code: null } } };
 }

@@ -199,7 +199,11 @@ Deno.test(
         assertMatch(message, /^The prompt has \d+ tokens, and the context holds 600, /);
         const short = [user("Set limit to 9:\nlimit = 4\noffset = 12")];
         const { choices: [{ message: { content } }] } =
-          await (await post(`${url}/chat/completions`, { messages: short, seed: -1 })).json();
+          await (await post(`${url}/chat/completions`, {
+            messages: short,
+            seed: -1,
+            max_tokens: -1,
+          })).json();
         assertEquals(content, "limit = 9\noffset = 12");
       },
       { args: ["--context", "600", "--quantize", "q8"] },
@@ -345,8 +349,9 @@ Deno.test(
             /^The field response_format is /,
           ],
           [{ messages, max_new_tokens: 7 }, /^The field max_new_tokens is /],
-          [{ messages, temperature: 900 }, /^The option temperature is 900: /],
-          [{ messages, max_tokens: 1.5, stream: true }, /^The option maxNewTokens is 1\.5: /],
+          [{ messages, temperature: 900 }, /^The field temperature is 900: /],
+          [{ messages, max_tokens: 1.5, stream: true }, /^The field max_tokens is 1\.5: /],
+          [{ messages, top_p: 0 }, /^The field top_p is 0: /],
           [{ messages, stop: [""] }, /^A stop string is "": /],
           [{ messages: [user("a ".repeat(5000))] }, /^The prompt has \d+ tokens, and the context /],
         ] as const
