@@ -7,10 +7,13 @@
  * A prompt and its answer share the context: for long documents it must be larger than 4096 tokens. A model answers one prompt
  * at a time: requests wait in line, and one whose client goes away makes room. A chat's next turn begins with the text of
  * those before it, which is not read again if no other prompt came in between: that makes it cheap
- * (`usage.prompt_tokens_details.cached_tokens`). Without a `temperature` the likeliest tokens are taken. (Deno warns of what
- * `request.signal` does after a response; it does not matter here.)
+ * (`usage.prompt_tokens_details.cached_tokens`). Without a `temperature` the likeliest tokens are taken. (Deno.serve, which
+ * would be shorter, does not tell of clients that go away if they sent more than about 400 bytes: Deno 2.9.6.)
  */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { basename, resolve } from "node:path";
+import { json } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import { DittoError, type Generation, loadModel, type Prompt, type Quantization } from "../mod.ts";
 
@@ -121,11 +124,17 @@ async function endOf(generation: Generation) {
 
 let last: Promise<unknown> = Promise.resolve(); // of those in line
 
-async function complete(request: Request, isChat: boolean): Promise<Response> {
+async function complete(
+  request: IncomingMessage,
+  response: ServerResponse,
+  isChat: boolean,
+): Promise<void> {
+  const gone = new AbortController();
+  response.on("close", () => gone.abort()); // at its end too, when there is nothing left to abort
   const notJson = ({ message }: Error) => refuse(`The request is not JSON: ${message}.`);
-  const fields: Fields = Object(await request.json().catch(notJson));
+  const fields: Fields = Object(await json(request).catch(notJson));
   const prompt = isChat ? chatOf(fields.messages) : fields.prompt as Prompt;
-  const signal = AbortSignal.any([request.signal, stopping.signal]);
+  const signal = AbortSignal.any([gone.signal, stopping.signal]);
   const generation = model.generate(prompt, { ...optionsOf(fields), signal });
   const turn = last;
   const end = turn.then(() => endOf(generation)); // runs it, however slowly its client reads
@@ -140,27 +149,30 @@ async function complete(request: Request, isChat: boolean): Promise<Response> {
   if (!fields.stream) {
     const { text, reason, usage } = await end;
     const content = isChat ? { message: { role: "assistant", content: text } } : { text };
-    return Response.json({ ...choose(content, reason), usage });
+    return send(response, 200, { ...choose(content, reason), usage });
   }
-  const line = (data: unknown) => `data: ${JSON.stringify(data)}\n\n`;
-  const lines = async function* () {
-    try {
-      if (isChat) yield line(choose({ delta: { role: "assistant", content: "" } }));
-      await turn;
-      for await (const { text } of generation) {
-        if (text) yield line(choose(isChat ? { delta: { content: text } } : { text }));
-      }
-      const { reason, usage } = await end;
-      yield line(choose(isChat ? { delta: {} } : { text: "" }, reason));
-      const { include_usage } = Object(fields.stream_options);
-      if (include_usage) yield line({ ...head, choices: [], usage });
-      yield "data: [DONE]\n\n";
-    } catch (error) {
-      yield line(failure(error).body);
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  const event = (data: unknown) => response.write(`data: ${JSON.stringify(data)}\n\n`);
+  try {
+    if (isChat) event(choose({ delta: { role: "assistant", content: "" } }));
+    await turn;
+    for await (const { text } of generation) {
+      if (text) event(choose(isChat ? { delta: { content: text } } : { text }));
     }
-  };
-  const body = ReadableStream.from(lines()).pipeThrough(new TextEncoderStream());
-  return new Response(body, { headers: { "content-type": "text/event-stream" } });
+    const { reason, usage } = await end;
+    event(choose(isChat ? { delta: {} } : { text: "" }, reason));
+    const { include_usage } = Object(fields.stream_options);
+    if (include_usage) event({ ...head, choices: [], usage });
+    response.end("data: [DONE]\n\n");
+  } catch (error) {
+    event(failure(error).body);
+    response.end();
+  }
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify(body));
 }
 
 /** The field that an option of `generate()` was given in. */
@@ -178,29 +190,31 @@ function failure(error: unknown) {
   return { status: STATUS[code], body: { error: { message, type, param: null, code: null } } };
 }
 
-async function answer(request: Request): Promise<Response> {
-  const route = `${request.method} ${new URL(request.url).pathname}`;
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const route = `${request.method} ${request.url?.replace(/\?.*/, "")}`;
   try {
-    if (route === "POST /v1/chat/completions") return await complete(request, true);
-    if (route === "POST /v1/completions") return await complete(request, false);
+    if (route === "POST /v1/chat/completions") return await complete(request, response, true);
+    if (route === "POST /v1/completions") return await complete(request, response, false);
     const data = [{ id: name, object: "model", created: 0, owned_by: "ditto" }];
-    if (route === "GET /v1/models") return Response.json({ object: "list", data });
-    return new Response(`There is no ${route}.`, { status: 404 });
+    if (route === "GET /v1/models") return send(response, 200, { object: "list", data });
+    response.writeHead(404).end(`There is no ${route}.`);
   } catch (error) {
     const { status, body } = failure(error);
-    return Response.json(body, { status });
+    send(response, status, body);
   }
 }
 
 const stopping = new AbortController();
-const onListen = ({ port }: Deno.NetAddr) => console.log(`http://127.0.0.1:${port}/v1`);
-const server = Deno.serve({ ...address, onListen }, answer);
+const server = createServer(answer);
+server.listen(address.port, address.hostname);
+await once(server, "listening");
+console.log(`http://127.0.0.1:${(server.address() as { port: number }).port}/v1`);
 
 function stop(exitCode: number): void {
   Deno.exitCode = exitCode;
   stopping.abort();
-  server.shutdown();
+  server.close();
 }
 Deno.addSignalListener("SIGINT", () => stop(0));
 if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => stop(0));
-await server.finished;
+await once(server, "close");

@@ -288,7 +288,7 @@ Deno.test(
       const ask = (content: string, signal?: AbortSignal, stream = false) =>
         post(
           `${url}/chat/completions`,
-          { messages: [user(content)], max_tokens: 1500, stream },
+          { messages: [user(content)], max_tokens: 2500, stream },
           signal,
         );
       const contentOf = async (response: Promise<Response>) =>
@@ -319,7 +319,8 @@ Deno.test(
         await Promise.allSettled(all);
         assertEquals(await contentOf(ask(short)), answer);
         const waitedMs = performance.now() - left;
-        assertEquals(waitedMs < longMs / 2, true, `waited ${waitedMs} ms; it takes ${longMs}`);
+        // One dead answer takes longMs. That a client is gone is seen between two waits for the GPU: in a second, on a CPU.
+        assertEquals(waitedMs < 0.7 * longMs, true, `waited ${waitedMs} ms; it takes ${longMs}`);
       }
     }),
 );
