@@ -209,27 +209,35 @@ def answer_all(model, vocab_size, seed):
     return records, tensors
 
 
+def first_clear(name, first, attempt):
+    """The first seed from `first` on with which `attempt` returns something, and what."""
+    for seed in range(first, first + 100):
+        result = attempt(seed)
+        if result is not None:
+            return seed, result
+    raise SystemExit(f"No seed from {first} on gives {name} clear margins: change its scales.")
+
+
 def make(name, spec):
-    for seed in range(spec["seed"], spec["seed"] + 100):
+    def attempt(seed):
         model = build(spec, seed)
         check_mask(model.config, 96)
-        result = answer_all(model, spec["vocab_size"], seed)
-        if result is not None:
-            break
-    else:
-        raise SystemExit(f"No seed from {spec['seed']} on gives {name} clear margins: change its scales.")
+        answers = answer_all(model, spec["vocab_size"], seed)
+        return answers and (model, answers)
+
+    seed, (model, answers) = first_clear(name, spec["seed"], attempt)
     folder = FIXTURES / name
     shutil.rmtree(folder, ignore_errors=True)
     model.to(getattr(torch, spec["dtype"])).save_pretrained(
         folder, safe_serialization=True, max_shard_size=spec.get("max_shard_size", "10GB"))
     if spec.get("tokenizer"):
         write_tokenizer(folder, spec["vocab_size"])
-    write_answers(folder, seed, result, "tools/make_fixtures.py")
+    write_answers(folder, seed, answers, "tools/make_fixtures.py")
 
 
-def write_answers(folder, seed, result, script):
+def write_answers(folder, seed, answers, script):
     """expected.json and expected.safetensors, from what `answer_all` returned."""
-    records, tensors = result
+    records, tensors = answers
     save_file(tensors, folder / "expected.safetensors")
     versions = dict(python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__)
     expected = dict(madeBy=script, versions=versions, seed=seed, prompts=records)

@@ -17,7 +17,7 @@ import torch
 import transformers
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from make_fixtures import EOS, FIXTURES, answer_all, draw_weights, write_answers
+from make_fixtures import EOS, FIXTURES, answer_all, draw_weights, first_clear, write_answers
 
 VISION = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, head_dim=4,
               image_size=28, patch_size=14)
@@ -81,17 +81,16 @@ def build(spec, seed):
 
 
 def make(name, spec):
-    for seed in range(spec["seed"], spec["seed"] + 100):
+    def attempt(seed):
         model = build(spec, seed)
-        result = answer_all(model, spec["vocab_size"], seed)
-        if result is not None:
-            break
-    else:
-        raise SystemExit(f"No seed from {spec['seed']} on gives {name} clear margins: change its scales.")
+        answers = answer_all(model, spec["vocab_size"], seed)
+        return answers and (model, answers)
+
+    seed, (model, answers) = first_clear(name, spec["seed"], attempt)
     folder = FIXTURES / name
     shutil.rmtree(folder, ignore_errors=True)
     model.to(getattr(torch, spec["dtype"])).save_pretrained(folder)
-    write_answers(folder, seed, result, "tools/make_newer_fixtures.py")
+    write_answers(folder, seed, answers, "tools/make_newer_fixtures.py")
 
 
 def make_ropes():
