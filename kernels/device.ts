@@ -236,7 +236,11 @@ export class Gpu implements Disposable {
    *
    * @throws {DittoError} If the device was lost, or work before this failed.
    */
-  async read(source: GPUBuffer, offset = 0, bytes: number = source.size - offset): Promise<ArrayBuffer> {
+  async read(
+    source: GPUBuffer,
+    offset = 0,
+    bytes: number = source.size - offset,
+  ): Promise<ArrayBuffer> {
     const staging = this.buffer(
       "read-back",
       bytes,

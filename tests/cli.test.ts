@@ -251,7 +251,7 @@ Deno.test("decode.ts says in a sentence that it may not, and that its output has
 
 Deno.test(
   {
-    name: "./run decode names files as from where it is started",
+    name: "./run decode names files as from where it is started, and ./run runs examples",
     ignore: Deno.build.os === "windows",
   },
   async () => {
@@ -278,6 +278,13 @@ Deno.test(
     const { code, stderr } = await command.output();
     assertEquals(code, 0, new TextDecoder().decode(stderr));
     assertStringIncludes(await Deno.readTextFile(`${dir.path}/page.html`), "</html>");
+    for (const [task, script] of [["chat", "chat.ts"], ["serve", "server.ts"]] as const) {
+      const env = { PATH: path };
+      const { code, stderr } = await new Deno.Command(`${dir.path}/ditto`, { args: [task], env })
+        .output();
+      assertEquals(code, 2);
+      assertStringIncludes(new TextDecoder().decode(stderr), `examples/${script}`);
+    }
   },
 );
 
