@@ -5,7 +5,7 @@
 #
 # right       kernels and losslessness on this device, and the demo
 # fast        each kernel; then the engine in bf16: prompts, plain decoding, passes by rows, recorded answers
-# quantized   the engine in q8 and q4, prompts in f32 against f16, drafting
+# quantized   the engine in q8, q4 and fp8, prompts in f32 against f16, drafting
 # peers       Hugging Face transformers on the same shape and answers
 # llama       llama.cpp on them, its Vulkan backend
 #
@@ -50,7 +50,8 @@ fast)
 quantized)
   engine 150 q8 --dtype q8 "${answers[@]}" --tokenizer "$tokenizer" --answers 5
   engine 150 q4 --dtype q4 "${answers[@]}" --tokenizer "$tokenizer" --answers 5
-  engine 120 f32 --prompt-precision f32
+  engine 100 fp8 --dtype fp8
+  engine 100 f32 --prompt-precision f32
   step 60 drafting deno run -A bench/drafting.ts
   ;;
 peers)
