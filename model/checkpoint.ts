@@ -184,9 +184,8 @@ async function hasOwnHead(places: ReadonlyMap<string, Place>): Promise<boolean> 
   if (!head || !embedding) return false;
   const { dtype, byteLength } = head.entry;
   if (dtype !== embedding.entry.dtype || byteLength !== embedding.entry.byteLength) return true;
-  const pieceBytes = Math.min(byteLength, COMPARED_BYTES);
-  for (let done = 0; done < byteLength; done += pieceBytes) {
-    const size = Math.min(pieceBytes, byteLength - done);
+  for (let done = 0; done < byteLength; done += COMPARED_BYTES) {
+    const size = Math.min(COMPARED_BYTES, byteLength - done);
     const [a, b] = await Promise.all([head, embedding].map(async ({ file, entry }) => {
       const bytes = new Uint8Array(size);
       await file.read(entry.byteOffset + done, bytes);

@@ -9,7 +9,7 @@ import type { GenerateOptions, GenerationResult, LanguageModel, LoadOptions } fr
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import type { WeightSource } from "../../model/weights.ts";
 
-/** The checkpoints of tests/fixtures/, in pairs of which neither takes much longer, and the last alone. */
+/** The checkpoints of tests/fixtures/ whose kernels differ, in pairs of which neither takes much longer. */
 export const FIXTURE_PAIRS = [
   ["tiny-gqa-bf16", "window-f32"],
   ["headdim-f16", "llama-f16"],

@@ -10,6 +10,13 @@ function render(template: string): string {
   return renderChat(template, MESSAGES, {});
 }
 
+/** Each template makes what stands beside it. */
+function assertRendered(expected: Record<string, string>): void {
+  for (const [template, text] of Object.entries(expected)) {
+    assertEquals(render(template), text, template);
+  }
+}
+
 /** The sentence that a template is refused with. */
 function refusal(template: string): string {
   return assertThrows(() => render(template), DittoError).message;
@@ -64,9 +71,7 @@ Deno.test("renderChat() reads strings as Python does", () => {
     "{{ '' }}{{ 'é🙂\u2028\x85{a}' }}{% if 'it\\'s' == \"it's\" %}!{% endif %}":
       "é🙂\u2028\x85{a}!",
   };
-  for (const [template, expected] of Object.entries(strings)) {
-    assertEquals(render(template), expected, template);
-  }
+  assertRendered(strings);
   for (const escape of ["\\N{BULLET}", "\\x4", "\\u00e", "\\U0001F64"]) {
     assertStringIncludes(
       refusal(`{{ 'a${escape}' }}`),
@@ -87,9 +92,7 @@ Deno.test("renderChat() keeps what was printed before break and continue", () =>
     "{% for a in [1,2] %}{{a}}{% break %}{{ a.b.c }}{% endfor %}": "1",
     "{% for a in [1,2,3] if a != 2 %}{{a}}{{loop.last}}{% continue %}{% endfor %}": "1false3true",
   };
-  for (const [template, expected] of Object.entries(loops)) {
-    assertEquals(render(template), expected, template);
-  }
+  assertRendered(loops);
   const refused = {
     "{% for a in [1] %}{{a}}{% continue %}{% else %}E{% endfor %}": "in a loop with {% else %}",
     "{% for a in [1] %}{% set x %}q{% break %}{% endset %}{% endfor %}": "{% break %} outside",
@@ -118,9 +121,7 @@ Deno.test("renderChat() forgets at the end of an iteration what was set in it", 
       "13",
     "{% for a in [] %}{% set y = a %}{% else %}E{% endfor %}": "E",
   };
-  for (const [template, expected] of Object.entries(loops)) {
-    assertEquals(render(template), expected, template);
-  }
+  assertRendered(loops);
 });
 
 Deno.test("renderChat() strips what templates ask to be stripped", () => {
@@ -135,9 +136,7 @@ Deno.test("renderChat() strips what templates ask to be stripped", () => {
       "\ufeffa|a|hi",
     "{{ messages[0].content.split('h')[1].strip('i').strip() ~ {'a': ' b'.strip()}.a }}": "b",
   };
-  for (const [template, expected] of Object.entries(strips)) {
-    assertEquals(render(template), expected, template);
-  }
+  assertRendered(strips);
   for (const bad of ["nope.strip('x')", "none.strip('x')", "'a'.strip('a', 'b')", "'a'.strip(1)"]) {
     assertStringIncludes(refusal(`{{ ${bad} }}`), "strip() ");
   }
