@@ -128,7 +128,7 @@ function decorator(color: boolean | null): (text: string, pass: number) => strin
 }
 
 /** The interrupt came before the model was there. */
-async function reportNothing({ json, quiet }: Options): Promise<void> {
+async function reportNothing({ json, quiet, load }: Options): Promise<void> {
   const result: GenerationResult = {
     promptTokens: 0,
     cachedPromptTokens: 0,
@@ -142,7 +142,7 @@ async function reportNothing({ json, quiet }: Options): Promise<void> {
     tokensPerPass: 0,
     tokensPerSecond: 0,
   };
-  const [device] = await listDevices();
+  const [device] = await listDevices(load.device?.name);
   if (json) await print(`${jsonReport(result, 0, device?.name ?? "")}\n`);
   if (!quiet) await tell("Interrupted while the model was loading.\n");
 }

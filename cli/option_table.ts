@@ -53,6 +53,10 @@ const OPTION_GROUPS = {
       help:
         "f16 | f32, what prompts are multiplied in (f16 on a GPU that has it and is not Intel's)",
     },
+    "device": {
+      value: "NAME",
+      help: "the device to use, by a part of its name (the first of --list-devices)",
+    },
     "save-quantized": {
       value: "DIR",
       help: "write the model as --quantize keeps it to a new directory, and end",

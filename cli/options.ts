@@ -212,11 +212,13 @@ function loadOptions(given: Given): LoadOptions {
   const kvCache = choice(given, "kv-cache") as "f16" | "f32" | undefined;
   const quantize = choice(given, "quantize") as Quantization | undefined;
   const promptPrecision = choice(given, "prompt-precision") as PromptPrecision | undefined;
+  const name = given.get("device")?.at(-1);
   return {
     ...(context !== undefined && { context }),
     ...(kvCache && { kvCache }),
     ...(quantize && { quantize }),
     ...(promptPrecision && { promptPrecision }),
+    ...(name && { device: { name } }),
   };
 }
 
@@ -225,7 +227,7 @@ function checkSave(given: Given): void {
   if (!given.has("quantize")) {
     throw new UsageError("--save-quantized needs to know in how many bits: give --quantize too.");
   }
-  const used = ["model", "quantize", "save-quantized", "quiet"];
+  const used = ["model", "quantize", "device", "save-quantized", "quiet"];
   const idle = [...given.keys()].find((name) => !used.includes(name));
   if (idle) {
     throw new UsageError(

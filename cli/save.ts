@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type LoadProgress, type Quantization, saveQuantized } from "../mod.ts";
+import { type LoadOptions, type LoadProgress, type Quantization, saveQuantized } from "../mod.ts";
 import { chooseModel } from "./choose_model.ts";
 import { slowDriverNote } from "./devices.ts";
 import { bytesText } from "./figures.ts";
@@ -14,7 +14,7 @@ import { tell } from "./terminal.ts";
 
 /** Does what --save-quantized asks for. Returns the exit code. */
 export async function save(
-  { model, quiet }: Options,
+  { model, quiet, load: { device } }: Options,
   quantization: Quantization,
   target: string,
 ): Promise<number> {
@@ -24,7 +24,8 @@ export async function save(
   }
   using interrupt = new Interrupt();
   const isSilent = quiet || !Deno.stderr.isTerminal();
-  const bytes = await write(directory, target, quantization, isSilent, interrupt.signal);
+  const options = { device, signal: interrupt.signal };
+  const bytes = await write(directory, target, quantization, isSilent, options);
   if (bytes === null) {
     await tell(`Interrupted: what was written to ${target} is removed again.\n`);
     return interrupt.exitCode;
@@ -39,14 +40,14 @@ async function write(
   target: string,
   quantization: Quantization,
   isSilent: boolean,
-  signal: AbortSignal,
+  options: { readonly device: LoadOptions["device"]; readonly signal: AbortSignal },
 ): Promise<number | null> {
   using bar = isSilent ? null : new ProgressBar();
   const onProgress = (progress: LoadProgress) => bar?.update(progress);
   try {
-    return await saveQuantized(directory, target, quantization, { onProgress, signal });
+    return await saveQuantized(directory, target, quantization, { ...options, onProgress });
   } catch (error) {
-    if (error !== signal.reason) throw error;
+    if (error !== options.signal.reason) throw error;
     return null;
   }
 }

@@ -78,7 +78,7 @@ export interface LoadOptions {
   readonly rowCosts?: readonly number[] | undefined;
   /** Ends the loading between two steps, such as compiling a kernel; it then fails with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** How to open the GPU; for tests. */
+  /** Which device to use, `{ name: "Intel" }` for example, and how to open it. Default: the first of `listDevices()`. */
   readonly device?: OpenOptions | undefined;
 }
 

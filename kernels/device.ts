@@ -31,6 +31,8 @@ export interface DeviceInfo {
 
 /** How to open a device. */
 export interface OpenOptions {
+  /** A part of the device's name, in capitals or not, as {@linkcode listDevices} tells it. Default: the first of them. */
+  name?: string | undefined;
   /** Use subgroup operations where the device has them. Default true; false is for tests. */
   subgroups?: boolean | undefined;
   /** Take subgroups as if they could be as small as this, as where they vary; for tests. */
@@ -306,9 +308,9 @@ export class Gpu implements Disposable {
   }
 }
 
-/** The WebGPU devices that Deno offers, the one that is used first. */
-export async function listDevices(): Promise<DeviceInfo[]> {
-  const found = new Map<string, DeviceInfo>();
+/** The adapters that WebGPU can be asked for, the one that is used first; of those with the same name the first. */
+async function requestAdapters(): Promise<GPUAdapter[]> {
+  const found = new Map<string, GPUAdapter>();
   for (
     const options of [
       { powerPreference: "high-performance" },
@@ -317,25 +319,53 @@ export async function listDevices(): Promise<DeviceInfo[]> {
     ] satisfies GPURequestAdapterOptions[]
   ) {
     const adapter = await navigator.gpu?.requestAdapter(options);
-    if (adapter) found.set(nameOf(adapter), infoOf(adapter));
+    if (adapter && !found.has(nameOf(adapter))) found.set(nameOf(adapter), adapter);
   }
   return [...found.values()];
 }
 
 /**
- * Opens the device that Deno prefers, with the largest buffers and workgroups it allows.
+ * The WebGPU devices that Deno offers, the one that is used first.
  *
- * @throws {DittoError} If there is no WebGPU device, or its driver refuses it.
+ * @param name Only those with this in their names, in capitals or not. Default: all.
  */
-export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) {
+export async function listDevices(name = ""): Promise<DeviceInfo[]> {
+  return (await requestAdapters()).filter((adapter) => isCalled(adapter, name)).map(infoOf);
+}
+
+function isCalled(adapter: GPUAdapter, name: string): boolean {
+  return nameOf(adapter).toLowerCase().includes(name.toLowerCase());
+}
+
+/** Finds the adapter of the device to open. */
+async function findAdapter(name: string | undefined): Promise<GPUAdapter> {
+  const adapters = name === undefined
+    ? [await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" })]
+    : await requestAdapters();
+  const known = adapters.filter((adapter) => !!adapter);
+  const found = known.find((adapter) => isCalled(adapter, name ?? ""));
+  if (found) return found;
+  if (known.length === 0) {
     throw new DittoError(
       "No WebGPU device was found: install the GPU's Vulkan driver, or Mesa's software driver " +
         "(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers).",
       { code: "device" },
     );
   }
+  throw new DittoError(
+    `There is no WebGPU device with ${JSON.stringify(name)} in its name: there is ` +
+      `${known.map(nameOf).join(" and ")}.`,
+    { code: "input" },
+  );
+}
+
+/**
+ * Opens a device, with the largest buffers and workgroups it allows.
+ *
+ * @throws {DittoError} If there is no WebGPU device, none of the name that is asked for, or its driver refuses it.
+ */
+export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
+  const adapter = await findAdapter(options.name);
   const requiredLimits = Object.fromEntries(
     LARGEST_LIMITS.map((name) => [name, adapter.limits[name]]),
   );

@@ -39,6 +39,7 @@ export function givenOptions<Options extends object>(
 }
 
 const DEVICE_OPTIONS = {
+  name: true,
   subgroups: true,
   smallestSubgroup: true,
   maxBindingBytes: true,
@@ -46,7 +47,11 @@ const DEVICE_OPTIONS = {
 
 /** What opens the GPU. */
 export function deviceOptions(device: OpenOptions = {}): OpenOptions {
-  return givenOptions(device, DEVICE_OPTIONS, "device");
+  const given = givenOptions(device, DEVICE_OPTIONS, "device");
+  if (given.name !== undefined && typeof given.name !== "string") {
+    throw inputError(`The device's name is ${show(given.name)}: it must be a string.`);
+  }
+  return given;
 }
 
 /** What is told how far it has come. */

@@ -33,7 +33,7 @@ export interface SaveQuantizedOptions {
   readonly maxShardBytes?: number | undefined;
   /** Ends the saving early, which then fails with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** How to open the GPU; for tests. */
+  /** Which device to use, and how to open it. Default: the first of `listDevices()`. */
   readonly device?: OpenOptions | undefined;
 }
 

@@ -45,14 +45,14 @@ Deno.test("parseOptions() suggests the option that was meant, and no other", () 
     "--rep-penalty=1": "--repetition-penalty",
     "--n": null,
     "--a.*": null,
-    "--device": null,
+    "--devices": "--device",
   };
   for (const [name, option] of Object.entries(meant)) assertEquals(suggested(name), option, name);
 });
 
 Deno.test("parseOptions() hands every option to the place where it counts", () => {
   const line =
-    "--model some_dir --prompt=--a_b --chat --system be_brief --context 900 --kv-cache f32 --quantize q4 --prompt-precision f16 " +
+    "--model some_dir --prompt=--a_b --chat --system be_brief --context 900 --kv-cache f32 --quantize q4 --prompt-precision f16 --device some_gpu " +
     "--max-new-tokens 12 --drafter original --num-draft 31 --max-ngram 15 --ignore-eos --temperature 0.7 --top-k 40 " +
     "--top-p 0.9 --min-p .05 --repetition-penalty 1.1 --seed 4294967295 --stop a --stop=-b " +
     "--color --quiet --json --logits-digest --html a.html";
@@ -63,7 +63,13 @@ Deno.test("parseOptions() hands every option to the place where it counts", () =
     prompt: { kind: "text", text: "--a b" },
     chat: true,
     system: "be brief",
-    load: { context: 900, kvCache: "f32", quantize: "q4", promptPrecision: "f16" },
+    load: {
+      context: 900,
+      kvCache: "f32",
+      quantize: "q4",
+      promptPrecision: "f16",
+      device: { name: "some gpu" },
+    },
     generate: {
       maxNewTokens: 12,
       promptLookupNumTokens: 31,

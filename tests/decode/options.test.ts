@@ -98,6 +98,7 @@ Deno.test("options that are undefined or null are as if they were not given", as
     device: undefined,
   };
   const device: Undefined<OpenOptions> = {
+    name: undefined,
     subgroups: undefined,
     smallestSubgroup: undefined,
     maxBindingBytes: undefined,
@@ -183,6 +184,12 @@ Deno.test("loadModel() refuses wrong options by name", async () => {
   );
   const none = 3 as unknown as LoadOptions["device"] & object;
   await refused({ rowCosts, device: none }, "The option device is 3: it must be an object.");
+  const name = 3 as unknown as string;
+  await refused({ rowCosts, device: { name } }, "The device's name is 3: it must be a string.");
+  await refused(
+    { rowCosts, device: { name: "no such" } },
+    'There is no WebGPU device with "no such" in its name: there is ',
+  );
   const named = (name: string) => ({ [name]: 1 }) as LoadOptions;
   await refused(named("kv_cache"), "There is no option kv_cache: it is called kvCache.");
   await refused(named("dtype"), "There is no option dtype: the options are context, ");

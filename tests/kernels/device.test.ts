@@ -1,7 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { DittoError } from "../../kernels/errors.ts";
-import { type DeviceInfo, Gpu, openGpu, regionBytes, subgroupsOf } from "../../kernels/device.ts";
+import {
+  type DeviceInfo,
+  Gpu,
+  listDevices,
+  openGpu,
+  regionBytes,
+  subgroupsOf,
+} from "../../kernels/device.ts";
 import { turn } from "../../kernels/turn.ts";
 import { seeded } from "../random.ts";
 
@@ -20,6 +27,48 @@ Deno.test("subgroupsOf() takes the fewest lanes there may be, and none where tha
   assertEquals(of("Apple M9", 64, 64), [64, false]);
   for (const [least, most] of [[0, 0], [1, 32], [2, 2], [64, 32], [4, 256]] as const) {
     assertEquals(of("some device", least, most), [null, false]);
+  }
+});
+
+Deno.test("openGpu() and listDevices() find a device by a part of its name", async () => {
+  const { requestAdapter } = navigator.gpu;
+  const [first] = await listDevices();
+  const asked: GPURequestAdapterOptions[] = [];
+  // Another device where little power is asked for, and a third that is software.
+  navigator.gpu.requestAdapter = async (options = {}) => {
+    asked.push(options);
+    const adapter = (await requestAdapter.call(navigator.gpu, {}))!;
+    const description = options.powerPreference === "low-power"
+      ? "Graphics 770"
+      : options.forceFallbackAdapter
+      ? "CPU"
+      : first!.name;
+    Object.defineProperty(adapter, "info", { value: { description } });
+    return adapter;
+  };
+  try {
+    const open = async (name?: string) => {
+      using gpu = await openGpu(name === undefined ? {} : { name });
+      return gpu.info.name;
+    };
+    assertEquals(await open(), first!.name);
+    assertEquals(asked, [{ powerPreference: "high-performance" }]);
+    assertEquals(await open("graphics"), "Graphics 770");
+    assertEquals(await open("CPU"), "CPU");
+    assertEquals(await open(first!.name), first!.name);
+    assertEquals(await open(""), first!.name);
+    const names = async (name?: string) => (await listDevices(name)).map(({ name }) => name);
+    assertEquals(await names(), [first!.name, "Graphics 770", "CPU"]);
+    assertEquals(await names("77"), ["Graphics 770"]);
+    assertEquals(await names("H200"), []);
+    const error = await assertRejects(
+      () => open("H200"),
+      DittoError,
+      `there is ${first!.name} and`,
+    );
+    assertEquals(error.code, "input");
+  } finally {
+    navigator.gpu.requestAdapter = requestAdapter;
   }
 });
 
