@@ -2,37 +2,43 @@
  * Serves a model under OpenAI's HTTP API, as llama.cpp's server and vLLM do: chat completions, and completions of a text.
  * Clients are pointed at http://127.0.0.1:8080/v1, with any key and any name of a model.
  *
- *     deno run -A examples/server.ts MODEL [--port 8080] [--context 4096] [--quantize q8|q4]
+ *     deno run -A examples/server.ts MODEL [--port 8080] [--host 127.0.0.1] [--cors ORIGIN] [--context 4096] [--quantize q8|q4]
  *
  * A prompt and its answer share the context: for long documents it must be larger than 4096 tokens. A model answers one prompt
  * at a time: requests wait in line, and one whose client goes away makes room. A chat's next turn begins with the text of
  * those before it, which is not read again if no other prompt came in between: that makes it cheap
- * (`usage.prompt_tokens_details.cached_tokens`). Without a `temperature` the likeliest tokens are taken. (Deno.serve, which
- * would be shorter, does not tell of clients that go away if they sent more than about 400 bytes: Deno 2.9.6.)
+ * (`usage.prompt_tokens_details.cached_tokens`). Without a `temperature` the likeliest tokens are taken.
+ *
+ * No key is asked for: with `--host 0.0.0.0`, which a container needs, whoever reaches the port may use the model. Web pages
+ * may if this machine serves them, or if `--cors` names their origin, such as https://example.com; it can be given again.
+ *
+ * What a request asks for is read in server/fields.ts, who may ask is in server/origins.ts. (Deno.serve, which would be
+ * shorter, does not tell of clients that go away if they sent more than about 400 bytes: Deno 2.9.6.)
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { basename, resolve } from "node:path";
-import { json } from "node:stream/consumers";
+import { unescape } from "node:querystring";
+import { setTimeout } from "node:timers";
 import { parseArgs } from "node:util";
-import { DittoError, type Generation, loadModel, type Prompt, type Quantization } from "../mod.ts";
+import { DittoError, type Generation, loadModel, type Quantization } from "../mod.ts";
+import {
+  chatOf,
+  fieldOf,
+  type Fields,
+  optionsOf,
+  Refusal,
+  refuse,
+  textOf,
+} from "./server/fields.ts";
+import { admit } from "./server/origins.ts";
 
-type Fields = Record<string, unknown>;
-
-/** Fields that are options of `generate()`, in camel case. */
-const OPTIONS = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "stop"];
-/** Fields that are read elsewhere, or change no answer. */
-const OTHERS = ("messages prompt max_tokens max_completion_tokens stream stream_options " +
-  "model user metadata store service_tier safety_identifier prompt_cache_key").split(" ");
-/** Values that ask for nothing, some of fields that are refused with others. */
-const NOTHING: Fields = {
-  ...{ n: 1, best_of: 1, echo: false, logprobs: false, logit_bias: {}, presence_penalty: 0 },
-  ...{ frequency_penalty: 0, tools: [], tool_choice: "none", response_format: { type: "text" } },
-  ...{ top_k: -1, seed: -1, max_tokens: -1, max_completion_tokens: -1 }, // as vLLM and llama.cpp have it
-};
 const USAGE =
-  "Usage: deno run -A examples/server.ts MODEL [--port 8080] [--context 4096] [--quantize q8|q4]";
+  "Usage: deno run -A examples/server.ts MODEL [--port 8080] [--host 127.0.0.1] [--cors ORIGIN] " +
+  "[--context 4096] [--quantize q8|q4]";
 const STATUS = { input: 400, busy: 503, memory: 503, device: 503, other: 500 };
+/** Of a request, in bytes: more than any context holds. Each MB of text takes the tokenizer about a second. */
+const MAX_LENGTH = 2 ** 23;
 
 /** Ends the program with a sentence. */
 function exit(sentence: string, code: number): never {
@@ -44,7 +50,13 @@ function parse() {
   const text = { type: "string" } as const;
   try {
     return parseArgs({
-      options: { port: { ...text, default: "8080" }, context: text, quantize: text },
+      options: {
+        port: { ...text, default: "8080" },
+        host: { ...text, default: "127.0.0.1" },
+        cors: { ...text, multiple: true, default: [] },
+        context: text,
+        quantize: text,
+      },
       allowPositionals: true,
     });
   } catch {
@@ -54,12 +66,15 @@ function parse() {
 
 const { values, positionals: [directory, ...more] } = parse();
 if (!directory || more.length > 0) exit(USAGE, 2);
-const { context, quantize } = values;
-const address = { hostname: "127.0.0.1", port: Number(values.port) };
+const { port, host, cors, context, quantize } = values;
 try {
-  Deno.listen(address).close(); // so that one in use is known before a model is loaded
+  // So that one in use is known before a model is loaded.
+  Deno.listen({ port: Number(port), hostname: host }).close();
 } catch (error) {
-  exit(`Cannot listen at port ${values.port}: ${error}. Give another one, --port N.`, 1);
+  exit(
+    `Cannot listen at port ${port} of ${host}: ${error}. Give others: --host HOST, --port N.`,
+    1,
+  );
 }
 const name = basename(resolve(directory));
 using model = await loadModel(directory, {
@@ -70,43 +85,20 @@ using model = await loadModel(directory, {
   throw error;
 });
 
-function refuse(sentence: string): never {
-  throw new DittoError(sentence, { code: "input" });
-}
-
-/** Options from fields; what would change the answer if it were ignored is refused. */
-function optionsOf(fields: Fields): Fields {
-  const seed = crypto.getRandomValues(new Uint32Array(1))[0];
-  const given = Object.entries(fields).filter(([field, value]) =>
-    value !== null && JSON.stringify(value) !== JSON.stringify(NOTHING[field])
-  );
-  const { max_tokens, max_completion_tokens = max_tokens } = Object.fromEntries(given);
-  const options: Fields = { maxNewTokens: max_completion_tokens ?? model.context, seed };
-  for (const [field, value] of given) {
-    const camelCase = field.replace(/_./, ([, letter]) => letter!.toUpperCase());
-    if (OPTIONS.includes(field)) options[camelCase] = value;
-    else if (!OTHERS.includes(field)) refuse(`The field ${field} is not supported: leave it out.`);
+/** The fields of a request's body. One that is too large is read all the same: else the client would not hear why. */
+async function fieldsOf(request: IncomingMessage): Promise<Fields> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for await (const chunk of request) {
+    length += chunk.length;
+    if (length <= MAX_LENGTH) chunks.push(chunk);
   }
-  return options; // generate() looks at their values
-}
-
-/** A chat, whose contents may come in parts. */
-function chatOf(messages: unknown): Prompt {
-  if (!Array.isArray(messages)) refuse("The field messages must be a list.");
-  return messages.map((message) => {
-    const { role, content, ...others } = Object(message);
-    const other = Object.keys(others).find((field) => others[field] !== null);
-    if (other) refuse(`The field ${other} of a message is not supported: leave it out.`);
-    if (!Array.isArray(content)) return { role, content };
-    const texts = content.map((part) => {
-      const { type, text } = Object(part);
-      if (type !== "text" || typeof text !== "string") {
-        refuse(`A message has a part of type ${type}: it must be text.`);
-      }
-      return text;
-    });
-    return { role, content: texts.join("") };
-  });
+  if (length > MAX_LENGTH) refuse(`The request has ${length} bytes, more than ${MAX_LENGTH}.`, 413);
+  try {
+    return Object(JSON.parse(await new Blob(chunks).text()));
+  } catch (error) {
+    return refuse(`The request is not JSON: ${(error as Error).message}.`);
+  }
 }
 
 /** The end of an answer, in the API's words. */
@@ -131,11 +123,10 @@ async function complete(
 ): Promise<void> {
   const gone = new AbortController();
   response.on("close", () => gone.abort()); // at its end too, when there is nothing left to abort
-  const notJson = ({ message }: Error) => refuse(`The request is not JSON: ${message}.`);
-  const fields: Fields = Object(await json(request).catch(notJson));
-  const prompt = isChat ? chatOf(fields.messages) : fields.prompt as Prompt;
+  const fields = await fieldsOf(request);
+  const prompt = isChat ? chatOf(fields.messages) : textOf(fields.prompt);
   const signal = AbortSignal.any([gone.signal, stopping.signal]);
-  const generation = model.generate(prompt, { ...optionsOf(fields), signal });
+  const generation = model.generate(prompt, { ...optionsOf(fields, model.context), signal });
   const turn = last;
   const end = turn.then(() => endOf(generation)); // runs it, however slowly its client reads
   last = end.catch(() => {});
@@ -152,6 +143,7 @@ async function complete(
     return send(response, 200, { ...choose(content, reason), usage });
   }
   response.writeHead(200, { "content-type": "text/event-stream" });
+  response.flushHeaders(); // it may wait in line
   const event = (data: unknown) => response.write(`data: ${JSON.stringify(data)}\n\n`);
   try {
     if (isChat) event(choose({ delta: { role: "assistant", content: "" } }));
@@ -170,34 +162,50 @@ async function complete(
   }
 }
 
-function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { "content-type": "application/json" });
-  response.end(JSON.stringify(body));
-}
-
-/** The field that an option of `generate()` was given in. */
-function fieldOf(option: string): string {
-  if (option === "maxNewTokens") return "max_tokens";
-  return option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+function send(response: ServerResponse, status: number, data: unknown): void {
+  const body = new TextEncoder().encode(JSON.stringify(data));
+  response.writeHead(status, { "content-type": "application/json", "content-length": body.length });
+  response.end(body);
 }
 
 function failure(error: unknown) {
+  if (error instanceof Refusal) return { status: error.status, body: bodyOf(error.message, true) };
   const isKnown = error instanceof DittoError;
-  const { code, message: own } = isKnown ? error : new DittoError(`The server failed: ${error}`);
+  const { code, message } = isKnown ? error : new DittoError(`The server failed: ${error}`);
   if (code === "device") stop(1); // so that whoever started it starts it again
-  const message = own.replace(/^The option (\w+)/, (_, option) => `The field ${fieldOf(option)}`);
-  const type = code === "input" ? "invalid_request_error" : "server_error";
-  return { status: STATUS[code], body: { error: { message, type, param: null, code: null } } };
+  const own = message.replace(/^The option (\w+)/, (_, option) => `The field ${fieldOf(option)}`);
+  return { status: STATUS[code], body: bodyOf(own, code === "input") };
 }
 
+function bodyOf(message: string, isInput: boolean) {
+  const type = isInput ? "invalid_request_error" : "server_error";
+  return { error: { message, type, param: null, code: null } };
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+const entry = { id: name, object: "model", created: 0, owned_by: "ditto" };
+const ROUTES = new Map<string, readonly [method: string, Handler]>([
+  ["/v1/chat/completions", ["POST", (request, response) => complete(request, response, true)]],
+  ["/v1/completions", ["POST", (request, response) => complete(request, response, false)]],
+  ["/v1/models", ["GET", (_, response) => send(response, 200, { object: "list", data: [entry] })]],
+  [`/v1/models/${name}`, ["GET", (_, response) => send(response, 200, entry)]],
+  ["/health", ["GET", (_, response) => send(response, 200, { status: "ok" })]],
+]);
+
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const route = `${request.method} ${request.url?.replace(/\?.*/, "")}`;
+  const { method } = request;
+  const path = request.url!.replace(/\?.*/, "");
   try {
-    if (route === "POST /v1/chat/completions") return await complete(request, response, true);
-    if (route === "POST /v1/completions") return await complete(request, response, false);
-    const data = [{ id: name, object: "model", created: 0, owned_by: "ditto" }];
-    if (route === "GET /v1/models") return send(response, 200, { object: "list", data });
-    response.writeHead(404).end(`There is no ${route}.`);
+    admit(request, response, cors);
+    if (method === "OPTIONS") return void response.writeHead(204).end();
+    const [allowed, handle] = ROUTES.get(unescape(path)) ??
+      refuse(`There is no ${method} ${path}.`, 404);
+    if ((method === "HEAD" ? "GET" : method) !== allowed) {
+      response.setHeader("allow", allowed);
+      refuse(`${path} is asked with ${allowed}, not with ${method}.`, 405);
+    }
+    await handle(request, response);
   } catch (error) {
     const { status, body } = failure(error);
     send(response, status, body);
@@ -206,14 +214,17 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 
 const stopping = new AbortController();
 const server = createServer(answer);
-server.listen(address.port, address.hostname);
+server.listen(Number(port), host);
 await once(server, "listening");
-console.log(`http://127.0.0.1:${(server.address() as { port: number }).port}/v1`);
+const { port: given } = server.address() as { port: number };
+console.log(`http://${host.includes(":") ? `[${host}]` : host}:${given}/v1`);
 
+/** Ends all answers, and then what clients keep open: a connection that asks nothing, half a request. */
 function stop(exitCode: number): void {
   Deno.exitCode = exitCode;
   stopping.abort();
   server.close();
+  last.then(() => setTimeout(() => server.closeAllConnections(), 500).unref());
 }
 Deno.addSignalListener("SIGINT", () => stop(0));
 if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => stop(0));

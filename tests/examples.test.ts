@@ -121,13 +121,18 @@ Deno.test(
 
 const posix = { ignore: Deno.build.os === "windows" }; // without, processes cannot be sent signals
 
-/** Runs examples/server.ts while `body` asks it, and ends it. */
+/** Runs examples/server.ts while `body` asks it, and ends it, which takes it no long time. */
 async function serving(
   body: (url: string) => Promise<void>,
-  { end = "SIGTERM", args = [] }: { end?: Deno.Signal; args?: readonly string[] } = {},
+  { end = "SIGTERM", args = [], exitCode = 0 }: {
+    end?: Deno.Signal;
+    args?: readonly string[];
+    exitCode?: number;
+  } = {},
 ): Promise<void> {
+  const preload = ["--preload", "tests/lose_device.ts"];
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "examples/server.ts", MODEL, "--port", "0", ...args],
+    args: ["run", "-A", ...preload, "examples/server.ts", MODEL, "--port", "0", ...args],
     cwd: ROOT,
     stdout: "piped",
     stderr: "null",
@@ -138,7 +143,9 @@ async function serving(
   } finally {
     child.kill(end);
     await reader.cancel();
-    assertEquals((await child.status).code, 0);
+    const killer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    assertEquals((await child.status).code, exitCode);
+    clearTimeout(killer);
   }
 }
 
@@ -172,9 +179,14 @@ Deno.test("examples/server.ts says in a sentence why it does not begin", async (
       [
         ["/no/such", "--port", port],
         1,
-        new RegExp(`^Cannot listen at port ${port}: .+--port N\\.\n$`),
+        new RegExp(`^Cannot listen at port ${port} of 127\\.0\\.0\\.1: .+--port N\\.\n$`),
       ],
-      [[MODEL, "--port", "x"], 1, /^Cannot listen at port x: .+--port N\.\n$/],
+      [[MODEL, "--port", "x"], 1, /^Cannot listen at port x of .+--port N\.\n$/],
+      [
+        [MODEL, "--host", "192.0.2.1"],
+        1,
+        /^Cannot listen at port 0 of 192\.0\.2\.1: .+--host HOST, .+\n$/,
+      ],
       [[MODEL, "--context", "1"], 1, /^The option context is 1: .+\.\n$/],
       [[MODEL, "--quantize", "q5"], 1, /^The option quantize is "q5": .+\.\n$/],
       [[MODEL, "--prot", "1"], 2, /^Usage: .+\n$/],
@@ -244,7 +256,12 @@ Deno.test(
 
       // The next turn, in parts, reads only what is new.
       const parts = ["No, call ", "it 'graph'."].map((text) => ({ type: "text", text }));
-      const next = await chat({ messages: [...messages, message, user(parts)], max_tokens: null });
+      const before = [{ ...messages[0], name: "Ann" }, {
+        ...message,
+        refusal: null,
+        tool_calls: [],
+      }];
+      const next = await chat({ messages: [...before, user(parts)], max_tokens: null });
       assertEquals(next.choices[0].message.content, "first = get_edge(graph, depth)");
       const { cached_tokens } = next.usage.prompt_tokens_details;
       assertEquals(
@@ -260,6 +277,9 @@ Deno.test(
         n: 1,
         tools: [],
         functions: null,
+        tool_choice: "auto",
+        parallel_tool_calls: true,
+        prediction: { type: "content", content: "first" },
       });
       assertEquals([short.choices[0].finish_reason, short.usage.completion_tokens], ["length", 3]);
       for (const stop of ["get", ["zzz", "get"]]) {
@@ -278,6 +298,16 @@ Deno.test(
       assertEquals([plain.object, plain.choices[0].finish_reason], ["text_completion", "length"]);
       assertEquals(pieces.map(({ choices: [{ text }] }) => text).join(""), plain.choices[0].text);
       assertEquals(plain.choices[0].text.length > 0, true);
+      const { choices: [{ text: listed }] } =
+        await (await post(`${url}/completions`, { ...text, prompt: [text.prompt] })).json();
+      assertEquals(listed, plain.choices[0].text);
+      const ids = [5, 600, 7];
+      const [one, other] = await Promise.all(
+        [ids, [ids]].map(async (
+          prompt,
+        ) => (await (await post(`${url}/completions`, { ...text, prompt })).json())),
+      );
+      assertEquals([one.usage.prompt_tokens, other.choices], [3, one.choices]);
     }),
 );
 
@@ -303,6 +333,16 @@ Deno.test(
       const longMs = performance.now() - start;
       assertEquals(both[0].length > 1500, true, both[0]);
       assertEquals(both[1], answer);
+
+      // A stream begins while it waits, so that its client knows that it is not forgotten.
+      const leave = new AbortController();
+      let isAnswered = false;
+      const before = contentOf(ask(long, leave.signal)).then(() => isAnswered = true, () => {});
+      const { body } = await post(`${url}/completions`, { prompt: "let", stream: true });
+      assertEquals(isAnswered, false);
+      leave.abort();
+      await body!.cancel();
+      await before;
 
       // One that is streamed, one that is not, and one that waits; the last is answered before the first would have been.
       for (const stream of [true, false]) {
@@ -339,9 +379,14 @@ Deno.test(
           [{ messages: [{ role: "user" }] }, /^Message 0 is .+ must be strings\.$/],
           [{ messages: [image] }, /^A message has a part of type image_url: it must be text\.$/],
           [
-            { messages: [{ ...messages[0], tool_calls: [] }] },
+            { messages: [{ ...messages[0], tool_calls: [{}] }] },
             /^The field tool_calls of a message /,
           ],
+          [
+            { messages: [...messages, { role: "tool", name: "add", content: "9" }] },
+            /^The field name of a message /,
+          ],
+          [{ messages, tool_choice: "required" }, /^The field tool_choice is /],
           [{ messages, n: 2 }, /^The field n is not supported: leave it out\.$/],
           [{ messages, tools: [{}] }, /^The field tools is /],
           [{ messages, logprobs: true }, /^The field logprobs is /],
@@ -362,9 +407,109 @@ Deno.test(
         assertEquals([response.status, type], [400, "invalid_request_error"], message);
         assertMatch(message, sentence);
       }
-      const nothing = await post(`${url}/chat`, {});
-      assertEquals([nothing.status, await nothing.text()], [404, "There is no POST /v1/chat."]);
+      for (const prompt of [undefined, {}, 5, ["a", "b"], [[5], [6]], [5, "a"], messages]) {
+        const response = await post(`${url}/completions`, { prompt });
+        const { error: { message } } = await response.json();
+        assertEquals(response.status, 400, message);
+        assertMatch(
+          message,
+          /^The field prompt must be a text, a list of token ids, or a list with one /,
+        );
+      }
     }),
+);
+
+Deno.test(
+  { name: "examples/server.ts says what there is and what is not", ...posix },
+  () =>
+    serving(async (url) => {
+      const ask = async (method: string, path: string, body: string | null = null) => {
+        const response = await fetch(`${url}${path}`, { method, body });
+        const text = await response.text();
+        const { error: { message = null } = {}, ...others } = text === "" ? {} : JSON.parse(text);
+        return { status: response.status, message, others, allow: response.headers.get("allow") };
+      };
+      const ok = { status: 200, message: null, allow: null };
+      assertEquals(await ask("GET", "/../health"), { ...ok, others: { status: "ok" } });
+      const { others: { data: [model] } } = await ask("GET", "/models?limit=20");
+      for (const id of ["ditto-tiny", "ditto%2Dtiny"]) {
+        assertEquals(await ask("GET", `/models/${id}`), { ...ok, others: model });
+      }
+      assertEquals(await ask("HEAD", "/models"), { ...ok, others: {} });
+
+      const none = { ...ok, status: 404, others: {} };
+      for (const path of ["/models/other", "/models/%E0", "/chat"]) {
+        assertEquals(await ask("GET", path), { ...none, message: `There is no GET /v1${path}.` });
+      }
+      const message = "/v1/completions is asked with POST, not with GET.";
+      const wrong = { status: 405, message, others: {}, allow: "POST" };
+      assertEquals(await ask("GET", "/completions"), wrong);
+
+      // The client hears of it, and the connection goes on to be of use.
+      const large = await ask("POST", "/completions", JSON.stringify({ prompt: "a".repeat(9e6) }));
+      assertEquals(large.status, 413);
+      assertMatch(large.message, /^The request has 90000\d+ bytes, more than 8388608\.$/);
+      assertEquals((await ask("GET", "/models")).status, 200);
+    }),
+);
+
+Deno.test(
+  { name: "examples/server.ts answers pages of this machine and of --cors", ...posix },
+  () => {
+    const asOf = (origin: string, init: RequestInit = {}) => ({
+      ...init,
+      headers: { origin, ...init.headers as Record<string, string> },
+    });
+    const allowed = ({ headers }: Response) => headers.get("access-control-allow-origin");
+    return serving(async (url) => {
+      const path = `${url}/completions`;
+      const body = JSON.stringify({ prompt: "let", max_tokens: 2, stream: true });
+      const request = "authorization,content-type,x-stainless-os";
+      const preflight = {
+        method: "OPTIONS",
+        headers: {
+          "access-control-request-method": "POST",
+          "access-control-request-headers": request,
+        },
+      };
+      const editor = "vscode-webview://1f2e3d";
+      for (const origin of ["http://localhost:3000", "http://[::1]", editor, "https://a.example"]) {
+        const before = await fetch(path, asOf(origin, preflight));
+        assertEquals([before.status, allowed(before)], [204, origin]);
+        assertEquals(before.headers.get("access-control-allow-headers"), request);
+        const streamed = await fetch(path, asOf(origin, { method: "POST", body }));
+        assertEquals(allowed(streamed), origin);
+        assertEquals((await events(streamed)).length > 1, true);
+        for (const init of [{ method: "POST", body: "{" }, { method: "GET" }]) { // errors, too, are to be read
+          const failed = await fetch(path, asOf(origin, init));
+          assertEquals([allowed(failed), typeof (await failed.json()).error.message], [
+            origin,
+            "string",
+          ]);
+        }
+      }
+      for (
+        const origin of [
+          "https://b.example",
+          "http://a.example",
+          "http://localhost.a.example",
+          "http://b.example?http://localhost",
+          "null",
+        ]
+      ) {
+        // Those that come without a preflight, and would have the model work.
+        for (const init of [{ method: "POST", body }, preflight]) {
+          const refused = await fetch(path, asOf(origin, init));
+          const { error: { message } } = await refused.json();
+          assertEquals([refused.status, allowed(refused)], [403, null], message);
+          assertMatch(message, /^Pages of the origin .+ may not ask\. /);
+          assertEquals(message.includes(`--cors ${origin} `), origin !== "null");
+        }
+      }
+    }, {
+      args: ["--host", "0.0.0.0", "--cors", "https://a.example", "--cors", "https://c.example"],
+    });
+  },
 );
 
 Deno.test({ name: "examples/server.ts ends its answers at Ctrl-C", ...posix }, async () => {
@@ -384,8 +529,41 @@ Deno.test({ name: "examples/server.ts ends its answers at Ctrl-C", ...posix }, a
   }
 });
 
+Deno.test(
+  { name: "examples/server.ts ends, whatever connections clients keep", ...posix },
+  async () => {
+    const connections: Deno.Conn[] = [];
+    await serving(async (url) => {
+      const { hostname, port } = new URL(url);
+      const half = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{";
+      for (const sent of ["", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", half]) {
+        const connection = await Deno.connect({ hostname, port: Number(port) });
+        connections.push(connection);
+        await connection.write(new TextEncoder().encode(sent));
+      }
+      await (await fetch(`${url}/models`)).json(); // by then, it knows of the others
+    }, { end: "SIGINT" });
+    for (const connection of connections) connection.close();
+  },
+);
+
+Deno.test(
+  { name: "examples/server.ts tells of a device that is lost, and ends", ...posix },
+  async () => {
+    const streams: Response[] = [];
+    await serving(async (url) => {
+      const asked = { messages: [user("Rename a to b:" + " a".repeat(300))], stream: true };
+      for (let i = 0; i < 2; i++) streams.push(await post(`${url}/chat/completions`, asked));
+    }, { end: "SIGUSR2", exitCode: 1 });
+    const [first, second] = await Promise.all(streams.map((stream) => stream.text()));
+    assertMatch(first!, /data: \{"error":\{"message":"The GPU device .+ was lost: .+\}\}\n\n$/);
+    assertMatch(second!, /data: \{"error":\{"message":"The .+"type":"server_error".+\}\}\n\n$/);
+  },
+);
+
 Deno.test("Examples say how they are used", async () => {
-  for await (const { name } of Deno.readDir(new URL("examples", ROOT))) {
+  for await (const { name, isFile } of Deno.readDir(new URL("examples", ROOT))) {
+    if (!isFile) continue; // parts of server.ts
     if (name === "worker_model.ts") continue; // the part of worker.ts that runs in its Worker
     const { code, stderr } = await example(name);
     assertEquals([code, stderr.includes(`Usage: deno run -A examples/${name} MODEL`)], [2, true]);
