@@ -69,6 +69,10 @@ const OPTION_GROUPS = {
       help: "a text file in UTF-8, taken as it is (but for a byte-order mark)",
     },
     "prompt-ids": { value: "FILE", help: "a JSON array of token ids, taken as they are" },
+    "messages": {
+      value: "FILE",
+      help: 'the turns of a chat: a JSON array of {"role": …, "content": …}',
+    },
     "chat": { help: "the prompt is what a user says: write it with the model's chat template" },
     "system": { value: "TEXT", help: "what that chat begins with: a system's turn" },
   },

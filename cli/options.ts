@@ -11,7 +11,7 @@ import { UsageError } from "./usage_error.ts";
 /** Where the prompt comes from. */
 export type PromptSource =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "file" | "ids"; readonly path: string }
+  | { readonly kind: "file" | "ids" | "messages"; readonly path: string }
   | { readonly kind: "stdin" };
 
 /** What the command line asks for. */
@@ -24,7 +24,7 @@ export interface Options {
   readonly model: string | null;
   /** Where the prompt comes from. */
   readonly prompt: PromptSource;
-  /** Whether the prompt is a user's turn of a chat. */
+  /** Whether a prompt that is a text is a user's turn of a chat. */
   readonly chat: boolean;
   /** The system's turn before it, if there is one. */
   readonly system: string | null;
@@ -47,6 +47,14 @@ export interface Options {
 const SWITCHES = Object.keys(OPTIONS).filter((name) => !OPTIONS[name]!.value);
 const WITH_VALUE = Object.keys(OPTIONS).filter((name) => OPTIONS[name]!.value);
 const LISTS = Object.keys(OPTIONS).filter((name) => OPTIONS[name]!.isList);
+
+/** The options that give a prompt, and how. */
+const PROMPT_KINDS = [
+  ["prompt", "text"],
+  ["prompt-file", "file"],
+  ["prompt-ids", "ids"],
+  ["messages", "messages"],
+] as const;
 
 /**
  * Reads arguments.
@@ -73,6 +81,11 @@ export function parseOptions(args: readonly string[]): Options {
     throw new UsageError(
       "--chat writes a text with the chat template, and --prompt-ids gives token ids, which are " +
         "taken as they are: leave one of them out.",
+    );
+  }
+  if (given.has("system") && prompt.kind === "messages") {
+    throw new UsageError(
+      "--messages gives all turns of a chat, and --system another: make that the file's first message.",
     );
   }
   if (given.has("system") && !given.has("chat")) {
@@ -196,15 +209,14 @@ function forbidBoth(given: Given, name: string, ...others: string[]): void {
 }
 
 function promptSource(given: Given): PromptSource {
-  const names = ["prompt", "prompt-file", "prompt-ids"].filter((name) => given.has(name));
-  const [name, other] = names;
-  if (other) {
-    throw new UsageError(`--${name} and --${other} both give a prompt: leave one of them out.`);
+  const [first, second] = PROMPT_KINDS.filter(([name]) => given.has(name));
+  if (!first) return { kind: "stdin" };
+  const [name, kind] = first;
+  if (second) {
+    throw new UsageError(`--${name} and --${second[0]} both give a prompt: leave one of them out.`);
   }
-  if (!name) return { kind: "stdin" };
   const value = given.get(name)!.at(-1)!;
-  if (name === "prompt") return { kind: "text", text: value };
-  return { kind: name === "prompt-file" ? "file" : "ids", path: value };
+  return kind === "text" ? { kind, text: value } : { kind, path: value };
 }
 
 function loadOptions(given: Given): LoadOptions {

@@ -3,24 +3,30 @@
  *
  * @module
  */
-import { DittoError } from "../mod.ts";
+import { DittoError, type Message, type Prompt } from "../mod.ts";
 import { describeFileError } from "./file_error.ts";
 import type { PromptSource } from "./options.ts";
 
 /**
  * Reads the prompt.
  *
- * @returns Its text, or its token ids.
+ * @returns Its text, its token ids, or the messages of a chat.
  * @throws {DittoError} If it cannot be read, is not UTF-8 or JSON, or is empty.
  */
-export async function readPrompt(source: PromptSource): Promise<string | number[]> {
+export async function readPrompt(source: PromptSource): Promise<Prompt> {
   switch (source.kind) {
     case "text":
       return source.text;
     case "file":
       return text(await readFile(source.path), `The prompt file ${source.path}`);
     case "ids":
-      return tokenIds(text(await readFile(source.path), `The file ${source.path}`), source.path);
+      return await readArray(
+        source.path,
+        "token ids, such as [1, 415, 3446]",
+        (id) => typeof id === "number",
+      );
+    case "messages":
+      return await readMessages(source.path);
     case "stdin":
       return text(
         new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
@@ -74,18 +80,43 @@ function firstInvalid(bytes: Uint8Array): number {
   return valid;
 }
 
-function tokenIds(json: string, path: string): number[] {
-  const wanted = "must hold a JSON array of token ids, such as [1, 415, 3446]";
-  let ids: unknown;
+async function readMessages(path: string): Promise<Message[]> {
+  const what = 'messages, such as [{"role": "user", "content": "Say it again."}]';
+  const messages = await readArray(path, what, isMessage);
+  if (messages.length > 0) return messages;
+  throw new DittoError(`${path} holds an empty array: it must hold a JSON array of ${what}.`);
+}
+
+/** Reads a file that holds a JSON array. */
+async function readArray<Item>(
+  path: string,
+  what: string,
+  isItem: (value: unknown) => value is Item,
+): Promise<Item[]> {
+  const wanted = `it must hold a JSON array of ${what}`;
+  const json = text(await readFile(path), `The file ${path}`);
+  let value: unknown;
   try {
-    ids = JSON.parse(json);
+    value = JSON.parse(json);
   } catch (cause) {
-    throw new DittoError(`${path} is not JSON (${(cause as Error).message}): it ${wanted}.`, {
+    throw new DittoError(`${path} is not JSON (${(cause as Error).message}): ${wanted}.`, {
       cause,
     });
   }
-  if (!Array.isArray(ids) || !ids.every((id) => typeof id === "number")) {
-    throw new DittoError(`${path} ${wanted}.`);
-  }
-  return ids;
+  if (Array.isArray(value) && value.every(isItem)) return value;
+  const found = Array.isArray(value)
+    ? `an array with ${kindOf(value.find((item) => !isItem(item)))}`
+    : kindOf(value);
+  throw new DittoError(`${path} holds ${found}: ${wanted}.`);
+}
+
+/** Whether the library takes it for a message; it looks at the role and the content itself. */
+function isMessage(value: unknown): value is Message {
+  return typeof value === "object";
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

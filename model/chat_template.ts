@@ -11,7 +11,7 @@ export interface Message {
 }
 
 const ADVICE =
-  "Give the prompt as text, with its markers; begin-of-sequence is added (on the command line: leave out --chat).";
+  "Give the prompt as text, with its markers; begin-of-sequence is added (on the command line: without --chat or --messages).";
 
 /**
  * Renders a chat with a checkpoint's Jinja template.

@@ -115,6 +115,56 @@ Deno.test("decode.ts takes the prompt from all its sources", async () => {
   assertNotEquals(chat, await expected(text));
 });
 
+Deno.test("decode.ts goes on with a chat of several turns", async () => {
+  await using directory = new TempDir();
+  const path = (name: string) => `${directory.path}/${name}`;
+  const turn = (role: string, content: string) => ({ role, content });
+  const messages = [turn("user", "Say b c"), turn("assistant", "b c"), turn("user", "Once more")];
+  await directory.write({
+    "chat.json": messages,
+    "roles.json": [turn("system", "Be brief."), ...messages],
+    "content.json": [turn("user", "Say b c"), { role: "assistant" }],
+    "parts.json": [{ role: "user", content: [{ type: "text", text: "Say b c" }] }],
+    "none.json": [],
+    "body.json": { messages },
+  });
+  const tail = ["--max-new-tokens", "8", "--ignore-eos"];
+  const digest = ["--json", "--logits-digest", "--html", path("page.html")];
+  const base = ["--model", FIXTURE, ...tail, ...digest];
+  const { code, stdout, stderr } = await run([...base, "--messages", path("chat.json")]);
+  assertEquals(code, 0, stderr);
+  using model = await loadModel(new URL(FIXTURE, ROOT));
+  const options = { maxNewTokens: 8, ignoreEos: true, logitsDigest: true };
+  const expected = await model.generate(messages, options).result();
+  const { promptTokens, tokens, logitsDigest } = JSON.parse(stdout);
+  assertEquals(promptTokens, expected.promptTokens);
+  assertEquals(tokens, expected.tokens);
+  assertEquals(logitsDigest, expected.logitsDigest);
+  const page = await Deno.readTextFile(path("page.html"));
+  assertStringIncludes(page.replace(/<[^>]+>/g, ""), "Once more");
+
+  await using plain = new TempDir(); // a checkpoint without a chat template
+  for (const { name } of Deno.readDirSync(new URL(FIXTURE, ROOT))) {
+    await Deno.copyFile(new URL(`${FIXTURE}/${name}`, ROOT), `${plain.path}/${name}`);
+  }
+  await plain.write({ "tokenizer_config.json": {} });
+  for (
+    const [model, file, part] of [
+      [FIXTURE, "roles.json", 'refuses these messages (["system","user","assistant","user"])'],
+      [FIXTURE, "content.json", 'Message 1 is {"role":"assistant"}'],
+      [FIXTURE, "parts.json", "Message 0 is"],
+      [FIXTURE, "none.json", `${path("none.json")} holds an empty array`],
+      [FIXTURE, "body.json", `${path("body.json")} holds an object`],
+      [plain.path, "chat.json", "has no chat template"],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await run(["--model", model, "--messages", path(file)]);
+    assertEquals([code, stdout], [1, ""], stderr);
+    assertStringIncludes(stderr, part);
+    assertSentence(stderr);
+  }
+});
+
 Deno.test("decode.ts begins a chat with the system's turn", async () => {
   await using directory = new TempDir();
   const fixture = fileURLToPath(new URL(FIXTURE, ROOT));

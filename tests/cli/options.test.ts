@@ -101,6 +101,8 @@ Deno.test("parseOptions() knows where the prompt is and what else there is to do
   const prompt = (line: string) => parseOptions(words(line)).prompt;
   assertEquals(prompt("--prompt-file a.txt"), { kind: "file", path: "a.txt" });
   assertEquals(prompt("--prompt-ids a.json"), { kind: "ids", path: "a.json" });
+  assertEquals(prompt("--messages a.json"), { kind: "messages", path: "a.json" });
+  assertEquals(prompt("--chat --messages a.json"), { kind: "messages", path: "a.json" });
   assertEquals(prompt("--prompt 12"), { kind: "text", text: "12" });
   assertEquals(parseOptions(["--prompt", "two\nlines = 3"]).prompt, {
     kind: "text",
@@ -178,6 +180,11 @@ Deno.test("parseOptions() refuses options that contradict each other", () => {
   assertRefused("--no-lookup --drafter tree", "--no-lookup and --drafter contradict");
   assertRefused("--prompt a --prompt-file b", "--prompt and --prompt-file both");
   assertRefused("--prompt-ids a --prompt-file b", "--prompt-file and --prompt-ids both");
+  for (const other of ["--prompt", "--prompt-file", "--prompt-ids"]) {
+    assertRefused(`--messages a ${other} b`, `${other} and --messages both`);
+  }
+  assertRefused("--messages a --chat --system b", "--messages", "--system", "first message");
+  assertRefused("--messages a --system b", "--messages", "--system", "first message");
   assertRefused("--chat --prompt-ids a", "--chat", "--prompt-ids");
   assertRefused("--logits-digest", "give --json too");
   assertRefused("--prompt a --system b", "--system", "give --chat too");

@@ -4,15 +4,17 @@ import { DittoError } from "../../mod.ts";
 import { TempDir } from "../model/tiny_checkpoint.ts";
 import { seeded } from "../random.ts";
 
+type PromptFile = "file" | "ids" | "messages";
+
 /** Reads a file of these bytes as a prompt. */
-async function readBytes(kind: "file" | "ids", bytes: Uint8Array | string) {
+async function readBytes(kind: PromptFile, bytes: Uint8Array | string) {
   await using directory = new TempDir();
   const path = `${directory.path}/prompt`;
   await Deno.writeFile(path, typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes);
   return await readPrompt({ kind, path });
 }
 
-async function assertRefused(kind: "file" | "ids", bytes: Uint8Array | string, message: string) {
+async function assertRefused(kind: PromptFile, bytes: Uint8Array | string, message: string) {
   await assertRejects(() => readBytes(kind, bytes), DittoError, message);
 }
 
@@ -21,6 +23,10 @@ Deno.test("readPrompt() takes a file as it is", async () => {
   assertEquals(await readBytes("file", " ä\r\n日\n\n"), " ä\r\n日\n\n");
   assertEquals(await readBytes("ids", "[1, 2, 3]"), [1, 2, 3]);
   assertEquals(await readBytes("ids", "[]"), []); // the library says what is wrong with it
+  const messages = [{ role: "user", content: "ä" }, { role: "assistant", name: "b", content: "" }];
+  assertEquals(await readBytes("messages", JSON.stringify(messages)), messages);
+  const odd = '[{"role":1},null]';
+  assertEquals(JSON.stringify(await readBytes("messages", odd)), odd); // likewise
 });
 
 Deno.test("readPrompt() refuses files that hold no prompt", async () => {
@@ -28,13 +34,30 @@ Deno.test("readPrompt() refuses files that hold no prompt", async () => {
   await assertRefused("ids", "", "is empty");
   await assertRefused("ids", "[1, 2", "is not JSON");
   await assertRefused("ids", "Hello", "it must hold a JSON array of token ids");
-  await assertRefused("ids", '{"ids": [1]}', "must hold a JSON array of token ids");
-  await assertRefused("ids", '[1, "2"]', "must hold a JSON array of token ids");
+  await assertRefused("ids", '{"ids": [1]}', "an object: it must hold a JSON array of token ids");
+  await assertRefused("ids", '[1, "2"]', "with a string: it must hold a JSON array of token ids");
+  const turn = '{"role": "user", "content": "a"}';
+  for (
+    const [json, found] of [
+      ["", "is empty"],
+      ["[", "is not JSON"],
+      [`${turn}\n${turn}`, "is not JSON"],
+      ["[]", "holds an empty array"],
+      ["null", "holds null"],
+      ['"Hello"', "holds a string"],
+      [`{"messages": [${turn}]}`, "holds an object"],
+      [`["Hello", ${turn}]`, "holds an array with a string"],
+      ["[1, 2]", "holds an array with a number"], // token ids, to the library
+    ] as const
+  ) {
+    await assertRefused("messages", json, found);
+    if (json) await assertRefused("messages", json, "it must hold a JSON array of messages, such");
+  }
 });
 
 Deno.test("readPrompt() refuses files that it cannot read", async () => {
   const path = `${Deno.makeTempDirSync()}/missing`;
-  for (const kind of ["file", "ids"] as const) {
+  for (const kind of ["file", "ids", "messages"] as const) {
     const source = { kind, path };
     await assertRejects(() => readPrompt(source), DittoError, `${path}: it does not exist`);
     const directory = { kind, path: Deno.cwd() };
