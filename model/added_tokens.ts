@@ -93,7 +93,9 @@ function checkFlags(
 /** `added_tokens_decoder`, by id. */
 function decoderEntries(settings: JsonObject, root: string): [number, AddedToken][] {
   const decoder = settings.added_tokens_decoder ?? {};
-  const entries = isObject(decoder) ? Object.entries(decoder) : [["", decoder] as const];
+  const entries: [string, unknown][] = isObject(decoder)
+    ? Object.entries(decoder)
+    : [["", decoder]];
   return entries.map(([key, token]): [number, AddedToken] => {
     if (/^\d{1,15}$/.test(key) && isObject(token) && typeof token.content === "string") {
       return [Number(key), token as AddedToken];

@@ -262,7 +262,7 @@ function parseEos(json: JsonObject, generation: unknown): readonly number[] {
       `generation_config.json holds ${show(generation)} and must hold an object.`,
     );
   }
-  return generation && (generation.eos_token_id ?? null) !== null
+  return isObject(generation) && (generation.eos_token_id ?? null) !== null
     ? parseTokenIds(generation, "eos_token_id", "generation_config.json", null)
     : parseTokenIds(json, "eos_token_id", "config.json", 2);
 }

@@ -176,7 +176,7 @@ function strip(name: string, left: boolean, right: boolean, args: unknown[]): st
   if (args.length > 2 || (set !== null && typeof set !== "string")) {
     throw new Error(`${name}() takes at most one argument, a string`);
   }
-  const dropped = set === null ? SPACE : new Set(set);
+  const dropped = typeof set === "string" ? new Set(set) : SPACE;
   const characters = [...text];
   let [start, end] = [0, characters.length];
   while (left && start < end && dropped.has(characters[start]!)) start++;

@@ -245,7 +245,8 @@ async function readChatTemplate(root: string, settings: JsonObject): Promise<unk
 
 async function readObject(path: string): Promise<JsonObject | undefined> {
   const json = await readJson(path);
-  if (json === undefined || isObject(json)) return json;
+  if (json === undefined) return undefined;
+  if (isObject(json)) return json;
   throw new DittoError(`${path} holds ${show(json)}, not an object.`);
 }
 

@@ -11,15 +11,34 @@ try {
 }
 `;
 
-for (
-  const lib of [undefined, ["dom", "dom.iterable", "dom.asynciterable", "deno.ns", "deno.webgpu"]]
-) {
-  Deno.test(`a project that links Ditto is checked and runs, with ${lib ?? "the usual libraries"}`, async () => {
+/** What projects may say in `compilerOptions`; what they link is checked by that, too. */
+const PROJECTS = {
+  "the usual types": {},
+  "loose types": { strict: false },
+  "a browser's types and strict ones, but noImplicitAny": {
+    lib: ["dom", "dom.iterable", "dom.asynciterable", "deno.ns", "deno.webgpu"],
+    noImplicitAny: false,
+    allowUnreachableCode: false,
+    allowUnusedLabels: false,
+    erasableSyntaxOnly: true,
+    exactOptionalPropertyTypes: true,
+    noFallthroughCasesInSwitch: true,
+    noImplicitOverride: true,
+    noImplicitReturns: true,
+    noUncheckedIndexedAccess: true,
+    noUnusedLocals: true,
+    noUnusedParameters: true,
+    verbatimModuleSyntax: true,
+  },
+};
+
+for (const [name, compilerOptions] of Object.entries(PROJECTS)) {
+  Deno.test(`a project that links Ditto is checked and runs, with ${name}`, async () => {
     await using directory = await new TempDir().write({
       "deno.json": {
         links: [ROOT.href],
         imports: { "@ditto/ditto": "jsr:@ditto/ditto" },
-        ...(lib && { compilerOptions: { lib } }),
+        compilerOptions,
       },
       "main.ts": PROGRAM,
     });
