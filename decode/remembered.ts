@@ -56,7 +56,7 @@ export class Remembered<T> {
   /** Whether something can be kept here: tries to. */
   async isWritable(): Promise<boolean> {
     const half = await this.#half("");
-    if (half !== null) await Deno.remove(half);
+    if (half !== null) await remove(half);
     return half !== null;
   }
 
@@ -74,21 +74,26 @@ export class Remembered<T> {
   /** Keeps a value, if it can. */
   async set(value: T): Promise<void> {
     const half = await this.#half(JSON.stringify(value));
-    if (half !== null) await Deno.rename(half, this.#file).catch(() => Deno.remove(half)); // measured again next time
+    if (half !== null) await Deno.rename(half, this.#file).catch(() => remove(half)); // measured again next time
   }
 
-  /** Writes a file beside the one that is meant, which another process may write too. Returns its path; null if it cannot. */
+  /** Writes a file beside the one that is meant, which others may write too. Returns its path; null if it cannot. */
   async #half(text: string): Promise<string | null> {
     const directory = this.#directory;
     if (!directory || !isGranted({ name: "write", path: directory })) return null;
-    const half = `${this.#file}.${Deno.pid}`;
+    const half = `${this.#file}.${crypto.randomUUID()}`; // a process may load several models at once
     try {
       await Deno.mkdir(directory, { recursive: true });
       await Deno.writeTextFile(half, text);
       return half;
     } catch {
-      await Deno.remove(half).catch(() => {});
+      await remove(half);
       return null;
     }
   }
+}
+
+/** Removes a file, if it can. */
+async function remove(path: string): Promise<void> {
+  await Deno.remove(path).catch(() => {});
 }

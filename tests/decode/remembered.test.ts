@@ -37,3 +37,15 @@ Deno.test("a cache that holds something else, or cannot be written, is done with
     assertEquals(await place.get(), null);
     assertEquals(await place.isWritable(), false);
   }));
+
+Deno.test("several models of one process may keep what they measured at once", () =>
+  inCache(async (directory) => {
+    const kept = await Promise.all(Array.from({ length: 20 }, async (_, i) => {
+      const place = await Remembered.at("a device", isNumber, directory);
+      const isWritable = await place.isWritable();
+      await place.set(i);
+      return isWritable && await place.get() !== null;
+    }));
+    assert(kept.every(Boolean), `${kept}`);
+    assertEquals(Array.from(Deno.readDirSync(directory)).length, 1);
+  }));
