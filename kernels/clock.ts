@@ -62,9 +62,9 @@ export async function timeOnGpu(
 
 /**
  * The fastest of some runs of each piece of work, taken in turns, since whatever else runs only ever adds, and
- * drivers may compile at the first run.
+ * drivers may compile at the first run. WebGPU allows a clock to be set back now and then: such runs do not count.
  *
- * @returns Nanoseconds of each; null where the device has no clock.
+ * @returns Nanoseconds of each, Infinity if no run counts; null where the device has no clock.
  */
 export async function fastestOfEach(
   gpu: Gpu,
@@ -72,6 +72,7 @@ export async function fastestOfEach(
   runs: number,
 ): Promise<number[] | null> {
   const times = await timeOnGpu(gpu, Array.from({ length: runs }, () => encoded).flat());
-  return times &&
-    encoded.map((_, i) => Math.min(...times.filter((_, run) => run % encoded.length === i)));
+  return times && encoded.map((_, i) => {
+    return Math.min(...times.filter((time, run) => run % encoded.length === i && time > 0));
+  });
 }

@@ -35,3 +35,10 @@ Deno.test("fastestOfEach() takes turns and keeps the fastest of each", async () 
   assertEquals(await fastestOfEach(clock.gpu, work, 3), [20, 5]);
   assertEquals(order.join(""), "ababab");
 });
+
+Deno.test("fastestOfEach() does without the runs in which the clock stood still or was set back", async () => {
+  const clock = new FakeClock();
+  const times = [[-7, 20, 30, 0], [0, -1, -90, -2]];
+  const work = times.map((each) => () => clock.take(each.shift()!));
+  assertEquals(await fastestOfEach(clock.gpu, work, 4), [20, Infinity]);
+});
