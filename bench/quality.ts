@@ -138,7 +138,7 @@ async function logitsOf(
     Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
   );
   const d = dimensions(config, window, "f16", promptPrecision, promptChunk(gpu.info));
-  const others = generationBuffers(config.vocabSize, window);
+  const others = (context: number) => generationBuffers(config.vocabSize, context);
   const { weights: weightBytes } = checkMemory(config, layout, d, gpu.info, others);
   const weights = await loadWeights(gpu, source, layout);
   const compiler = new Compiler(gpu);

@@ -16,6 +16,7 @@ import { layOutWeights } from "../model/layout.ts";
 import {
   checkMemory,
   dimensions,
+  LEAST_CONTEXT,
   megabytes,
   promptChunk,
   type PromptPrecision,
@@ -148,7 +149,7 @@ export async function loadFrom(
     );
     const promptPrecision = checkPromptPrecision(options.promptPrecision, gpu.info);
     const d = dimensions(config, context, kvCache, promptPrecision, promptChunk(gpu.info));
-    const others = generationBuffers(config.vocabSize, context);
+    const others = (context: number) => generationBuffers(config.vocabSize, context);
     const memory = checkMemory(config, layout, d, gpu.info, others, availableBytes(gpu.info));
     const toError = (cause: GPUError) =>
       new DittoError(
@@ -218,7 +219,7 @@ function check(
     ? []
     : promptTokens(options.prompt, tokenizer, directory, config.vocabSize);
   const defaultContext = contextFor(prompt, maxNewTokensOf(options), config.maxPositionEmbeddings);
-  const context = integer(options, "context", defaultContext, 2, MAX_CONTEXT);
+  const context = integer(options, "context", defaultContext, LEAST_CONTEXT, MAX_CONTEXT);
   checkFits(prompt, context);
   const { kvCache = "f16" } = options;
   if (kvCache !== "f16" && kvCache !== "f32") {

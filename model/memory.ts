@@ -11,6 +11,9 @@ import { DittoError } from "./errors.ts";
 import { isQuantized } from "../kernels/weight_types.ts";
 import { matricesOf, type MatrixLayout, type WeightLayout } from "./layout.ts";
 
+/** A token of a prompt, and one of its answer. */
+export const LEAST_CONTEXT = 2;
+
 /** Prompt tokens that go through the model in one pass, unless a device takes more. */
 const PROMPT_CHUNK = 256;
 
@@ -151,7 +154,7 @@ function scaleBytes(matrices: readonly MatrixLayout[]): number {
   const rows = matrices.flatMap(({ parts, rowsPerUnit }) =>
     parts.map(({ units }) => Math.ceil(units * rowsPerUnit / 4) * 4)
   );
-  return 4 * rows.reduce((sum, count) => sum + count, 0);
+  return 4 * sum(rows);
 }
 
 /** What a model needs in all, in bytes. */
@@ -169,67 +172,91 @@ export interface MemoryNeed {
 /**
  * Adds up what a model needs and checks it against the device. Uniforms, of 64 bytes at most, do not count.
  *
- * @param generation Bytes of the buffers that decoding needs besides, by their names.
+ * @param generation Bytes of the buffers that decoding needs besides in a context of so many tokens, by their names.
  * @param availableBytes Memory the device can still give, where that is known.
  * @throws {DittoError} If one buffer is larger than the device allows, or all together are larger than
- * its memory.
+ * its memory; with the largest context that fits, if there is one.
  */
 export function checkMemory(
   config: MistralConfig,
   layout: WeightLayout,
   d: Dimensions,
   device: DeviceInfo,
-  generation: Readonly<Record<string, number>>,
+  generation: (context: number) => Readonly<Record<string, number>>,
   availableBytes = Infinity,
 ): MemoryNeed {
   const limit = Math.min(device.maxBindingBytes, device.maxBufferBytes);
-  const need = (what: string, bytes: number, remedy: string) => {
-    if (bytes <= limit) return bytes;
-    throw new DittoError(
-      `The buffer for ${what} needs ${megabytes(bytes)}, and ${device.name} allows ` +
-        `${megabytes(limit)} a buffer: ${remedy}.`,
-      { code: "memory" },
-    );
-  };
   const { embedding, head, layers } = layout;
   const inLayers = matricesOf(layers);
-  let weights = (2 * layers.length + 1) * d.hiddenStride * 4;
-  for (const matrix of [embedding, ...(head === embedding ? [] : [head]), ...inLayers]) {
-    for (const part of matrix.parts) {
-      const bytes = need(
-        `the weights of ${matrix.label}`,
-        part.bytes,
-        "use a device with larger buffers",
-      );
-      weights += regionBytes(bytes);
-    }
-  }
-  const smaller = `ask for a context below ${d.context} tokens`;
-  const layerCache = need("one layer's KV cache", cacheBytes(config, d), smaller);
-  const cache = regionBytes(layerCache) * layers.length;
-  let spaces = d.promptPrecision === "f16" ? scaleBytes(inLayers) : 0;
-  const fixed = workspaces(config, { ...d, context: 0, slots: 0 });
-  for (const [name, bytes] of Object.entries({ ...workspaces(config, d), ...generation })) {
-    const dependsOnContext = fixed[name as Workspace] !== bytes;
-    const remedy = dependsOnContext ? smaller : "use a device with larger buffers";
-    spaces += need(`the workspace "${name}"`, bytes, remedy);
-  }
-  const total = weights + cache + spaces;
-  if (total > availableBytes) {
-    const fewer = inLayers.some(({ type }) => type === "F8") ? "q4" : "q8 or q4"; // q8 has half a bit more
-    const remedies = [
-      ...weights < availableBytes ? [smaller] : [],
-      ...isQuantized(head.type) ? [] : [`quantize the weights to ${fewer}`],
-      "use a smaller model",
+  const parts = [embedding, ...(head === embedding ? [] : [head]), ...inLayers].flatMap(
+    ({ label, parts }) => parts.map(({ bytes }) => [`the weights of ${label}`, bytes] as const),
+  );
+  const weights = sum(parts.map(([, bytes]) => regionBytes(bytes))) +
+    (2 * layers.length + 1) * d.hiddenStride * 4;
+  const scales = d.promptPrecision === "f16" ? scaleBytes(inLayers) : 0;
+  const needIn = (context: number) => {
+    const { cache, promptPrecision, promptRows } = d;
+    const inContext = dimensions(config, context, cache, promptPrecision, promptRows);
+    const layerCache = cacheBytes(config, inContext);
+    const others = Object.entries({ ...workspaces(config, inContext), ...generation(context) });
+    const need = {
+      weights,
+      cache: regionBytes(layerCache) * layers.length,
+      workspaces: scales + sum(others.map(([, bytes]) => bytes)),
+    };
+    const buffers = [
+      ...parts,
+      ["one layer's KV cache", layerCache] as const,
+      ...others.map(([name, bytes]) => [`the workspace "${name}"`, bytes] as const),
     ];
+    const tooLarge = buffers.find(([, bytes]) => bytes > limit);
+    return { ...need, total: sum(Object.values(need)), tooLarge };
+  };
+  const { tooLarge, ...need } = needIn(d.context);
+  if (!tooLarge && need.total <= availableBytes) return need;
+
+  const fitting = largestBelow(d.context, (context) => {
+    const { tooLarge, total } = needIn(context);
+    return !tooLarge && total <= availableBytes;
+  });
+  const smaller = fitting && `ask for a context of ${fitting} tokens at most`;
+  if (tooLarge) {
+    const [what, bytes] = tooLarge;
     throw new DittoError(
-      `The model needs ${megabytes(total)} (weights ${megabytes(weights)}, KV cache ` +
-        `${megabytes(cache)}, workspaces ${megabytes(spaces)}), and ${device.name} has ` +
-        `${megabytes(availableBytes)} left: ${remedies.join(", or ")}.`,
+      `The buffer for ${what} needs ${megabytes(bytes)}, and ${device.name} allows ` +
+        `${megabytes(limit)} a buffer: ${smaller ?? "use a device with larger buffers"}.`,
       { code: "memory" },
     );
   }
-  return { weights, cache, workspaces: spaces, total };
+  const fewer = inLayers.some(({ type }) => type === "F8") ? "q4" : "q8 or q4"; // q8 has half a bit more
+  const remedies = [
+    ...smaller ? [smaller] : [],
+    ...isQuantized(head.type) ? [] : [`quantize the weights to ${fewer}`],
+    "use a smaller model",
+  ];
+  throw new DittoError(
+    `The model needs ${megabytes(need.total)} (weights ${megabytes(weights)}, KV cache ` +
+      `${megabytes(need.cache)}, workspaces ${
+        megabytes(need.workspaces)
+      }), and ${device.name} has ` +
+      `${megabytes(availableBytes)} left: ${remedies.join(", or ")}.`,
+    { code: "memory" },
+  );
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+/** The largest context below `context` that fits, as all smaller ones do; null if none does. */
+function largestBelow(context: number, fits: (context: number) => boolean): number | null {
+  let [fitting, tooLarge] = [LEAST_CONTEXT - 1, context];
+  while (tooLarge - fitting > 1) {
+    const middle = Math.floor((fitting + tooLarge) / 2);
+    if (fits(middle)) fitting = middle;
+    else tooLarge = middle;
+  }
+  return fitting < LEAST_CONTEXT ? null : fitting;
 }
 
 /** A size as people read it. */

@@ -6,7 +6,7 @@ import type { DeviceInfo } from "../../kernels/device.ts";
 import { DittoError, listDevices, type LoadOptions } from "../../mod.ts";
 import { parseConfig } from "../../model/config.ts";
 import { layOutWeights, type WeightLayout } from "../../model/layout.ts";
-import { checkMemory, dimensions, workspaces } from "../../model/memory.ts";
+import { checkMemory, dimensions, promptChunk, workspaces } from "../../model/memory.ts";
 import { GpuSpy } from "../gpu_spy.ts";
 import { seeded } from "../random.ts";
 import { madeUp } from "./made_up.ts";
@@ -65,7 +65,7 @@ const refusals: [what: string, options: LoadOptions, message: RegExp][] = [
   [
     "a KV cache",
     { context: 2000, kvCache: "f32", device: { maxBindingBytes: 320_000 } },
-    /^The buffer for one layer's KV cache needs 330\.2 kB, and .+ allows 320\.0 kB a buffer: ask for a context below 2000 tokens\.$/,
+    /^The buffer for one layer's KV cache needs 330\.2 kB, and .+ allows 320\.0 kB a buffer: ask for a context of 1936 tokens at most\.$/,
   ],
   [
     "a workspace",
@@ -103,7 +103,7 @@ Deno.test("checkMemory() adds up Mistral-7B, with a limit of 128 MiB a buffer an
   const d = dimensions(config, 4096, "f16");
   for (const maxBindingBytes of [128 << 20, 2 ** 31 - 4]) {
     const layout = layOutWeights(config, () => "BF16", maxBindingBytes);
-    const others = generationBuffers(config.vocabSize, 4096);
+    const others = (context: number) => generationBuffers(config.vocabSize, context);
     const need = checkMemory(config, layout, d, { ...DEVICE, maxBindingBytes }, others);
     // 7.24 billion weights of two bytes; the gains of the norms are kept in f32.
     const gains = 65 * 4096;
@@ -129,37 +129,61 @@ Deno.test("checkMemory() refuses what is more than the memory that is left, with
   const config = parseConfig({ ...MISTRAL_7B, sliding_window: null });
   const layout = layOutWeights(config, () => "BF16", 2 ** 31 - 4);
   const d = dimensions(config, 4096, "f16");
-  const need = checkMemory(config, layout, d, DEVICE, {});
-  checkMemory(config, layout, d, DEVICE, {}, need.total);
+  const need = checkMemory(config, layout, d, DEVICE, () => ({}));
+  checkMemory(config, layout, d, DEVICE, () => ({}), need.total);
   const error = assertThrows(
-    () => checkMemory(config, layout, d, DEVICE, {}, need.total - 1),
+    () => checkMemory(config, layout, d, DEVICE, () => ({}), need.total - 1),
     DittoError,
   );
   const sentence =
-    /^The model needs 15\.1\d GB \(weights 14\.48 GB, KV cache 545\.3 MB, workspaces \d+\.\d MB\), and a device has 15\.1\d GB left: ask for a context below 4096 tokens, or quantize the weights to q8 or q4, or use a smaller model\.$/;
+    /^The model needs 15\.1\d GB \(weights 14\.48 GB, KV cache 545\.3 MB, workspaces \d+\.\d MB\), and a device has 15\.1\d GB left: ask for a context of 4095 tokens at most, or quantize the weights to q8 or q4, or use a smaller model\.$/;
   assert(sentence.test(error.message), error.message);
   assertEquals(error.code, "memory");
   // A smaller context is no use where the weights are too large, nor is quantizing what is quantized.
   const q4 = layOutWeights(config, () => "Q4", 2 ** 31 - 4);
   const remedy = (layout: WeightLayout, left: number) =>
-    assertThrows(() => checkMemory(config, layout, d, DEVICE, {}, left), DittoError)
+    assertThrows(() => checkMemory(config, layout, d, DEVICE, () => ({}), left), DittoError)
       .message.split(" left: ")[1];
   assertEquals(remedy(layout, 14e9), "quantize the weights to q8 or q4, or use a smaller model.");
-  assertEquals(remedy(q4, 4.4e9), "ask for a context below 4096 tokens, or use a smaller model.");
+  const smaller = "ask for a context of 1611 tokens at most, or use a smaller model.";
+  assertEquals(remedy(q4, 4.4e9), smaller);
   assertEquals(remedy(q4, 1e9), "use a smaller model.");
   const projections = (tensor: string) => tensor.includes("_proj") ? "F8" : "BF16";
   const fp8 = layOutWeights(config, projections, 2 ** 31 - 4);
   assertEquals(remedy(fp8, 1e9), "quantize the weights to q4, or use a smaller model.");
 });
 
+Deno.test(
+  "the context that checkMemory() names fits, and one token more does not",
+  seeded((random) => {
+    const config = parseConfig({ ...MISTRAL_7B, sliding_window: random.pick([null, 4096]) });
+    const layout = layOutWeights(config, () => "Q4", 100e6);
+    const promptPrecision = random.pick(["f16", "f32"] as const);
+    const limit = { maxBindingBytes: random.between(100e6, 200e6) };
+    const available = random.chance(0.5) ? Infinity : random.between(4.2e9, 6e9);
+    const check = (context: number) => {
+      const d = dimensions(config, context, "f16", promptPrecision, promptChunk(DEVICE));
+      const others = (context: number) => generationBuffers(config.vocabSize, context);
+      checkMemory(config, layout, d, { ...DEVICE, ...limit }, others, available);
+    };
+    const { message } = assertThrows(() => check(10e6), DittoError);
+    const largest = Number(/a context of (\d+) tokens at most/.exec(message)?.[1]);
+    check(largest);
+    assertThrows(() => check(largest + 1), DittoError);
+  }),
+);
+
 Deno.test("checkMemory() counts and checks the generation's buffers too", () => {
   const config = parseConfig({ ...MISTRAL_7B, sliding_window: null });
   const layout = layOutWeights(config, () => "BF16", 2 ** 31 - 4);
   const d = dimensions(config, 4096, "f16");
-  const without = checkMemory(config, layout, d, DEVICE, {});
-  assertEquals(checkMemory(config, layout, d, DEVICE, { tokens: 7 }).total, without.total + 7);
+  const without = checkMemory(config, layout, d, DEVICE, () => ({}));
+  assertEquals(
+    checkMemory(config, layout, d, DEVICE, () => ({ tokens: 7 })).total,
+    without.total + 7,
+  );
   assertThrows(
-    () => checkMemory(config, layout, d, DEVICE, { tokens: 3e9 }),
+    () => checkMemory(config, layout, d, DEVICE, () => ({ tokens: 3e9 })),
     DittoError,
     `The buffer for the workspace "tokens" needs 3.00 GB, and a device allows 2.15 GB a buffer`,
   );

@@ -62,7 +62,7 @@ export class Parts implements Disposable {
         options.promptPrecision,
         options.promptChunk,
       );
-      const others = generationBuffers(config.vocabSize, options.context);
+      const others = (context: number) => generationBuffers(config.vocabSize, context);
       const memory = checkMemory(config, layout, d, gpu.info, others);
       const weights = await loadWeights(gpu, source, layout);
       const compiler = new Compiler(gpu);

@@ -31,7 +31,7 @@ Deno.test("Mistral-7B with a context of 4096 fits in 8 GiB in fp8 and q8 and in 
     maxBindingBytes: 2 ** 31 - 4,
     maxBufferBytes: 2 ** 31,
   };
-  const others = generationBuffers(config.vocabSize, 4096);
+  const others = (context: number) => generationBuffers(config.vocabSize, context);
   const need = (quantization: Quantization | null, projections: FloatType = "BF16") => {
     const typeOf = (tensor: string) =>
       quantizedType(tensor, quantization) ?? (tensor.includes("_proj") ? projections : "BF16");
