@@ -17,6 +17,7 @@ export async function devicesText(): Promise<string> {
     throw new DittoError(
       "No WebGPU device was found: install the GPU's Vulkan driver, or Mesa's software driver (on " +
         "Debian and Ubuntu: apt-get install mesa-vulkan-drivers).",
+      { code: "device" },
     );
   }
   return devices.map((device) => {

@@ -91,9 +91,10 @@ async function measureRowTimes(
     return times && counts.map((rows, i) => [rows, times[i]!]);
   };
   const timeAll = async (): Promise<RowTimes | null> => {
-    const one = (await time([1], 1))?.[0]![1];
+    const [one] = await time([1], 1) ?? [];
     if (!one) return null;
-    const isSlow = one > SLOW_MS * 1e6 && one < Infinity; // which says nothing: the clock was set back
+    // Infinity says nothing: the clock was set back.
+    const isSlow = one[1] > SLOW_MS * 1e6 && one[1] < Infinity;
     const repeats = isSlow ? 1 : gpu.info.isSoftware && !isLong ? SOFTWARE_REPEATS : REPEATS;
     const times = await time(isSlow || isLong ? FEW_COUNTS : COUNTS, repeats);
     return isRowTimes(times) ? times : null;

@@ -1,5 +1,6 @@
 /** Reading logits back for digests: those of a large vocabulary leave room for few steps. */
 import { assertEquals } from "@std/assert";
+import { setImmediate } from "node:timers";
 import { Capture } from "../../decode/capture.ts";
 import { loadFrom } from "../../decode/load_model.ts";
 import { MAX_BATCH } from "../../decode/pacing.ts";
@@ -46,4 +47,31 @@ Deno.test("logits take 64 MiB at most until they are read, and whatever one step
     return capture.steps;
   };
   assertEquals([32_000, 70_000, 131_072, 600_000].map(stepsOf), [16, 7, 4, 1]);
+});
+
+Deno.test("what keeps logits is compiled when a digest is first asked for, and the program has a turn then", async () => {
+  using model = await loadFrom(madeUp(SMALL, "BF16"), null, { context: 128, rowCosts });
+  const events: string[] = [];
+  let hadTurn = true;
+  const { createComputePipeline } = GPUDevice.prototype;
+  const { beginComputePass } = GPUCommandEncoder.prototype;
+  GPUDevice.prototype.createComputePipeline = function (...descriptor) {
+    events.push("kernel");
+    hadTurn = false;
+    setImmediate(() => hadTurn = true);
+    setTimeout(() => hadTurn = true); // a turn of the one kind or the other
+    return createComputePipeline.apply(this, descriptor);
+  };
+  GPUCommandEncoder.prototype.beginComputePass = function (...descriptor) {
+    events.push(hadTurn ? "pass" : "pass without a turn");
+    return beginComputePass.apply(this, descriptor);
+  };
+  try {
+    const options = { maxNewTokens: 1, logitsDigest: true };
+    for (let i = 0; i < 2; i++) await model.generate([1], options).result();
+    assertEquals(events, ["kernel", "pass", "pass"]);
+  } finally {
+    GPUDevice.prototype.createComputePipeline = createComputePipeline;
+    GPUCommandEncoder.prototype.beginComputePass = beginComputePass;
+  }
 });

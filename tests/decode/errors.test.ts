@@ -1,5 +1,6 @@
 /** Programs tell failures apart by their code. */
 import { assertEquals, assertInstanceOf } from "@std/assert";
+import { devicesText } from "../../cli/devices.ts";
 import { DittoError, loadModel, type Message, saveQuantized } from "../../mod.ts";
 import { renderChat } from "../../model/chat_template.ts";
 import { GpuSpy } from "../gpu_spy.ts";
@@ -100,6 +101,7 @@ Deno.test("a device that there is not, or that its driver refuses, is a failure 
     assertEquals(await codeOf(() => loadModel(DIRECTORY, options)), "device");
     GPU.prototype.requestAdapter = () => Promise.resolve(null);
     assertEquals(await codeOf(() => loadModel(DIRECTORY, options)), "device");
+    assertEquals(await codeOf(devicesText), "device");
   } finally {
     GPU.prototype.requestAdapter = requestAdapter;
     GPUAdapter.prototype.requestDevice = requestDevice;
