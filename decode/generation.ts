@@ -12,7 +12,10 @@ import type { SamplingOptions } from "./sampling.ts";
 /** How to generate. Names follow Hugging Face transformers. */
 export interface GenerateOptions
   extends Partial<{ readonly [Name in keyof SamplingOptions]: SamplingOptions[Name] | undefined }> {
-  /** Tokens to generate at most; fewer where the context ends. With 0 the prompt is read all the same. Default 256. */
+  /**
+   * Tokens to generate at most, an integer from 0; fewer where the context ends. With 0 the prompt is read all the same.
+   * Default 256.
+   */
   readonly maxNewTokens?: number | undefined;
   /**
    * How drafts are found. "tree", the default: every earlier occurrence of the last tokens proposes, and the
@@ -21,8 +24,8 @@ export interface GenerateOptions
    */
   readonly drafter?: "original" | "tree" | undefined;
   /**
-   * Tokens that prompt lookup drafts a pass, 0 to 31; 0 turns lookup off. Default 31 at most for the tree, and
-   * 10 for the original. The answer is the same to the bit whatever it is.
+   * Tokens that prompt lookup drafts a pass at most, 0 to 31; 0 turns lookup off. Default 31 for the tree, which drafts
+   * what pays, and 10 for the original. The answer is the same to the bit whatever it is.
    */
   readonly promptLookupNumTokens?: number | undefined;
   /** The longest n-gram that the original drafter searches for, 1 to 15. Default 3. The tree takes any. */
@@ -53,10 +56,13 @@ export interface GenerateOptions
   /**
    * A recorded answer's token ids, which are taken in place of the model's own choices, for benchmarks: so the
    * real kernels run with the real pattern of acceptance on whatever weights there are. The answer is then
-   * not the model's; say "replay" wherever a figure comes from that.
+   * not the model's, and ends where the recorded one does; say "replay" wherever a figure comes from that. Default none.
    */
   readonly replay?: readonly number[] | undefined;
-  /** Submissions of up to 16 steps whose results have not been read, 1 to 8. Does not change the answer. Default 3. */
+  /**
+   * Submissions of up to 16 passes that may be under way at once, 1 to 8: with more, a fast GPU waits less for the
+   * program, and does more in vain once an answer is over. The answer is the same to the bit. Default 3.
+   */
   readonly submissionsAhead?: number | undefined;
 }
 
@@ -87,7 +93,10 @@ export interface Piece {
   readonly ngram: number;
 }
 
-/** Why a generation ended: an end-of-sequence token, `maxNewTokens` or the end of the context, a stop string, an abort. */
+/**
+ * Why a generation ended: "eos", an end-of-sequence token; "length", `maxNewTokens` or the end of the context; "stop", a stop
+ * string; "aborted", its signal, or its reader, who left before its end.
+ */
 export type StopReason = "eos" | "length" | "stop" | "aborted";
 
 /** A finished generation. */
@@ -103,7 +112,7 @@ export interface GenerationResult {
    * Empty without a tokenizer.
    */
   readonly text: string;
-  /** Passes of the model after the prompt; each made one token or more. */
+  /** Passes of the model after the prompt; each made a token or more. */
   readonly passes: number;
   /** Drafts that were verified. */
   readonly drafted: number;
@@ -114,11 +123,13 @@ export interface GenerationResult {
   readonly accepted: number;
   /** Why it ended. */
   readonly stopReason: StopReason;
-  /**
-   * Milliseconds: for the prompt but its last token and those cached, and from there to when the last piece was taken,
-   * what its reader did in between included.
-   */
-  readonly timing: { readonly prefillMs: number; readonly decodeMs: number };
+  /** What it took. */
+  readonly timing: {
+    /** Milliseconds of the prompt but its last token, which is the first pass's, and those cached. */
+    readonly prefillMs: number;
+    /** Milliseconds from there to when the last pass was known, what its reader did in between included. */
+    readonly decodeMs: number;
+  };
   /** Tokens divided by passes; 0 if there were none. */
   readonly tokensPerPass: number;
   /** Tokens divided by the seconds they took after the prompt; 0 if there were none. */
@@ -157,7 +168,7 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
 
   /**
    * The pieces of the answer, as they are accepted; all of them, even if the result is waited for meanwhile. Can be
-   * iterated over once.
+   * iterated over once. Where the generation fails, the pieces end with what {@linkcode Generation.result} throws.
    *
    * @throws {DittoError} If it is iterated over again.
    */
@@ -203,8 +214,8 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
   /**
    * The finished generation; what has not been read of it is run first.
    *
-   * @throws {DittoError} If the generation failed, such as by the loss of the device, or was left before it
-   * began.
+   * @throws {DittoError} If the model is in the middle of another generation or was disposed of, the device was lost or has
+   * no memory left, the model has no number for any token, or the generation was left before it began.
    */
   async result(): Promise<GenerationResult> {
     await this.#finish();

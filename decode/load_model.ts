@@ -44,8 +44,8 @@ import { generationBuffers, MAX_EOS } from "./state.ts";
 /** How to load a model. */
 export interface LoadOptions {
   /**
-   * Tokens that prompt and answer may have together; the KV cache grows with it up to the sliding window.
-   * 2 to 2²⁴. Default: 4096, doubled until `prompt` and its answer have room, but not more than the checkpoint's
+   * Tokens that prompt and answer may have together, an integer from 2 to 2²⁴; the KV cache grows with it up to the
+   * sliding window. Default: 4096, doubled until `prompt` and its answer have room, but not more than the checkpoint's
    * `max_position_embeddings`, beyond which a model was not trained.
    */
   readonly context?: number | undefined;
@@ -56,7 +56,7 @@ export interface LoadOptions {
   readonly prompt?: Prompt | undefined;
   /** Tokens that the prompt's answer may have; those beyond 4096 do not make the context larger. Default 256. */
   readonly maxNewTokens?: number | undefined;
-  /** Precision of the KV cache. Default "f16". */
+  /** What keys and values are kept in. "f32" takes twice the memory and holds numbers beyond 65504. Default "f16". */
   readonly kvCache?: "f16" | "f32" | undefined;
   /**
    * Keeps weights in fewer bits: "q8" in 8, "q4" most of them in 4 and the others in 8, with scales in half a
@@ -70,11 +70,12 @@ export interface LoadOptions {
    * answer's own passes are in f32. Default: "f16" on a GPU that has `shader-f16`, except on Intel's, else "f32".
    */
   readonly promptPrecision?: PromptPrecision | undefined;
-  /** Called as weights are loaded. */
+  /** Called as weights are loaded, after each piece of up to 16 MiB. Default none. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /**
-   * What passes of 1, 2, … 32 rows cost relative to one row: lookup drafts what is worth its cost. Default: what
-   * is measured on the device, in a short text and a long one, once for each device and shape of model.
+   * What passes of 1, 2, … 32 rows cost relative to one row, 1 to 1000 and none less than the one before it: lookup drafts
+   * what is worth its cost. Default: what is measured on the device, in a short text and a long one, once for each device
+   * and shape of model.
    */
   readonly rowCosts?: readonly number[] | undefined;
   /** Ends the loading between two steps, such as compiling a kernel; it then fails with the signal's reason. */

@@ -8,7 +8,7 @@
 export interface SamplingOptions {
   /** Divides the logits before a token is drawn; 0 takes the likeliest token instead. 0 to 100; default 0. */
   readonly temperature: number;
-  /** Draw from this many likeliest tokens only; 0 is all of them. Default 0. */
+  /** Draw from this many likeliest tokens only, an integer from 0 to 2³² − 1; 0 is all of them. Default 0. */
   readonly topK: number;
   /** Draw from the likeliest tokens that together have this probability, above 0 to 1. Default 1, all of them. */
   readonly topP: number;

@@ -11,7 +11,7 @@
 import { DittoError } from "./errors.ts";
 import { turn } from "./turn.ts";
 
-/** What a {@linkcode Gpu} tells about its device. */
+/** What is known of a device. */
 export interface DeviceInfo {
   /** The driver's name for the device, such as `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`. */
   readonly name: string;
@@ -32,13 +32,13 @@ export interface DeviceInfo {
 /** How to open a device. */
 export interface OpenOptions {
   /** A part of the device's name, in capitals or not, as {@linkcode listDevices} tells it. Default: the first of them. */
-  name?: string | undefined;
+  readonly name?: string | undefined;
   /** Use subgroup operations where the device has them. Default true; false is for tests. */
-  subgroups?: boolean | undefined;
+  readonly subgroups?: boolean | undefined;
   /** Take subgroups as if they could be as small as this, as where they vary; for tests. */
-  smallestSubgroup?: number | undefined;
+  readonly smallestSubgroup?: number | undefined;
   /** Take a binding limit smaller than the device's, in bytes, so that tensors are split; for tests. */
-  maxBindingBytes?: number | undefined;
+  readonly maxBindingBytes?: number | undefined;
 }
 
 /** A part of a buffer, which a kernel can be given in place of a whole one. */
@@ -325,7 +325,7 @@ async function requestAdapters(): Promise<GPUAdapter[]> {
 }
 
 /**
- * The WebGPU devices that Deno offers, the one that is used first.
+ * The WebGPU devices that Deno offers, the one that is used before the others; an empty list if there is none.
  *
  * @param name Only those with this in their names, in capitals or not. Default: all.
  */

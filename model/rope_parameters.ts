@@ -15,7 +15,7 @@ export type RopeScaling = LinearScaling | Llama3Scaling | YarnScaling;
 export interface LinearScaling {
   /** config: `rope_type`. */
   readonly type: "linear";
-  /** How much. */
+  /** What they are multiplied by. */
   readonly factor: number;
 }
 
@@ -23,7 +23,7 @@ export interface LinearScaling {
 export interface Llama3Scaling {
   /** config: `rope_type`. */
   readonly type: "llama3";
-  /** How much the long ones grow. */
+  /** What the long ones are multiplied by. */
   readonly factor: number;
   /** Those that fit into the original context at most so many times grow by the whole factor. */
   readonly lowFreqFactor: number;
@@ -37,7 +37,7 @@ export interface Llama3Scaling {
 export interface YarnScaling {
   /** config: `rope_type`. */
   readonly type: "yarn";
-  /** How much the long ones grow. */
+  /** What the long ones are multiplied by. */
   readonly factor: number;
   /** Dimensions that turn more often than this in the original context stay. */
   readonly betaFast: number;
