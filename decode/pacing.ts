@@ -23,7 +23,7 @@ export class Pacing {
   #maxBatch: number;
   #batch: number;
   #begun = 0;
-  #ranMs = Infinity;
+  #ranMs = Infinity; // of a step, as far as is known
 
   /**
    * Nothing is submitted yet.
@@ -65,10 +65,11 @@ export class Pacing {
    *
    * @param steps How many it had.
    * @param ms Milliseconds that have passed since it was submitted.
-   * @param waitedMs How many of them it was waited for; if hardly any, it may have been over long before.
+   * @param waitedMs How many of them it was waited for; if hardly any, it may have been over long before: then its steps
+   * took no longer than those before, as far as is known.
    */
   ran(steps: number, ms: number, waitedMs: number): void {
-    this.#ranMs = waitedMs > 1 ? ms / steps : 0;
+    this.#ranMs = Math.min(ms / steps, waitedMs > 1 ? Infinity : this.#ranMs);
   }
 
   /** Whether a submission of so many steps is over before the results of the one before it can be there. */
