@@ -80,7 +80,9 @@ export class Remembered<T> {
   /** Writes a file beside the one that is meant, which others may write too. Returns its path; null if it cannot. */
   async #half(text: string): Promise<string | null> {
     const directory = this.#directory;
-    if (!directory || !isGranted({ name: "write", path: directory })) return null;
+    if (!directory) return null;
+    const needed = ["read", "write"] as const; // to rename, and to find it again
+    if (!needed.every((name) => isGranted({ name, path: directory }))) return null;
     const half = `${this.#file}.${crypto.randomUUID()}`; // a process may load several models at once
     try {
       await Deno.mkdir(directory, { recursive: true });

@@ -49,3 +49,15 @@ Deno.test("several models of one process may keep what they measured at once", (
     assert(kept.every(Boolean), `${kept}`);
     assertEquals(Array.from(Deno.readDirSync(directory)).length, 1);
   }));
+
+Deno.test(
+  {
+    name: "what could be written and not be read is not kept, nor measured for it",
+    permissions: { read: false, write: true },
+  },
+  () =>
+    inCache(async (directory) => {
+      const place = await Remembered.at("a device", isNumber, directory);
+      assertEquals(await place.isWritable(), false);
+    }),
+);
