@@ -28,8 +28,8 @@ import { chain, rowWords } from "./rows.ts";
 import {
   GREEDY,
   isPlainArgmax,
+  type Sampling,
   SAMPLING_BYTES,
-  type SamplingOptions,
   samplingUniform,
   seenTokens,
 } from "./sampling.ts";
@@ -52,7 +52,7 @@ export interface EngineOptions extends DraftOptions {
   /** Ends the generation early. */
   readonly signal?: AbortSignal;
   /** How tokens are chosen. Default: greedily. */
-  readonly sampling?: SamplingOptions;
+  readonly sampling?: Sampling;
   /** Prompt and recorded answer, whose tokens are taken in place of the model's own choices: for benchmarks. */
   readonly replay?: readonly number[];
   /** Whether to read back the logits row that chose each token. Default: they stay on the GPU. */

@@ -10,8 +10,7 @@ import type { Engine, EngineOptions } from "./engine.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 /** How to generate. Names follow Hugging Face transformers. */
-export interface GenerateOptions
-  extends Partial<{ readonly [Name in keyof SamplingOptions]: SamplingOptions[Name] | undefined }> {
+export interface GenerateOptions extends SamplingOptions {
   /**
    * Tokens to generate at most, an integer from 0; fewer where the context ends. With 0 the prompt is read all the same.
    * Default 256.

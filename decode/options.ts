@@ -11,10 +11,10 @@ import type { PromptPrecision } from "../model/memory.ts";
 import type { Quantization } from "../model/quantization.ts";
 import type { GenerateOptions } from "./generation.ts";
 import { isRowCosts } from "./row_costs.ts";
-import { GREEDY, type SamplingOptions } from "./sampling.ts";
+import { GREEDY, type Sampling, type SamplingOptions } from "./sampling.ts";
 
 /** The sampling that is asked for; greedy where nothing is. */
-export function samplingOf(options: Pick<GenerateOptions, keyof SamplingOptions>): SamplingOptions {
+export function samplingOf(options: SamplingOptions): Sampling {
   return {
     temperature: number(options, "temperature", GREEDY.temperature, 0, 100),
     topK: integer(options, "topK", GREEDY.topK, 0, 2 ** 32 - 1),

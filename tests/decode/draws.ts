@@ -6,7 +6,7 @@
 import type { Gpu } from "../../kernels/device.ts";
 import { Compiler, encode } from "../../kernels/compiler.ts";
 import { MAX_ROWS, SLICE } from "../../kernels/stages.ts";
-import { type SamplingOptions, samplingUniform, seenTokens } from "../../decode/sampling.ts";
+import { type Sampling, samplingUniform, seenTokens } from "../../decode/sampling.ts";
 
 /**
  * The probability of each token: repetition penalty, temperature, top-k, top-p, min-p as Hugging Face
@@ -14,7 +14,7 @@ import { type SamplingOptions, samplingUniform, seenTokens } from "../../decode/
  */
 export function probabilities(
   logits: ArrayLike<number>,
-  options: SamplingOptions,
+  options: Sampling,
   text: readonly number[],
 ): Float64Array {
   const { temperature, topK, topP, minP, repetitionPenalty } = options;
@@ -46,7 +46,7 @@ export function probabilities(
 export async function draw(
   gpu: Gpu,
   logits: Float32Array<ArrayBuffer>,
-  options: SamplingOptions,
+  options: Sampling,
   text: readonly number[],
   seeds: readonly number[],
   firstPosition = 0,

@@ -1,7 +1,7 @@
 /** The sampler's distribution: what is drawn, how often, and that draws know nothing of each other. */
 import { assert, assertEquals } from "@std/assert";
 import { openGpu } from "../../kernels/device.ts";
-import { GREEDY, type SamplingOptions } from "../../decode/sampling.ts";
+import { GREEDY, type Sampling } from "../../decode/sampling.ts";
 import { type Random, seeded } from "../random.ts";
 import { draw, probabilities, surprise } from "./draws.ts";
 
@@ -33,7 +33,7 @@ function assertFollows(draws: readonly number[], wanted: Float64Array, what: unk
   );
 }
 
-const cases: Partial<SamplingOptions>[] = [
+const cases: Partial<Sampling>[] = [
   { temperature: 1 },
   { temperature: 0.3 },
   { temperature: 2.5 },
@@ -145,7 +145,7 @@ Deno.test(
       const shift = random.pick([0, 5, -5, 30]);
       const step = random.pick([0, 0, 0.25]); // with ties
       logits.forEach((v, i) => logits[i] = (step ? Math.round(v / step) * step : v) + shift);
-      const options: SamplingOptions = {
+      const options: Sampling = {
         ...GREEDY,
         temperature: random.pick([0.2, 0.7, 1, 2]),
         topK: random.pick([0, 0, 7, 40, 1000, 1024, 1025, 3000]),
@@ -169,7 +169,7 @@ Deno.test(
 Deno.test("the specification follows transformers on an example by hand", () => {
   // softmax of ln 4, ln 3, ln 2, ln 1 is 0.4, 0.3, 0.2, 0.1
   const logits = [4, 3, 2, 1].map(Math.log);
-  const cut = (options: Partial<SamplingOptions>, text: number[] = []) =>
+  const cut = (options: Partial<Sampling>, text: number[] = []) =>
     [...probabilities(logits, { ...GREEDY, temperature: 1, ...options }, text)]
       .map((p) => Math.round(p * 1000) / 1000);
   assertEquals(cut({}), [0.4, 0.3, 0.2, 0.1]);

@@ -1,13 +1,13 @@
 /** That sampling options reach the sampler: each changes answers, as far as it should. (sampling.test.ts: how.) */
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { samplingOf } from "../../decode/options.ts";
-import { GREEDY, type SamplingOptions } from "../../decode/sampling.ts";
+import { GREEDY, type Sampling } from "../../decode/sampling.ts";
 import { free, load } from "./one_model.ts";
 
 Deno.test.afterAll(free);
 
 /** The answer to one prompt. */
-async function answer(options: Partial<SamplingOptions>): Promise<readonly number[]> {
+async function answer(options: Partial<Sampling>): Promise<readonly number[]> {
   const model = await load();
   const all = { maxNewTokens: 24, ignoreEos: true, ...options };
   return (await model.generate("The quick brown fox", all).result()).tokens;

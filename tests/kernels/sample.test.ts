@@ -5,12 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { chain } from "../../decode/rows.ts";
-import {
-  GREEDY,
-  type SamplingOptions,
-  samplingUniform,
-  seenTokens,
-} from "../../decode/sampling.ts";
+import { GREEDY, type Sampling, samplingUniform, seenTokens } from "../../decode/sampling.ts";
 import { mostSamplers } from "../../kernels/compiler.ts";
 import { MAX_ROWS, SLICE } from "../../kernels/stages.ts";
 import { seeded } from "../random.ts";
@@ -86,7 +81,7 @@ for (const vocab of [53, 1025, 2 * SLICE + 77]) {
         for (let row = 0; row < MAX_ROWS; row++) {
           logits.set(random.floats(vocab, random.pick([0.01, 1, 30])), row * vocab);
         }
-        const sampling: SamplingOptions = {
+        const sampling: Sampling = {
           temperature: random.pick([0.2, 1, 2]),
           topK: random.pick([0, 7, 1000, 1025, 3000]),
           topP: random.pick([1, 0.95, 0.5, 0.01]),

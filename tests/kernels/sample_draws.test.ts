@@ -4,12 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { chain } from "../../decode/rows.ts";
-import {
-  GREEDY,
-  type SamplingOptions,
-  samplingUniform,
-  seenTokens,
-} from "../../decode/sampling.ts";
+import { GREEDY, type Sampling, samplingUniform, seenTokens } from "../../decode/sampling.ts";
 import { mostSamplers } from "../../kernels/compiler.ts";
 import { MAX_ROWS, SLICE } from "../../kernels/stages.ts";
 import { probabilities } from "../decode/draws.ts";
@@ -71,7 +66,7 @@ function assertDraw(
   logits: Float32Array,
   text: readonly number[],
   position: number,
-  options: SamplingOptions,
+  options: Sampling,
   what: string,
 ): void {
   const { temperature, topP, minP, repetitionPenalty, seed } = options;
@@ -108,7 +103,7 @@ function assertDraw(
 async function assertDraws(
   random: Random,
   logits: readonly Float32Array<ArrayBuffer>[],
-  options: SamplingOptions,
+  options: Sampling,
   what: string,
 ): Promise<void> {
   const vocab = logits[0]!.length;
@@ -186,7 +181,7 @@ function shuffled(random: Random, logits: readonly number[]): number[] {
 /** Rows of which a part of the sampler's arithmetic makes much. */
 const corners: Record<string, {
   vocab: number;
-  options: Partial<SamplingOptions>;
+  options: Partial<Sampling>;
   /** Logits of a row. */
   logits: (random: Random, row: number, vocab: number) => ArrayLike<number>;
 }> = {
