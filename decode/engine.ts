@@ -232,6 +232,8 @@ export class Engine implements Disposable {
   async warmUp(signal?: AbortSignal): Promise<void> {
     const { device } = this.#gpu;
     device.queue.writeBuffer(this.#buffers.state, 0, initialState(1, 1, "length"));
+    this.#forward.prepare();
+    await turn();
     const stages = [
       ...this.#forward.promptDispatches([0], 0),
       ...this.#drafters.all,

@@ -11,7 +11,13 @@ import type { MistralConfig } from "./config.ts";
 import { decodeSteps } from "./decode_steps.ts";
 import { cacheBytes, type Dimensions, type Workspace, workspaces } from "./memory.ts";
 import { sized, Stages, type Step } from "./model_stages.ts";
-import { promptRowsAt, promptSteps, promptStepsAtOnce, weightScales } from "./prompt_steps.ts";
+import {
+  promptRowsAt,
+  promptSteps,
+  promptStepsAtOnce,
+  type WeightScales,
+  weightScales,
+} from "./prompt_steps.ts";
 import { ropeTable } from "./rope.ts";
 import type { Weights } from "./weights.ts";
 
@@ -30,6 +36,7 @@ export class Forward implements Disposable {
   #prompt: Step[];
   #promptIds: GPUBuffer;
   #span: GPUBuffer;
+  #weightScales: WeightScales | null; // until they are computed
   #owned: readonly GPUBuffer[];
 
   /** Allocates the cache and the workspaces, and binds the stages; the compiler compiles them later. */
@@ -66,9 +73,11 @@ export class Forward implements Disposable {
     this.#promptIds = buffers.promptIds;
     this.#span = span;
     const cached = new Set(caches.map(({ buffer }) => buffer));
-    this.#owned = [...Object.values(buffers), span, ...cached, ...scales?.values() ?? []];
+    const ofScales = scales ? [...scales.scales.values(), ...scales.spans] : [];
+    this.#owned = [...Object.values(buffers), span, ...cached, ...ofScales];
+    this.#weightScales = scales;
     this.#decode = decodeSteps(stages, weights, buffers, caches);
-    this.#prompt = promptSteps(stages, weights, buffers, caches, span, scales);
+    this.#prompt = promptSteps(stages, weights, buffers, caches, span, scales?.scales ?? null);
   }
 
   /**
@@ -88,6 +97,23 @@ export class Forward implements Disposable {
   }
 
   /**
+   * Computes what prompts need of the weights, unless that was done: before the first of them, or earlier, once the compiler
+   * has compiled it.
+   */
+  prepare(): void {
+    if (!this.#weightScales) return;
+    const { dispatches, spans } = this.#weightScales;
+    const { device } = this.#gpu;
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    encode(pass, dispatches);
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+    for (const span of spans) this.#gpu.free(span); // WebGPU keeps it until the work is done
+    this.#weightScales = null;
+  }
+
+  /**
    * Runs the tokens of a prompt through the layers, which leaves their keys and values in the cache. These do not depend
    * on what part of the prompt goes through at once.
    *
@@ -103,6 +129,7 @@ export class Forward implements Disposable {
   ): Promise<number> {
     const [config, d] = [this.#config, this.#dimensions];
     const { device } = this.#gpu;
+    this.prepare();
     for (let position = first; position < tokens.length;) {
       const ids = tokens.slice(position, position + promptRowsAt(config, d, position));
       const steps = this.promptDispatches(ids, position);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { encode } from "../kernels/compiler.ts";
+import type { Dispatch } from "../kernels/compiler.ts";
 import type { BufferRegion, Gpu } from "../kernels/device.ts";
 import { F16_PRODUCT } from "../kernels/profile.ts";
 import { MAX_WORKGROUPS } from "../kernels/stages.ts";
@@ -128,16 +128,20 @@ export function promptStepsAtOnce(
   return Math.max(1, Math.floor(share * steps));
 }
 
-/** The scales of the layers' weight rows, [rows] f32 for each part: prompt/scales.wgsl. */
-export function weightScales(
-  gpu: Gpu,
-  stages: Stages,
-  weights: Weights,
-): Map<MatrixPart, GPUBuffer> {
+/** The scales of the layers' weight rows, and what has to run once to compute them: prompt/scales.wgsl. */
+export interface WeightScales {
+  /** [rows] f32 for each part. */
+  readonly scales: ReadonlyMap<MatrixPart, GPUBuffer>;
+  readonly dispatches: readonly Dispatch[];
+  /** Uniforms that the dispatches read. */
+  readonly spans: readonly GPUBuffer[];
+}
+
+/** Makes room for the scales of the layers' weight rows, and binds what computes them. */
+export function weightScales(gpu: Gpu, stages: Stages, weights: Weights): WeightScales {
   const scales = new Map<MatrixPart, GPUBuffer>();
+  const dispatches: Dispatch[] = [];
   const spans: GPUBuffer[] = [];
-  const encoder = gpu.device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
   for (const matrix of matricesOf(weights.layers)) {
     const kernel = stages.product("promptScales", matrix);
     for (const part of matrix.parts) {
@@ -146,13 +150,10 @@ export function weightScales(
       const span = gpu.uniform("weight rows", [rows]);
       const across = Math.min(rows, MAX_WORKGROUPS);
       const bindings = kernel.bind(part.weights, target, span);
-      encode(pass, [{ kernel, bindings, workgroups: [across, Math.ceil(rows / across)] }]);
+      dispatches.push({ kernel, bindings, workgroups: [across, Math.ceil(rows / across)] });
       scales.set(part, target);
       spans.push(span);
     }
   }
-  pass.end();
-  gpu.device.queue.submit([encoder.finish()]);
-  for (const span of spans) gpu.free(span); // WebGPU keeps it until the work is done
-  return scales;
+  return { scales, dispatches, spans };
 }

@@ -64,6 +64,7 @@ export class ModelOnGpu {
       return new Forward(gpu, new Compiler(gpu), config, weights, d);
     };
     const forwardF16 = gpu.info.hasF16 ? forwardIn("f16") : null;
+    forwardF16?.prepare(); // so that it is no part of a prompt
     return new ModelOnGpu(config, context, gpu, forwardIn("f32"), forwardF16, recorder);
   }
 

@@ -1,7 +1,7 @@
 /** What loading leaves to the rest of the program: turns, and an end where its signal says so. */
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
-import { loadModel } from "../../mod.ts";
+import { listDevices, loadModel } from "../../mod.ts";
 import { GpuSpy } from "../gpu_spy.ts";
 
 const DIRECTORY = new URL("../fixtures/tiny-gqa-bf16", import.meta.url);
@@ -27,9 +27,11 @@ function spyOnWork(onBegin: (what: "kernel" | "work") => void): Disposable {
   };
 }
 
-Deno.test(
-  { name: "the rest of the program has a turn after each kernel and each submission", permissions },
-  async () => {
+for (const promptPrecision of ["f32", "f16"] as const) {
+  const name =
+    `the rest of the program has a turn after each kernel and each submission, ${promptPrecision}`;
+  Deno.test({ name, permissions }, async () => {
+    if (promptPrecision === "f16" && !(await listDevices())[0]!.hasF16) return;
     const begun = { kernel: 0, work: 0 };
     let turns = 0;
     let hadTurn = true;
@@ -40,11 +42,11 @@ Deno.test(
       setImmediate(() => hadTurn = true);
       setTimeout(() => hadTurn = true); // a turn of the one kind or the other
     });
-    using _model = await loadModel(DIRECTORY, { context: 400 });
+    using _model = await loadModel(DIRECTORY, { context: 400, promptPrecision });
     assert(begun.kernel > 15 && begun.work > begun.kernel, JSON.stringify(begun));
     assertEquals(turns, begun.kernel + begun.work);
-  },
-);
+  });
+}
 
 Deno.test(
   { name: "an abort while kernels are compiled or tried ends the loading there", permissions },
