@@ -187,8 +187,8 @@ export class Generation implements AsyncIterable<Piece>, AsyncDisposable {
         return { value: undefined, done: true };
       },
       return: async () => {
-        this.#untaken = [];
         await this[Symbol.asyncDispose]();
+        this.#untaken = [];
         return { value: undefined, done: true };
       },
     };

@@ -273,6 +273,17 @@ Deno.test("leaving the iteration ends the generation, and the next one can start
   assertEquals((await model.generate("Say", { maxNewTokens: 2 }).result()).tokens.length, 2);
 });
 
+Deno.test("who has left the iteration gets no more pieces, though a result was waited for", async () => {
+  const model = await load();
+  const generation = model.generate("The quick", { maxNewTokens: 100, ignoreEos: true });
+  const iterator = generation[Symbol.asyncIterator]();
+  await iterator.next();
+  const result = generation.result(); // runs on
+  await iterator.return!();
+  assertEquals(await iterator.next(), { value: undefined, done: true });
+  assertEquals((await result).stopReason, "aborted");
+});
+
 Deno.test("a second generation while one runs fails with a sentence; the first goes on", async () => {
   const model = await load();
   const options = { maxNewTokens: 30, ignoreEos: true };
