@@ -1,7 +1,8 @@
 /**
  * Ditto runs Mistral checkpoints on any WebGPU device and makes answers that repeat their prompt (summaries, answers
- * from documents, edits of code) faster by prompt lookup: the next tokens are guessed by finding the last few earlier
- * in the text, and all guesses are checked in one pass. The answer is the same, to the bit, as without it.
+ * from documents, edits of code) faster by prompt lookup: it looks where in the text the last few tokens stood before,
+ * guesses that what followed there comes next, and checks all guesses in one pass. The answer is the same, to the bit, as
+ * without it.
  *
  * @example Stream an answer
  * ```ts

@@ -252,7 +252,7 @@ export class Engine implements Disposable {
       await turn();
     }
     const mapped = this.#staging.map((buffer) => this.#gpu.map(buffer, buffer.size, () => {}));
-    await this.#guard(Promise.all(mapped));
+    await this.#gpu.unlessFailed(Promise.all(mapped));
   }
 
   /**

@@ -154,3 +154,19 @@ Deno.test("a device that is lost ends generations with a sentence, at once and l
   const next = await assertRejects(() => soon(model.generate("Say", long).result()), DittoError);
   assert(lost.test(next.message), next.message);
 });
+
+Deno.test("a device that is lost while a model is loaded is not said to be lost in a generation", async () => {
+  using spy = new GpuSpy();
+  const { mapAsync } = GPUBuffer.prototype;
+  GPUBuffer.prototype.mapAsync = function (...range) {
+    for (const device of spy.aliveDevices) device.destroy();
+    return mapAsync.apply(this, range);
+  };
+  try {
+    const error = await assertRejects(() => soon(loadModel(DIRECTORY, options)), DittoError);
+    assert(/^The GPU device \(.+\) was lost: [^.]+\.$/.test(error.message), error.message);
+  } finally {
+    GPUBuffer.prototype.mapAsync = mapAsync;
+  }
+  assertEquals([spy.aliveBuffers.size, spy.aliveDevices.size], [0, 0]);
+});
