@@ -198,9 +198,9 @@ function textConfig(json: JsonObject): JsonObject {
     throw new DittoError(`config.json has text_config ${show(text)} and must have an object.`);
   }
   return {
-    bos_token_id: json.bos_token_id,
-    eos_token_id: json.eos_token_id,
     ...text,
+    bos_token_id: json.bos_token_id ?? text.bos_token_id,
+    eos_token_id: json.eos_token_id ?? text.eos_token_id,
     tie_word_embeddings: json.tie_word_embeddings ?? text.tie_word_embeddings ?? true,
     quantization_config: json.quantization_config ?? text.quantization_config,
   };

@@ -213,8 +213,13 @@ Deno.test("parseConfig() reads Ministral 3, which sees as well", () => {
   const ties = parsed({ tie_word_embeddings: true }, { tie_word_embeddings: false });
   assertEquals(ties.tieWordEmbeddings, true);
   assertEquals(parsed({ eos_token_id: 5 }, {}).eosTokenIds, [5]);
-  assertEquals(parsed({ eos_token_id: 5 }, { eos_token_id: 6 }).eosTokenIds, [6]);
-  assertEquals(parsed({ eos_token_id: 5 }, { eos_token_id: null }).eosTokenIds, []);
+  // The whole counts first, as in the GenerationConfig that transformers makes of it.
+  assertEquals(parsed({ eos_token_id: 5 }, { eos_token_id: 6 }).eosTokenIds, [5]);
+  assertEquals(parsed({ eos_token_id: 5 }, { eos_token_id: null }).eosTokenIds, [5]);
+  assertEquals(parsed({ eos_token_id: null }, { eos_token_id: [6, 7] }).eosTokenIds, [6, 7]);
+  assertEquals(parsed({}, { eos_token_id: 6 }).eosTokenIds, [6]);
+  assertEquals(parsed({}, { eos_token_id: null }).eosTokenIds, []);
+  assertEquals(parsed({ bos_token_id: 5 }, { bos_token_id: 6 }).bosTokenId, 5);
   const quantization_config = { quant_method: "ditto", bits: 8, group_size: 16 };
   assertEquals(parsed({ quantization_config }, {}).quantization, "q8");
   assertEquals(parsed({}, { quantization_config }).quantization, "q8");
