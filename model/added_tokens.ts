@@ -13,10 +13,12 @@ const NAMING = [
 
 /**
  * What transformers adds to the vocabulary: `added_tokens` of `tokenizer.json`, changed and completed by
- * `added_tokens_decoder` of `tokenizer_config.json` and by the tokens that are named there.
+ * `added_tokens_decoder` of `tokenizer_config.json`, or else `added_tokens.json`, and by the tokens that are named in the
+ * first.
  *
  * @param json The `tokenizer.json`; its ids are checked.
- * @param settings The `tokenizer_config.json`.
+ * @param settings The `tokenizer_config.json`; an entry of `added_tokens_decoder` that is only a name leaves a known token as
+ * it is.
  * @param vocabSize Tokens that the model has no embedding for are left out: Llama-2 was first published so,
  * with a padding token that was added for training.
  * @param root The directory of the two, for messages.
@@ -41,17 +43,18 @@ export function addedTokens(
     const id = existing(token.content) ?? key; // tokenizer.json counts, as in transformers
     if (existing(token.content) === undefined && id < vocabSize && id !== next()) {
       throw new DittoError(
-        `${root}/tokenizer_config.json adds the token ${
+        `${root} adds the token ${
           show(token.content)
-        } with the id ${id}, and ` +
-          `tokenizer.json goes on with ${next()}: the two belong to different models.`,
+        } with the id ${id}, and its tokenizer goes on with ${next()}: ` +
+          `tokenizer_config.json, or added_tokens.json, belongs to another model.`,
       );
     }
-    tokens.set(token.content, { ...token, id });
+    tokens.set(token.content, { ...tokens.get(token.content), ...token, id });
   }
   const named = Object.values(namedTokens(settings));
-  // In transformers those that are only listed stay as they are if they have been added.
-  for (const content of [...named, ...listedTokens(settings).filter((one) => !tokens.has(one))]) {
+  // In transformers those that are only listed stay as they are if it is known how they are.
+  const listedOnly = listedTokens(settings).filter((one) => tokens.get(one)?.special === undefined);
+  for (const content of [...named, ...listedOnly]) {
     const token = tokens.get(content) ?? {
       id: existing(content) ?? next(),
       content,
@@ -101,10 +104,8 @@ function decoderEntries(settings: JsonObject, root: string): [number, AddedToken
       return [Number(key), token as AddedToken];
     }
     throw new DittoError(
-      `${root}/tokenizer_config.json has in added_tokens_decoder ${show(key)}: ${
-        show(token)
-      }, which ` +
-        `is no token: the file is damaged.`,
+      `${root} has in added_tokens_decoder of tokenizer_config.json, or in added_tokens.json, ` +
+        `${show(key)}: ${show(token)}, which is no token: the file is damaged.`,
     );
   }).sort(([a], [b]) => a - b);
 }

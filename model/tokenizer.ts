@@ -231,8 +231,14 @@ async function readTokenizer(
 async function readSettings(root: string): Promise<JsonObject> {
   const settings = await readObject(`${root}/tokenizer_config.json`) ?? {};
   if ("added_tokens_decoder" in settings) return settings;
-  // Old checkpoints without the one name bos_token and its like in the other.
-  return { ...settings, ...await readObject(`${root}/special_tokens_map.json`) };
+  // Old checkpoints without have the tokens, by name, in a file of their own, and in another bos_token and its like.
+  const added = await readObject(`${root}/added_tokens.json`) ?? {};
+  const decoder = Object.entries(added).map(([content, id]) => [id, { content }]);
+  return {
+    ...settings,
+    ...await readObject(`${root}/special_tokens_map.json`),
+    added_tokens_decoder: Object.fromEntries(decoder),
+  };
 }
 
 /** Finds the chat template: a file of its own counts before the field, and a processor's is better than none. */

@@ -283,6 +283,42 @@ Deno.test("loadTokenizer() reads special_tokens_map.json where transformers does
   await assertRejects(() => write({}, []), DittoError, "special_tokens_map.json holds [], not an");
 });
 
+// What is expected comes from transformers 5.17.
+Deno.test("loadTokenizer() reads added_tokens.json where transformers does", async () => {
+  const next = Object.keys(SENTENCEPIECE.model.vocab).length;
+  const write = (added: unknown, config: object = {}, tokens: object[] = []) =>
+    load({
+      "tokenizer.json": {
+        ...SENTENCEPIECE,
+        added_tokens: [...SENTENCEPIECE.added_tokens, ...tokens],
+      },
+      "tokenizer_config.json": config,
+      "added_tokens.json": added,
+    });
+  const both = { "<|tool|>": next + 1, "<|end|>": next };
+  const tokenizer = await write(both, { additional_special_tokens: ["<|end|>"] });
+  const ids = tokenizer.encode("a<|end|>b");
+  assertEquals(ids, [1, tokenizer.encode("a")[1]!, next, ...tokenizer.encode("b").slice(1)]);
+  assertEquals(tokenizer.decode(ids), "a b");
+  assertEquals(tokenizer.specialToken("<|end|>"), next);
+  // Not special, and so found in text that is normalized: after the space that begins it.
+  assertEquals(tokenizer.encode("<|tool|>"), [1, next + 1]);
+  assertEquals(tokenizer.encode("a<|tool|>").includes(next + 1), false);
+  // What tokenizer.json says of a token stays.
+  const tool = { ...TOKEN, id: next, content: "<|tool|>", special: true };
+  const listed = await write({ "<|tool|>": next }, {}, [tool]);
+  assertEquals(listed.specialToken("<|tool|>"), next);
+  assertEquals(listed.encode("a<|tool|>").at(-1), next);
+  // With added_tokens_decoder the file does not count.
+  assertEquals(
+    (await write(both, { added_tokens_decoder: {} })).encode("<|tool|>").includes(next + 1),
+    false,
+  );
+  await assertRejects(() => write({ "<|end|>": next + 5 }), DittoError, `the id ${next + 5}, and`);
+  await assertRejects(() => write({ "<|end|>": "x" }), DittoError, "or in added_tokens.json");
+  await assertRejects(() => write([]), DittoError, "added_tokens.json holds []");
+});
+
 Deno.test("loadTokenizer() refuses added tokens that the library would find otherwise", async () => {
   const adding = (token: object, fields: object = {}, vocabSize = 600) => {
     const added = { ...TOKEN, id: 500, content: "ab", special: false, ...token };
