@@ -21,14 +21,14 @@ const NAMING = [
  * it is.
  * @param vocabSize Tokens that the model has no embedding for are left out: Llama-2 was first published so,
  * with a padding token that was added for training.
- * @param root The directory of the two, for messages.
+ * @param path Where the first lies, for messages.
  * @throws {DittoError} If an entry makes no sense or `@huggingface/tokenizers` would do otherwise.
  */
 export function addedTokens(
   json: JsonObject,
   settings: JsonObject,
   vocabSize: number,
-  root: string,
+  path: string,
 ): AddedToken[] {
   const listed = json.added_tokens as AddedToken[] | null | undefined ?? [];
   const tokens = new Map(listed.map((token) => [token.content, token]));
@@ -39,14 +39,13 @@ export function addedTokens(
   const existing = (content: string) => tokens.get(content)?.id ?? known.get(content);
   const next = () =>
     [...tokens.values()].reduce((end, { id }) => Math.max(end, id + 1), known.size);
-  for (const [key, token] of decoderEntries(settings, root)) {
+  for (const [key, token] of decoderEntries(settings, path)) {
     const id = existing(token.content) ?? key; // tokenizer.json counts, as in transformers
     if (existing(token.content) === undefined && id < vocabSize && id !== next()) {
       throw new DittoError(
-        `${root} adds the token ${
+        `Beside ${path}, tokenizer_config.json or added_tokens.json adds the token ${
           show(token.content)
-        } with the id ${id}, and its tokenizer goes on with ${next()}: ` +
-          `tokenizer_config.json, or added_tokens.json, belongs to another model.`,
+        } with the id ${id}, and the next one is ${next()}: they belong to different models.`,
       );
     }
     tokens.set(token.content, { ...tokens.get(token.content), ...token, id });
@@ -63,7 +62,7 @@ export function addedTokens(
     tokens.set(content, { ...token, special: true });
   }
   const kept = [...tokens.values()].filter(({ id }) => id < vocabSize);
-  checkFlags(kept, json, root);
+  checkFlags(kept, json, path);
   return kept;
 }
 
@@ -71,13 +70,11 @@ export function addedTokens(
 function checkFlags(
   tokens: readonly AddedToken[],
   { normalizer, pre_tokenizer }: JsonObject,
-  root: string,
+  path: string,
 ): void {
   const refuse = (token: AddedToken, found: string) =>
     new DittoError(
-      `${root}/tokenizer.json has an added token ${
-        show(token.content)
-      } ${found}, which is not supported: give ` +
+      `${path} has an added token ${show(token.content)} ${found}, which is not supported: give ` +
         `token ids, without the file (--prompt-ids on the command line).`,
     );
   const single = tokens.find(({ single_word }) => single_word === true);
@@ -94,7 +91,7 @@ function checkFlags(
 }
 
 /** `added_tokens_decoder`, by id. */
-function decoderEntries(settings: JsonObject, root: string): [number, AddedToken][] {
+function decoderEntries(settings: JsonObject, path: string): [number, AddedToken][] {
   const decoder = settings.added_tokens_decoder ?? {};
   const entries: [string, unknown][] = isObject(decoder)
     ? Object.entries(decoder)
@@ -104,7 +101,7 @@ function decoderEntries(settings: JsonObject, root: string): [number, AddedToken
       return [Number(key), token as AddedToken];
     }
     throw new DittoError(
-      `${root} has in added_tokens_decoder of tokenizer_config.json, or in added_tokens.json, ` +
+      `Beside ${path} there is in added_tokens_decoder of tokenizer_config.json, or in added_tokens.json, ` +
         `${show(key)}: ${show(token)}, which is no token: the file is damaged.`,
     );
   }).sort(([a], [b]) => a - b);

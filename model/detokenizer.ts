@@ -1,5 +1,6 @@
 import { DittoError, show } from "./errors.ts";
-import { isObject, type JsonObject } from "./json.ts";
+import { isObject } from "./json.ts";
+import { flatten } from "./pre_tokenizer.ts";
 
 /**
  * What a token adds to the text: text that is complete in itself, or bytes of UTF-8 that may end in
@@ -97,7 +98,7 @@ export function parseDetokenizer(decoder: unknown): Detokenizer {
   let leadCharacter = " ";
   let leadCount = 0;
   let fused = false;
-  for (const step of flatten(decoder)) {
+  for (const step of flatten(decoder, "decoders")) {
     const bad = () =>
       new DittoError(
         `tokenizer.json has a decoder ${show(step)}${
@@ -105,6 +106,7 @@ export function parseDetokenizer(decoder: unknown): Detokenizer {
         }, which Ditto does ` +
           `not support.`,
       );
+    if (!isObject(step)) throw bad();
     if (step.type === "Fuse") {
       fused = true;
     } else if (step.type === "Strip") {
@@ -135,15 +137,6 @@ export function parseDetokenizer(decoder: unknown): Detokenizer {
   const piece = (token: string, added: boolean) =>
     steps.reduce((piece: TokenText, step) => step(piece, added), token);
   return { piece, leadCharacter, leadCount };
-}
-
-/** A Sequence's decoders, nested ones too, in order. */
-function flatten(decoder: unknown): JsonObject[] {
-  if (!isObject(decoder)) {
-    throw new DittoError(`tokenizer.json has a decoder ${show(decoder)} and must have an object.`);
-  }
-  if (decoder.type !== "Sequence") return [decoder];
-  return Array.isArray(decoder.decoders) ? decoder.decoders.flatMap(flatten) : [];
 }
 
 /** SentencePiece writes a byte that no piece covers as `<0x0A>`. */

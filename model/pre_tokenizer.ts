@@ -13,16 +13,16 @@ const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
  * does with the original.
  *
  * @param json The `tokenizer.json`.
- * @param root Its directory, for the message.
+ * @param path Where it lies, for the message.
  * @throws {DittoError} If that is not possible.
  */
 export function mendPreTokenizer(
   { pre_tokenizer, normalizer, model }: JsonObject,
-  root: string,
+  path: string,
 ): unknown {
   const refuse = (found: string) =>
     new DittoError(
-      `${root}/tokenizer.json has a pre_tokenizer ${found}: give token ids, without the file (--prompt-ids ` +
+      `${path} has a pre_tokenizer ${found}: give token ids, without the file (--prompt-ids ` +
         `on the command line).`,
     );
   const steps = pre_tokenizer == null ? [] : flatten(pre_tokenizer, "pretokenizers");
@@ -122,7 +122,10 @@ function isReplaced(text: string, normalizer: unknown): boolean {
 }
 
 /** A Sequence's steps, nested ones too, in order. */
-export function flatten(step: unknown, field: "pretokenizers" | "normalizers"): unknown[] {
+export function flatten(
+  step: unknown,
+  field: "pretokenizers" | "normalizers" | "decoders",
+): unknown[] {
   const steps = isObject(step) && step.type === "Sequence" ? step[field] : null;
   return Array.isArray(steps) ? steps.flatMap((step) => flatten(step, field)) : [step];
 }

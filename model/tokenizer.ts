@@ -180,8 +180,8 @@ export async function loadTokenizer(
   if (files === null) return null;
   const { json, path, settings } = files;
   checkVocabulary(json, config.vocabSize, path);
-  json.pre_tokenizer = mendPreTokenizer(json, root);
-  json.added_tokens = addedTokens(json, settings, config.vocabSize, root);
+  json.pre_tokenizer = mendPreTokenizer(json, path);
+  json.added_tokens = addedTokens(json, settings, config.vocabSize, path);
   const detokenizer = parseDetokenizer(json.decoder);
   let tokenizer: HuggingFaceTokenizer;
   try {

@@ -167,7 +167,7 @@ Deno.test("mendPreTokenizer() refuses what the library would do otherwise", () =
   const refuse = (pre_tokenizer: unknown, part: string, normalizer: unknown = null) => {
     for (const whole of [pre_tokenizer, { type: "Sequence", pretokenizers: [pre_tokenizer] }]) {
       const { message } = assertThrows(
-        () => mendPreTokenizer({ pre_tokenizer: whole, normalizer }, "dir"),
+        () => mendPreTokenizer({ pre_tokenizer: whole, normalizer }, "dir/tokenizer.json"),
         DittoError,
       );
       assertStringIncludes(message, "dir/tokenizer.json has a pre_tokenizer ");
@@ -194,7 +194,10 @@ Deno.test("mendPreTokenizer() leaves out a Split at spaces that the normalizer h
     normalizer: { type: "Replace", pattern, content: "▁" },
     pre_tokenizer: { type: "Split", pattern, behavior: "MergedWithPrevious", invert: false },
   };
-  assertEquals(mendPreTokenizer(json, "dir"), { type: "Sequence", pretokenizers: [] });
+  assertEquals(mendPreTokenizer(json, "dir/tokenizer.json"), {
+    type: "Sequence",
+    pretokenizers: [],
+  });
   const backAgain = { type: "Replace", pattern: { String: "▁" }, content: " " };
   const normalizers = [json.normalizer, backAgain];
   const normalizer = { type: "Sequence", normalizers };

@@ -1,4 +1,10 @@
-import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { DittoError } from "../../model/errors.ts";
 import { tokenizerOfTekken } from "../../model/tekken.ts";
 import { loadTokenizer, requireTokenizer } from "../../model/tokenizer.ts";
@@ -186,4 +192,14 @@ Deno.test("loadTokenizer() refuses a tekken.json that makes no sense", async () 
   const twice = [...SPECIAL, { ...SPECIAL[3], rank: 5 }];
   await refused({ special_tokens: twice }, 'the special token "[INST]" twice');
   await refused({}, "but config.json has vocab_size 281", 281);
+  const settings = (tokens: object) => ({
+    "tekken.json": TEKKEN,
+    "tokenizer_config.json": { added_tokens_decoder: tokens },
+  });
+  const word = { content: "[X]", single_word: true, lstrip: false, rstrip: false };
+  for (const tokens of [{ 281: word }, { 300: word }, { x: word }]) {
+    const { message } = await assertRejects(() => load(settings(tokens)), DittoError);
+    assertStringIncludes(message, "/tekken.json");
+    assert(!message.includes("/tokenizer.json"), message);
+  }
 });

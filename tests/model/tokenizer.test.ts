@@ -162,6 +162,11 @@ Deno.test("loadTokenizer() refuses broken files", async () => {
   await refuse(change({ normalizer: { type: "Magic" } }), "not a tokenizer Ditto can use");
   await refuse(change({ decoder: { type: "WordPiece" } }), "WordPiece");
   await refuse(change({ decoder: 3 }), "decoder 3");
+  await refuse(change({ decoder: { type: "Sequence", decoders: [3] } }), "decoder 3");
+  await refuse(
+    change({ decoder: { type: "Sequence", decoders: {} } }),
+    'decoder {"type":"Sequence"',
+  );
   const merging = (merges?: unknown) => change({ model: { ...SENTENCEPIECE.model, merges } });
   await refuse(merging(), "merges undefined");
   for (const merge of ["bogus", "a b c", "a ", ["a"], ["a", 1], null]) {
