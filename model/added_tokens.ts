@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from "./json.ts";
 import { flatten } from "./pre_tokenizer.ts";
 
 /** An entry of `added_tokens`: its id and content are checked, its flags are not. */
-type AddedToken = JsonObject & { readonly id: number; readonly content: string };
+export type AddedToken = JsonObject & { readonly id: number; readonly content: string };
 
 /** The fields of `tokenizer_config.json` that name tokens of every model, in the order they are added in. */
 const NAMING = [
@@ -66,6 +66,11 @@ export function addedTokens(
   return kept;
 }
 
+/** Whether a token is found in a text that has been normalized, and not before. */
+export function isNormalized({ special, normalized }: AddedToken): boolean {
+  return (normalized ?? !special) === true;
+}
+
 /** Refuses what `@huggingface/tokenizers` would do otherwise than Hugging Face's library in Rust. */
 function checkFlags(
   tokens: readonly AddedToken[],
@@ -84,7 +89,7 @@ function checkFlags(
   });
   if (!first || normalizer == null) return;
   // The library would put a space after each of them.
-  const normalized = tokens.find(({ special, normalized }) => normalized ?? !special);
+  const normalized = tokens.find(isNormalized);
   if (normalized) {
     throw refuse(normalized, `that is normalized, beside a Metaspace with prepend_scheme "first"`);
   }

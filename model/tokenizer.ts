@@ -1,5 +1,5 @@
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { addedTokens, namedTokens } from "./added_tokens.ts";
+import { type AddedToken, addedTokens, isNormalized, namedTokens } from "./added_tokens.ts";
 import { type Message, renderChat } from "./chat_template.ts";
 import { directoryPath } from "./checkpoint.ts";
 import type { MistralConfig } from "./config.ts";
@@ -12,6 +12,7 @@ import {
 import { DittoError, inputError, show } from "./errors.ts";
 import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
 import { mendPreTokenizer } from "./pre_tokenizer.ts";
+import { stripper } from "./strip.ts";
 import { followTekken, TEKKEN_SETTINGS, tokenizerOfTekken } from "./tekken.ts";
 
 export type { Message } from "./chat_template.ts";
@@ -38,6 +39,7 @@ export interface ChatOptions {
 /** A checkpoint's tokenizer: text to token ids and back. */
 export class Tokenizer {
   readonly #tokenizer: HuggingFaceTokenizer;
+  readonly #strip: (text: string) => string;
   readonly #detokenizer: Detokenizer;
   /** Ids of `added_tokens`: true for special ones. */
   readonly #added: ReadonlyMap<number, boolean>;
@@ -49,11 +51,13 @@ export class Tokenizer {
   /** Use {@linkcode loadTokenizer}. */
   constructor(
     tokenizer: HuggingFaceTokenizer,
+    strip: (text: string) => string,
     detokenizer: Detokenizer,
     chatTemplate: unknown,
     specialTokens: Readonly<Record<string, string>>,
   ) {
     this.#tokenizer = tokenizer;
+    this.#strip = strip;
     this.#detokenizer = detokenizer;
     const added = [...tokenizer.get_added_tokens_decoder()];
     this.#added = new Map(added.map(([id, { special }]) => [id, special]));
@@ -71,7 +75,9 @@ export class Tokenizer {
    * @throws {DittoError} If the tokenizer has no token for a part of the text.
    */
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
-    const { ids } = this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens });
+    const { ids } = this.#tokenizer.encode(this.#strip(text), {
+      add_special_tokens: addSpecialTokens,
+    });
     if (ids.every((id) => typeof id === "number")) return ids;
     throw inputError(
       `The tokenizer cannot encode ${show(text)}: it has neither a token for every character nor ` +
@@ -181,7 +187,12 @@ export async function loadTokenizer(
   const { json, path, settings } = files;
   checkVocabulary(json, config.vocabSize, path);
   json.pre_tokenizer = mendPreTokenizer(json, path);
-  json.added_tokens = addedTokens(json, settings, config.vocabSize, path);
+  const added = addedTokens(json, settings, config.vocabSize, path);
+  const isFoundLater = (token: AddedToken) => json.normalizer != null && isNormalized(token);
+  const strip = stripper(added.filter((token) => !isFoundLater(token)));
+  json.added_tokens = added.map((token) =>
+    isFoundLater(token) ? token : { ...token, lstrip: false, rstrip: false }
+  );
   const detokenizer = parseDetokenizer(json.decoder);
   let tokenizer: HuggingFaceTokenizer;
   try {
@@ -198,7 +209,7 @@ export async function loadTokenizer(
   if (bos !== undefined) specialTokens.bos_token ??= bos;
 
   const chatTemplate = await readChatTemplate(root, settings);
-  return new Tokenizer(tokenizer, detokenizer, chatTemplate, specialTokens);
+  return new Tokenizer(tokenizer, strip, detokenizer, chatTemplate, specialTokens);
 }
 
 /**

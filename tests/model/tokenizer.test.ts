@@ -324,6 +324,44 @@ Deno.test("loadTokenizer() reads added_tokens.json where transformers does", asy
   await assertRejects(() => write([]), DittoError, "added_tokens.json holds []");
 });
 
+// What is expected comes from transformers 5.17.
+Deno.test("Tokenizer.encode() drops the white space that added tokens take along, and no more", async () => {
+  const next = Object.keys(SENTENCEPIECE.model.vocab).length;
+  const added = [
+    { content: "<|l|>", lstrip: true },
+    { content: "<|r|>", rstrip: true },
+    { content: "\n" },
+    { content: "\n\n" },
+    { content: "[n]", lstrip: true, rstrip: true, normalized: true },
+    { content: "" },
+  ].map((token, i) => ({ ...TOKEN, id: next + i, special: true, ...token }));
+  const added_tokens = [...SENTENCEPIECE.added_tokens, ...added];
+  const tokenizer = await load({ "tokenizer.json": { ...SENTENCEPIECE, added_tokens } });
+  const [l, r, line, lines, n] = added.map(({ id }) => id) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const cases: [string, number[]][] = [
+    ["a \x85\t<|l|> a", [263, l, 259, 263]],
+    ["a\ufeff<|l|>", [263, 242, 190, 194, l]],
+    ["<|r|> \x85\u3000a", [r, 263]],
+    ["<|r|>\ufeffa", [r, 259, 242, 190, 194, 260]],
+    ["<|r|>\n\na", [r, lines, 263]],
+    ["\n<|l|>", [line, l]],
+    [" <|l|> ", [l, 264]],
+    [" <|r|>  <|l|> ", [264, r, l, 264]],
+    ["<|r|><|r|> a", [r, r, 263]],
+    ["a <|r|>", [263, 259, r]],
+    ["a [n] a", [263, n, 263]],
+  ];
+  for (const [text, ids] of cases) {
+    assertEquals(tokenizer.encode(text, { addSpecialTokens: false }), ids, JSON.stringify(text));
+  }
+});
+
 Deno.test("loadTokenizer() refuses added tokens that the library would find otherwise", async () => {
   const adding = (token: object, fields: object = {}, vocabSize = 600) => {
     const added = { ...TOKEN, id: 500, content: "ab", special: false, ...token };
