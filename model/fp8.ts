@@ -5,7 +5,7 @@
  * of activations are for products in FP8. Here they are in f32, and those scales are not needed.
  *
  * Sources: transformers' integrations/finegrained_fp8.py (Mistral's own checkpoints), compressed-tensors'
- * float-quantized format (those of llm-compressor), vLLM's Fp8Config.
+ * float-quantized and naive-quantized formats (those of llm-compressor), vLLM's Fp8Config.
  *
  * @module
  */
@@ -118,15 +118,17 @@ const FP8: Accepted = {
   fmt: ["e4m3"],
   kv_cache_scheme: [],
 };
+/** In "compressed-tensors"; the second says no more than that weights lie as they are, and those in FP8 lie the same way. */
+const FORMATS = ["float-quantized", "naive-quantized"];
 /** Of "compressed-tensors". */
 const COMPRESSED: Accepted = {
-  format: ["float-quantized"],
+  format: FORMATS,
   kv_cache_scheme: [],
   moe_sparsity_config: [],
 };
 const SPARSITY: Accepted = { format: ["dense"] };
 const TRANSFORM: Accepted = { config_groups: [] };
-const GROUP: Accepted = { format: ["float-quantized"], output_activations: [] };
+const GROUP: Accepted = { format: FORMATS, output_activations: [] };
 const WEIGHTS: Accepted = {
   num_bits: [8],
   type: ["float"],

@@ -322,7 +322,9 @@ Deno.test("parseConfig() takes quantization_config of FP8, and refuses by name w
   });
   const dense = { format: "dense", ignore: [] };
   const old = { ...COMPRESSED, quantization_status: "frozen", sparsity_config: dense };
-  const taken = [MISTRAL, VLLM, COMPRESSED, old, withWeights({ strategy: "tensor" })];
+  const naive = { format: "naive-quantized" }; // as others and older versions name it
+  const named = { ...COMPRESSED, ...naive, config_groups: { group_0: { ...group_0, ...naive } } };
+  const taken = [MISTRAL, VLLM, COMPRESSED, old, named, withWeights({ strategy: "tensor" })];
   for (const config of [...taken, { ...MISTRAL, dequantize: true, scale_fmt: "float" }]) {
     assertEquals(read(config).quantization, null);
   }
@@ -335,6 +337,7 @@ Deno.test("parseConfig() takes quantization_config of FP8, and refuses by name w
     [{ ...COMPRESSED, kv_cache_scheme: { num_bits: 8 } }, "kv_cache_scheme"],
     [{ ...COMPRESSED, moe_sparsity_config: {} }, "moe_sparsity_config {}"],
     [{ ...COMPRESSED, format: "pack-quantized" }, 'format "pack-quantized"'],
+    [{ ...withWeights({ type: "int" }), ...naive }, 'weights.type "int"'],
     [{ ...COMPRESSED, transform_config: { config_groups: {} } }, "transform_config.config_groups"],
     [{ ...COMPRESSED, sparsity_config: { format: "sparse-24-bitmask" } }, "sparsity_config.format"],
     [{ ...COMPRESSED, config_groups: undefined }, "config_groups"],
