@@ -36,10 +36,13 @@ export interface ChatOptions {
   readonly addGenerationPrompt?: boolean;
 }
 
+const UTF8 = new TextEncoder();
+
 /** A checkpoint's tokenizer: text to token ids and back. */
 export class Tokenizer {
   readonly #tokenizer: HuggingFaceTokenizer;
   readonly #strip: (text: string) => string;
+  readonly #byteIds: readonly number[] | null;
   readonly #detokenizer: Detokenizer;
   /** Ids of `added_tokens`: true for special ones. */
   readonly #added: ReadonlyMap<number, boolean>;
@@ -52,12 +55,14 @@ export class Tokenizer {
   constructor(
     tokenizer: HuggingFaceTokenizer,
     strip: (text: string) => string,
+    byteIds: readonly number[] | null,
     detokenizer: Detokenizer,
     chatTemplate: unknown,
     specialTokens: Readonly<Record<string, string>>,
   ) {
     this.#tokenizer = tokenizer;
     this.#strip = strip;
+    this.#byteIds = byteIds;
     this.#detokenizer = detokenizer;
     const added = [...tokenizer.get_added_tokens_decoder()];
     this.#added = new Map(added.map(([id, { special }]) => [id, special]));
@@ -75,8 +80,12 @@ export class Tokenizer {
    * @throws {DittoError} If the tokenizer has no token for a part of the text.
    */
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
-    const { ids } = this.#tokenizer.encode(this.#strip(text), {
-      add_special_tokens: addSpecialTokens,
+    const options = { add_special_tokens: addSpecialTokens };
+    const encoded = this.#tokenizer.encode(this.#strip(text), options);
+    const bytes = this.#byteIds;
+    const ids = bytes === null ? encoded.ids : encoded.tokens.flatMap((token, i) => {
+      const isKnown = this.#tokenizer.token_to_id(token) !== undefined;
+      return isKnown ? encoded.ids[i]! : Array.from(UTF8.encode(token), (byte) => bytes[byte]!);
     });
     if (ids.every((id) => typeof id === "number")) return ids;
     throw inputError(
@@ -204,12 +213,29 @@ export async function loadTokenizer(
       { cause },
     );
   }
+  const byteIds = tokensOfBytes(json.model as JsonObject, tokenizer);
   const specialTokens = namedTokens(settings);
   const bos = config.bosTokenId === null ? undefined : tokenizer.id_to_token(config.bosTokenId);
   if (bos !== undefined) specialTokens.bos_token ??= bos;
 
   const chatTemplate = await readChatTemplate(root, settings);
-  return new Tokenizer(tokenizer, strip, detokenizer, chatTemplate, specialTokens);
+  return new Tokenizer(tokenizer, strip, byteIds, detokenizer, chatTemplate, specialTokens);
+}
+
+/**
+ * The tokens of the 256 bytes, as which Unigram with `byte_fallback` writes a character without a token. For the library it
+ * is an unknown one; with BPE it does so itself. Null for all other models.
+ */
+function tokensOfBytes(
+  { type, byte_fallback }: JsonObject,
+  tokenizer: HuggingFaceTokenizer,
+): readonly number[] | null {
+  if (type !== "Unigram" || byte_fallback !== true) return null;
+  const ids = Array.from({ length: 256 }, (_, byte) => {
+    const hex = byte.toString(16).toUpperCase().padStart(2, "0");
+    return tokenizer.token_to_id(`<0x${hex}>`);
+  });
+  return ids.every((id) => id !== undefined) ? ids : null;
 }
 
 /**

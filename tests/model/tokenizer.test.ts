@@ -324,6 +324,31 @@ Deno.test("loadTokenizer() reads added_tokens.json where transformers does", asy
   await assertRejects(() => write([]), DittoError, "added_tokens.json holds []");
 });
 
+// What is expected comes from tokenizers 0.23.
+Deno.test("Tokenizer.encode() writes characters that Unigram has no token for as bytes", async () => {
+  const unigram = (fields: object, leftOut = "") => {
+    const tokens = Object.keys(SENTENCEPIECE.model.vocab).filter((token) => token !== leftOut);
+    const vocab = tokens.map((token, i) => [token, i < 259 ? 0 : -token.length]);
+    const model = { type: "Unigram", unk_id: 0, vocab, ...fields };
+    return load({ "tokenizer.json": { ...SENTENCEPIECE, model } });
+  };
+  const tokenizer = await unigram({ byte_fallback: true });
+  for (
+    const [text, ids] of [
+      ["a b", [1, 263, 259, 261]],
+      ["é①②a", [1, 259, 262, 229, 148, 163, 229, 148, 164, 260]],
+      ["🙂</s>①", [1, 259, 243, 162, 156, 133, 2, 259, 229, 148, 163]],
+      ["日本", [1, 259, 265, 233, 159, 175]],
+    ] as [string, number[]][]
+  ) {
+    assertEquals(tokenizer.encode(text), ids);
+    assertEquals(tokenizer.decode(ids), text.replace("</s>", " "));
+  }
+  assertEquals((await unigram({})).encode("é①②a"), [1, 259, 262, 0, 260]);
+  const without = await unigram({ byte_fallback: true }, "<0xE2>");
+  assertEquals(without.encode("é①②a"), [1, 258, 261, 0, 259]);
+});
+
 // What is expected comes from transformers 5.17.
 Deno.test("Tokenizer.encode() drops the white space that added tokens take along, and no more", async () => {
   const next = Object.keys(SENTENCEPIECE.model.vocab).length;
