@@ -20,13 +20,16 @@ export function mendPreTokenizer(
   { pre_tokenizer, normalizer, model }: JsonObject,
   path: string,
 ): unknown {
-  const refuse = (found: string) =>
-    new DittoError(
-      `${path} has a pre_tokenizer ${found}: give token ids, without the file (--prompt-ids ` +
-        `on the command line).`,
-    );
   const steps = pre_tokenizer == null ? [] : flatten(pre_tokenizer, "pretokenizers");
-  const pretokenizers = steps.flatMap((step) => mendStep(step, normalizer, refuse));
+  const pretokenizers = steps.flatMap((step) =>
+    mendStep(step, normalizer, () =>
+      new DittoError(
+        `${path} has a pre_tokenizer ${
+          show(step)
+        }, which is not supported: give token ids, without the file ` +
+          `(--prompt-ids on the command line).`,
+      ))
+  );
   if (endsBeforeSpaces(model)) pretokenizers.push(split(WORDS));
   return { type: "Sequence", pretokenizers };
 }
@@ -50,9 +53,8 @@ function endsBeforeSpaces(model: unknown): boolean {
 function mendStep(
   step: unknown,
   normalizer: unknown,
-  refuse: (found: string) => DittoError,
+  unsupported: () => DittoError,
 ): unknown[] {
-  const unsupported = () => refuse(`${show(step)}, which is not supported`);
   if (!isObject(step)) throw unsupported();
   switch (step.type) {
     case "ByteLevel": // the library's pattern has another \s
@@ -64,12 +66,13 @@ function mendStep(
       ];
     case "Digits": // the library knows ASCII's only
       return [split(step.individual_digits === true ? "\\p{N}" : "\\p{N}+")];
-    case "Metaspace":
+    case "Metaspace": { // the library never splits; in Rust that is the default
       if (step.split === false) return [step];
-      // Where it is not said, text is split; the library never does.
-      throw refuse(
-        `of the type Metaspace that splits text at spaces, which is not supported ("split": false is)`,
-      );
+      const { replacement = "▁" } = step;
+      if (typeof replacement !== "string" || [...replacement].length !== 1) throw unsupported();
+      const space = literal(replacement);
+      return [step, split(`${space}[^${space}]*|[^${space}]+`)];
+    }
     case "Punctuation": { // the library makes one piece of neighbours, always
       const { behavior = "Isolated" } = step;
       if (behavior !== "Isolated" && behavior !== "Contiguous") throw unsupported();
@@ -89,6 +92,11 @@ function mendStep(
 /** Puts a space before text that does not begin with one. */
 const PREFIX = { type: "Metaspace", replacement: " ", prepend_scheme: "always", split: false };
 
+/** A pattern of this text and no other. */
+function literal(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
 function split(Regex: string, behavior = "Isolated", invert = false): JsonObject {
   return { type: "Split", pattern: { Regex }, behavior, invert };
 }
@@ -102,7 +110,7 @@ function mendSplit(
   const { String: text, Regex: regex } = Object(step.pattern);
   if (typeof text !== "string" && typeof regex !== "string") throw unsupported();
   if (typeof text === "string" && isReplaced(text, normalizer)) return []; // as in Gemma's
-  const pattern: string = regex ?? text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const pattern: string = regex ?? literal(text);
   const { behavior, invert = false } = step;
   if (behavior === "Isolated" && invert === false) return [split(pattern)];
   if (behavior !== "Removed") throw unsupported();

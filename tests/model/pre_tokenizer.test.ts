@@ -136,6 +136,39 @@ const PIECES: Record<string, [pre_tokenizer: unknown, pieces: string[]]> = {
     "  tw|o|  ",
     "\u200da\u200c b",
   ]],
+  "SentencePiece's spaces": [{
+    "type": "Metaspace",
+    "replacement": "▁",
+    "prepend_scheme": "always",
+    "split": true,
+  }, [
+    "▁x½٣12|▁²a",
+    "▁a|▁\ufeff|▁b\u0085\u0085c",
+    "▁a\n\n|▁b|▁don't's",
+    "▁foo,!bar__baz|▁é\u0301|▁‿x。…$+",
+    "▁|▁two|▁|▁",
+    "▁\u200da\u200c|▁b",
+  ]],
+  "spaces and another character": [{
+    "type": "Metaspace",
+    "replacement": "_",
+    "prepend_scheme": "never",
+  }, [
+    "x½٣12|_²a",
+    "a|_\ufeff|_b\u0085\u0085c",
+    "a\n\n|_b|_don't's",
+    "foo,!bar|_|_baz|_é\u0301|_‿x。…$+",
+    "_|_two|_|_",
+    "\u200da\u200c|_b",
+  ]],
+  "spaces and a character of patterns": [{ "type": "Metaspace", "replacement": "^" }, [
+    "^x½٣12|^²a",
+    "^a|^\ufeff|^b\u0085\u0085c",
+    "^a\n\n|^b|^don't's",
+    "^foo,!bar__baz|^é\u0301|^‿x。…$+",
+    "^|^two|^|^",
+    "^\u200da\u200c|^b",
+  ]],
   "a sequence": [{
     "type": "Sequence",
     "pretokenizers": [{ "type": "Digits", "individual_digits": false }, {
@@ -181,6 +214,7 @@ Deno.test("mendPreTokenizer() refuses what the library would do otherwise", () =
   }
   refuse({ ...split, invert: true }, '"invert":true');
   refuse({ ...split, pattern: null }, '"pattern":null');
+  refuse({ type: "Metaspace", replacement: "ab" }, '"replacement":"ab"');
   refuse({ type: "Punctuation", behavior: "MergedWithNext" }, "MergedWithNext");
   for (const type of ["BertPreTokenizer", "FixedLength", "UnicodeScripts", "Magic"]) {
     refuse({ type }, `{"type":"${type}"}, which is not supported`);

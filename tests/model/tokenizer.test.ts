@@ -182,12 +182,6 @@ Deno.test("loadTokenizer() refuses broken files", async () => {
   const size = Object.keys(SENTENCEPIECE.model.vocab).length;
   await refuse({ "tokenizer.json": SENTENCEPIECE }, `vocab_size ${size - 1}`, size - 1);
   await load({ "tokenizer.json": SENTENCEPIECE }, { ...CONFIG, vocabSize: size });
-  const metaspace = { type: "Metaspace", replacement: "▁", prepend_scheme: "first" };
-  for (const splitting of [metaspace, { ...metaspace, split: true }]) {
-    await refuse(change({ pre_tokenizer: splitting }), "Metaspace that splits text");
-    const sequence = { type: "Sequence", pretokenizers: [splitting] };
-    await refuse(change({ pre_tokenizer: sequence }), "Metaspace that splits text");
-  }
 });
 
 Deno.test("loadTokenizer() leaves out added tokens that the model has no embedding for", async () => {
