@@ -203,9 +203,11 @@ export async function loadTokenizer(
     isFoundLater(token) ? token : { ...token, lstrip: false, rstrip: false }
   );
   const detokenizer = parseDetokenizer(json.decoder);
+  const model: JsonObject = { type: "BPE", ...json.model as JsonObject }; // old files have no type
   let tokenizer: HuggingFaceTokenizer;
   try {
-    tokenizer = new HuggingFaceTokenizer(json, settings);
+    // Of the settings nothing: in Rust all is said in the file.
+    tokenizer = new HuggingFaceTokenizer({ ...json, model }, { unk_token: model.unk_token });
     tokenizer.encode("a", {}); // some damage is seen only here
   } catch (cause) {
     throw new DittoError(
@@ -213,7 +215,7 @@ export async function loadTokenizer(
       { cause },
     );
   }
-  const byteIds = tokensOfBytes(json.model as JsonObject, tokenizer);
+  const byteIds = tokensOfBytes(model, tokenizer);
   const specialTokens = namedTokens(settings);
   const bos = config.bosTokenId === null ? undefined : tokenizer.id_to_token(config.bosTokenId);
   if (bos !== undefined) specialTokens.bos_token ??= bos;
@@ -350,7 +352,7 @@ function checkVocabulary(
       );
     }
   };
-  const type = isObject(model) ? model.type : undefined; // absent in old files, which are all BPE
+  const type = isObject(model) ? model.type : undefined;
   if (type !== undefined && !["BPE", "Unigram", "WordLevel"].includes(type as string)) {
     throw broken(`a model of the type ${show(type)}`); // the library would take it for a word list
   }

@@ -318,6 +318,28 @@ Deno.test("loadTokenizer() reads added_tokens.json where transformers does", asy
   await assertRejects(() => write([]), DittoError, "added_tokens.json holds []");
 });
 
+Deno.test("loadTokenizer() takes a model without a type for BPE, as old files have it", async () => {
+  const { type: _, continuing_subword_prefix: __, ...model } = SENTENCEPIECE.model;
+  const tokenizer = await load({ "tokenizer.json": { ...SENTENCEPIECE, model } });
+  const whole = await load({ "tokenizer.json": SENTENCEPIECE });
+  for (const text of ["a b", "é日①", "U:A:"]) {
+    assertEquals(tokenizer.encode(text), whole.encode(text));
+  }
+});
+
+Deno.test("loadTokenizer() gives the library no settings that tokenizers in Rust do not know", async () => {
+  const settings = {
+    remove_space: true,
+    do_lowercase_and_remove_accent: true,
+    additional_special_tokens: {},
+  };
+  const tokenizer = await load({
+    "tokenizer.json": SENTENCEPIECE,
+    "tokenizer_config.json": settings,
+  });
+  assertEquals(tokenizer.decode(tokenizer.encode(" U:  é ")), " U:  é ");
+});
+
 // What is expected comes from tokenizers 0.23.
 Deno.test("Tokenizer.encode() writes characters that Unigram has no token for as bytes", async () => {
   const unigram = (fields: object, leftOut = "") => {
