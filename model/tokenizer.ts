@@ -1,5 +1,5 @@
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { type AddedToken, addedTokens, isNormalized, namedTokens } from "./added_tokens.ts";
+import type { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { addedTokens, namedTokens } from "./added_tokens.ts";
 import { type Message, renderChat } from "./chat_template.ts";
 import { directoryPath } from "./checkpoint.ts";
 import type { MistralConfig } from "./config.ts";
@@ -9,10 +9,10 @@ import {
   StreamDecoder,
   type TokenText,
 } from "./detokenizer.ts";
+import { type Encoder, makeEncoder } from "./encoder.ts";
 import { DittoError, inputError, show } from "./errors.ts";
 import { isObject, type JsonObject, readJson, readSmallFile } from "./json.ts";
 import { mendPreTokenizer } from "./pre_tokenizer.ts";
-import { stripper } from "./strip.ts";
 import { followTekken, TEKKEN_SETTINGS, tokenizerOfTekken } from "./tekken.ts";
 
 export type { Message } from "./chat_template.ts";
@@ -36,13 +36,10 @@ export interface ChatOptions {
   readonly addGenerationPrompt?: boolean;
 }
 
-const UTF8 = new TextEncoder();
-
 /** A checkpoint's tokenizer: text to token ids and back. */
 export class Tokenizer {
   readonly #tokenizer: HuggingFaceTokenizer;
-  readonly #strip: (text: string) => string;
-  readonly #byteIds: readonly number[] | null;
+  readonly #encoder: Encoder;
   readonly #detokenizer: Detokenizer;
   /** Ids of `added_tokens`: true for special ones. */
   readonly #added: ReadonlyMap<number, boolean>;
@@ -53,18 +50,15 @@ export class Tokenizer {
 
   /** Use {@linkcode loadTokenizer}. */
   constructor(
-    tokenizer: HuggingFaceTokenizer,
-    strip: (text: string) => string,
-    byteIds: readonly number[] | null,
+    encoder: Encoder,
     detokenizer: Detokenizer,
     chatTemplate: unknown,
     specialTokens: Readonly<Record<string, string>>,
   ) {
-    this.#tokenizer = tokenizer;
-    this.#strip = strip;
-    this.#byteIds = byteIds;
+    this.#encoder = encoder;
+    this.#tokenizer = encoder.tokenizer;
     this.#detokenizer = detokenizer;
-    const added = [...tokenizer.get_added_tokens_decoder()];
+    const added = [...encoder.tokenizer.get_added_tokens_decoder()];
     this.#added = new Map(added.map(([id, { special }]) => [id, special]));
     this.#specialIds = new Map(
       added.filter(([, { special }]) => special).map(([id, { content }]) => [content, id]),
@@ -80,13 +74,7 @@ export class Tokenizer {
    * @throws {DittoError} If the tokenizer has no token for a part of the text.
    */
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
-    const options = { add_special_tokens: addSpecialTokens };
-    const encoded = this.#tokenizer.encode(this.#strip(text), options);
-    const bytes = this.#byteIds;
-    const ids = bytes === null ? encoded.ids : encoded.tokens.flatMap((token, i) => {
-      const isKnown = this.#tokenizer.token_to_id(token) !== undefined;
-      return isKnown ? encoded.ids[i]! : Array.from(UTF8.encode(token), (byte) => bytes[byte]!);
-    });
+    const ids = this.#encoder.encode(text, addSpecialTokens);
     if (ids.every((id) => typeof id === "number")) return ids;
     throw inputError(
       `The tokenizer cannot encode ${show(text)}: it has neither a token for every character nor ` +
@@ -197,47 +185,25 @@ export async function loadTokenizer(
   checkVocabulary(json, config.vocabSize, path);
   json.pre_tokenizer = mendPreTokenizer(json, path);
   const added = addedTokens(json, settings, config.vocabSize, path);
-  const isFoundLater = (token: AddedToken) => json.normalizer != null && isNormalized(token);
-  const strip = stripper(added.filter((token) => !isFoundLater(token)));
-  json.added_tokens = added.map((token) =>
-    isFoundLater(token) ? token : { ...token, lstrip: false, rstrip: false }
-  );
   const detokenizer = parseDetokenizer(json.decoder);
-  const model: JsonObject = { type: "BPE", ...json.model as JsonObject }; // old files have no type
-  let tokenizer: HuggingFaceTokenizer;
+  let encoder: Encoder;
   try {
-    // Of the settings nothing: in Rust all is said in the file.
-    tokenizer = new HuggingFaceTokenizer({ ...json, model }, { unk_token: model.unk_token });
-    tokenizer.encode("a", {}); // some damage is seen only here
+    encoder = makeEncoder(json, added);
+    encoder.encode("a", true); // some damage is seen only here
   } catch (cause) {
     throw new DittoError(
       `${path} is not a tokenizer Ditto can use: ${(cause as Error).message}.`,
       { cause },
     );
   }
-  const byteIds = tokensOfBytes(model, tokenizer);
   const specialTokens = namedTokens(settings);
-  const bos = config.bosTokenId === null ? undefined : tokenizer.id_to_token(config.bosTokenId);
+  const bos = config.bosTokenId === null
+    ? undefined
+    : encoder.tokenizer.id_to_token(config.bosTokenId);
   if (bos !== undefined) specialTokens.bos_token ??= bos;
 
   const chatTemplate = await readChatTemplate(root, settings);
-  return new Tokenizer(tokenizer, strip, byteIds, detokenizer, chatTemplate, specialTokens);
-}
-
-/**
- * The tokens of the 256 bytes, as which Unigram with `byte_fallback` writes a character without a token. For the library it
- * is an unknown one; with BPE it does so itself. Null for all other models.
- */
-function tokensOfBytes(
-  { type, byte_fallback }: JsonObject,
-  tokenizer: HuggingFaceTokenizer,
-): readonly number[] | null {
-  if (type !== "Unigram" || byte_fallback !== true) return null;
-  const ids = Array.from({ length: 256 }, (_, byte) => {
-    const hex = byte.toString(16).toUpperCase().padStart(2, "0");
-    return tokenizer.token_to_id(`<0x${hex}>`);
-  });
-  return ids.every((id) => id !== undefined) ? ids : null;
+  return new Tokenizer(encoder, detokenizer, chatTemplate, specialTokens);
 }
 
 /**
