@@ -43,6 +43,8 @@ export class Tokenizer {
   readonly #detokenizer: Detokenizer;
   /** Ids of `added_tokens`: true for special ones. */
   readonly #added: ReadonlyMap<number, boolean>;
+  /** Of those that are found in normalized text: what they are there, `▁<tool>` perhaps. */
+  readonly #normalized: ReadonlyMap<number, string>;
   readonly #specialIds: ReadonlyMap<string, number>;
   readonly #chatTemplate: unknown;
   /** bos_token, eos_token and so on, as chat templates call them. */
@@ -60,6 +62,11 @@ export class Tokenizer {
     this.#detokenizer = detokenizer;
     const added = [...encoder.tokenizer.get_added_tokens_decoder()];
     this.#added = new Map(added.map(([id, { special }]) => [id, special]));
+    const normalize = encoder.tokenizer.normalizer ?? ((text: string) => text);
+    this.#normalized = new Map(
+      added.filter(([, { normalized }]) => normalized)
+        .map(([id, { content }]) => [id, normalize(content)]),
+    );
     this.#specialIds = new Map(
       added.filter(([, { special }]) => special).map(([id, { content }]) => [content, id]),
     );
@@ -100,7 +107,7 @@ export class Tokenizer {
    */
   streamDecoder({ skipSpecialTokens = true }: DecodeOptions = {}): StreamDecoder {
     const pieceOf = (id: number): TokenText | null => {
-      const token = this.#tokenizer.id_to_token(id);
+      const token = this.#normalized.get(id) ?? this.#tokenizer.id_to_token(id);
       const special = this.#added.get(id);
       if (token === undefined || (special && skipSpecialTokens)) return null;
       return this.#detokenizer.piece(token, special !== undefined);

@@ -318,6 +318,24 @@ Deno.test("loadTokenizer() reads added_tokens.json where transformers does", asy
   await assertRejects(() => write([]), DittoError, "added_tokens.json holds []");
 });
 
+// What is expected comes from transformers 5.17 (tokenizers 0.23; older ones lost the spaces).
+Deno.test("Tokenizer.decode() writes the space before an added token that was found with it", async () => {
+  const id = Object.keys(SENTENCEPIECE.model.vocab).length;
+  const tool = { ...TOKEN, id, content: "<|tool|>", special: false, normalized: true };
+  const added_tokens = [...SENTENCEPIECE.added_tokens, tool];
+  const tokenizer = await load({ "tokenizer.json": { ...SENTENCEPIECE, added_tokens } });
+  for (
+    const [text, ids] of [
+      ["a <|tool|>b", [1, 263, id, 261]],
+      ["<|tool|>a", [1, id, 260]],
+      [" <|tool|> <|tool|>", [1, 259, id, id]],
+    ] as [string, number[]][]
+  ) {
+    assertEquals(tokenizer.encode(text), ids);
+    assertEquals(tokenizer.decode(ids), text);
+  }
+});
+
 Deno.test("loadTokenizer() takes a model without a type for BPE, as old files have it", async () => {
   const { type: _, continuing_subword_prefix: __, ...model } = SENTENCEPIECE.model;
   const tokenizer = await load({ "tokenizer.json": { ...SENTENCEPIECE, model } });
