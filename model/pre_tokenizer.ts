@@ -21,15 +21,18 @@ export function mendPreTokenizer(
   path: string,
 ): unknown {
   const steps = pre_tokenizer == null ? [] : flatten(pre_tokenizer, "pretokenizers");
-  const pretokenizers = steps.flatMap((step) =>
-    mendStep(step, normalizer, () =>
+  const pretokenizers = steps.flatMap((step, i) => {
+    const unsupported = () =>
       new DittoError(
         `${path} has a pre_tokenizer ${
           show(step)
-        }, which is not supported: give token ids, without the file ` +
-          `(--prompt-ids on the command line).`,
-      ))
-  );
+        }, which is not supported: give token ids, without the file (--prompt-ids ` +
+          `on the command line).`,
+      );
+    // The library would put a space before each piece that an earlier step made.
+    if (i > 0 && Object(step).prepend_scheme === "first") throw unsupported();
+    return mendStep(step, normalizer, unsupported);
+  });
   if (endsBeforeSpaces(model)) pretokenizers.push(split(WORDS));
   return { type: "Sequence", pretokenizers };
 }

@@ -220,6 +220,14 @@ Deno.test("mendPreTokenizer() refuses what the library would do otherwise", () =
     refuse({ type }, `{"type":"${type}"}, which is not supported`);
   }
   refuse(7, "7, which is not supported");
+  const first = { type: "Metaspace", replacement: "▁", prepend_scheme: "first" };
+  const sequence = (...pretokenizers: object[]) => ({ type: "Sequence", pretokenizers });
+  refuse(sequence({ type: "WhitespaceSplit" }, first), '"prepend_scheme":"first"');
+  const beginning = { pre_tokenizer: sequence(first, { type: "WhitespaceSplit" }) };
+  assertEquals(
+    (mendPreTokenizer(beginning, "x") as { pretokenizers: unknown[] }).pretokenizers.length,
+    3,
+  );
 });
 
 Deno.test("mendPreTokenizer() leaves out a Split at spaces that the normalizer has replaced", () => {
