@@ -23,9 +23,9 @@ export interface DeviceInfo {
   readonly hasF16: boolean;
   /** Whether the CPU plays the device (llvmpipe, SwiftShader). */
   readonly isSoftware: boolean;
-  /** Largest part of a buffer that a kernel can see, in bytes. */
+  /** Largest part of a buffer that a kernel can see, in bytes; what is no larger is not when rounded up either. */
   readonly maxBindingBytes: number;
-  /** Largest buffer, in bytes. */
+  /** Largest buffer, in bytes; likewise. */
   readonly maxBufferBytes: number;
 }
 
@@ -63,6 +63,14 @@ function boundBytes(bytes: number): number {
 /** Bytes that a region takes. */
 export function regionBytes(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / REGION_ALIGNMENT)) * REGION_ALIGNMENT;
+}
+
+/**
+ * A limit without what regions, whose sizes are rounded up, cannot use of it: wgpu allows a buffer of Mesa's drivers
+ * 2^31 - 1 bytes, and what has a few less would be rounded up beyond that.
+ */
+function wholeRegions(limit: number): number {
+  return Math.floor(limit / REGION_ALIGNMENT) * REGION_ALIGNMENT;
 }
 
 /** Limits that are asked for as the device has them; without, they are WebGPU's least. */
@@ -438,7 +446,7 @@ function infoOf(adapter: GPUAdapter): DeviceInfo {
     isSoftware: /llvmpipe|swiftshader/i.test(name),
     ...subgroupsOf(name, info.subgroupMinSize ?? 0, info.subgroupMaxSize ?? 0),
     hasF16: adapter.features.has("shader-f16"),
-    maxBindingBytes: adapter.limits.maxStorageBufferBindingSize,
-    maxBufferBytes: adapter.limits.maxBufferSize,
+    maxBindingBytes: wholeRegions(adapter.limits.maxStorageBufferBindingSize),
+    maxBufferBytes: wholeRegions(adapter.limits.maxBufferSize),
   };
 }

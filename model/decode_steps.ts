@@ -4,6 +4,7 @@
  * @module
  */
 import type { BufferRegion } from "../kernels/device.ts";
+import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { planes } from "../kernels/weight_types.ts";
 import { passStride, type Workspace } from "./memory.ts";
 import { type Stages, type Step, step } from "./model_stages.ts";
@@ -59,7 +60,7 @@ export function decodeSteps(
       (rows, chunks) => {
         const tiles = Math.min(stages.attentionTiles("attend", rows), spread);
         const enough = Math.ceil(ENOUGH_WORKGROUPS / chunks / numKeyValueHeads);
-        return [chunks, numKeyValueHeads, Math.min(tiles, enough)];
+        return [Math.min(chunks, MAX_WORKGROUPS), numKeyValueHeads, Math.min(tiles, enough)];
       },
     );
     add(

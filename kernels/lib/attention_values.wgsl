@@ -2,7 +2,7 @@
 
 override TILE: u32; // threads that have a position's pairs: a power of two, at least HALF and no more than THREADS
 
-struct Eight {
+struct EightValues {
   v0: vec2f,
   v1: vec2f,
   v2: vec2f,
@@ -19,8 +19,8 @@ fn value_at(position: u32, i: u32) -> vec2f {
 }
 
 // The values of eight positions from p on.
-fn eight_values(p: u32, i: u32) -> Eight {
-  return Eight(
+fn eight_values(p: u32, i: u32) -> EightValues {
+  return EightValues(
     value_at(p, i),
     value_at(p + 1u, i),
     value_at(p + 2u, i),
@@ -37,7 +37,7 @@ fn add_value(sum: Values, at: u32, v: vec2f) -> Values {
 }
 
 // Adds eight positions from p on that all queries see, and whose values are in the ring.
-fn add_eight(quad: u32, before: Values, chunk: u32, p: u32, v: Eight) -> Values {
+fn add_eight(quad: u32, before: Values, chunk: u32, p: u32, v: EightValues) -> Values {
   let at = weights_at(quad) + p - chunk * CHUNK;
   var sum = add_value(before, at, v.v0);
   sum = add_value(sum, at + 1u, v.v1);
@@ -49,7 +49,7 @@ fn add_eight(quad: u32, before: Values, chunk: u32, p: u32, v: Eight) -> Values 
   return add_value(sum, at + 7u, v.v7);
 }
 
-fn add_eight_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: Eight) -> Sums {
+fn add_eight_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: EightValues) -> Sums {
   var sums = before;
   sums.a = add_eight(0u, sums.a, chunk, p, v);
   if (has_both(quads)) {
@@ -59,7 +59,7 @@ fn add_eight_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: Eight) -> S
 }
 
 // Adds those of eight positions from p on that are in the ring, for the queries that see them.
-fn add_some(quad: u32, before: Values, chunk: u32, p: u32, v: Eight) -> Values {
+fn add_some(quad: u32, before: Values, chunk: u32, p: u32, v: EightValues) -> Values {
   var sum = add_if_seen(quad, before, chunk, p, v.v0);
   sum = add_if_seen(quad, sum, chunk, p + 1u, v.v1);
   sum = add_if_seen(quad, sum, chunk, p + 2u, v.v2);
@@ -79,7 +79,7 @@ fn add_if_seen(quad: u32, sum: Values, chunk: u32, position: u32, v: vec2f) -> V
   return select_values(sum, more, is_seen);
 }
 
-fn add_some_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: Eight) -> Sums {
+fn add_some_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: EightValues) -> Sums {
   var sums = before;
   sums.a = add_some(0u, sums.a, chunk, p, v);
   if (has_both(quads)) {

@@ -146,10 +146,11 @@ export class Attention {
     const sums = poisonedFloats(MAX_ROWS * heads * this.#slots * half * 2);
     const peaks = poisonedFloats(MAX_ROWS * heads * this.#slots * 2);
     const out = poisonedFloats(MAX_ROWS * this.#stride);
-    // As many workgroups as there can be rows and chunks, or fewer rows at a time.
+    // As many workgroups as there can be rows and chunks, or fewer rows or chunks at a time.
     const spread = this.#random.pick([1, 2, 5, MAX_ROWS]);
     const last = past.length + Math.max(...rows.map(({ depth }) => depth));
     const chunks = Math.min(this.#slots, Math.floor(last / CHUNK) + 1);
+    const chunksAtOnce = this.#random.pick([1, 2, chunks, chunks]);
     const quadsTogether = this.#random.pick([1, 2] as const);
     const [attend, combine] = [
       this.#harness.kernel("attend", { cache: type }, {
@@ -167,7 +168,7 @@ export class Attention {
         {
           kernel: attend,
           bindings: [words, q, cache, sums, peaks],
-          workgroups: [chunks, kvHeads, spread],
+          workgroups: [Math.min(chunks, chunksAtOnce), kvHeads, spread],
         },
         { kernel: combine, bindings: [words, sums, peaks, out], workgroups: [heads, spread] },
       ],

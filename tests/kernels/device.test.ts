@@ -193,6 +193,20 @@ Deno.test(
   }),
 );
 
+Deno.test("what a device is said to allow, it allows when rounded up", async () => {
+  using gpu = await openGpu();
+  const { maxBindingBytes, maxBufferBytes } = gpu.info;
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  for (
+    const [bytes, limit] of [
+      [maxBindingBytes, maxStorageBufferBindingSize],
+      [maxBufferBytes, maxBufferSize], // on Linux 2^31 - 1, but for NVIDIA's driver
+    ] as const
+  ) {
+    assert(regionBytes(bytes) <= limit && regionBytes(bytes + 1) > limit, `${bytes} of ${limit}`);
+  }
+});
+
 Deno.test("unlessFailed() keeps nothing of what it waited for", async () => {
   const script = fileURLToPath(new URL("wait_repeatedly.ts", import.meta.url));
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
