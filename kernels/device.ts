@@ -66,21 +66,29 @@ export function regionBytes(bytes: number): number {
 }
 
 /**
- * A limit without what regions, whose sizes are rounded up, cannot use of it: wgpu allows a buffer of Mesa's drivers
- * 2^31 - 1 bytes, and what has a few less would be rounded up beyond that.
+ * A limit without what regions, whose sizes are rounded up, cannot use of it: with Mesa's drivers and on DirectX 12 wgpu
+ * allows a buffer 2^31 - 1 bytes, and what has a few less would be rounded up beyond that.
  */
 function wholeRegions(limit: number): number {
   return Math.floor(limit / REGION_ALIGNMENT) * REGION_ALIGNMENT;
 }
 
-/** Limits that are asked for as the device has them; without, they are WebGPU's least. */
-const LARGEST_LIMITS = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX",
-  "maxComputeWorkgroupStorageSize",
-] as const;
+/**
+ * Limits that are asked for as the device has them; without, they are WebGPU's least.
+ *
+ * Metal leaves each kernel as many threads as its registers allow, which may be fewer than the device's 1024. wgpu 29 does
+ * not ask, and a dispatch of more does nothing, without a word (gfx-rs/wgpu#9176). So workgroups have 256 threads there.
+ */
+export function largestLimits(os: typeof Deno.build.os): readonly (keyof GPUSupportedLimits)[] {
+  return [
+    "maxBufferSize",
+    "maxStorageBufferBindingSize",
+    "maxComputeWorkgroupStorageSize",
+    ...os === "darwin"
+      ? []
+      : ["maxComputeInvocationsPerWorkgroup", "maxComputeWorkgroupSizeX"] as const,
+  ];
+}
 
 /** How much later than the failure of what was under way a device's loss may be announced. In milliseconds. */
 const LOSS_MS = 100;
@@ -375,7 +383,7 @@ async function findAdapter(name: string | undefined): Promise<GPUAdapter> {
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   const adapter = await findAdapter(options.name);
   const requiredLimits = Object.fromEntries(
-    LARGEST_LIMITS.map((name) => [name, adapter.limits[name]]),
+    largestLimits(Deno.build.os).map((name) => [name, adapter.limits[name]]),
   );
   let info = infoOf(adapter);
   const smallest = options.smallestSubgroup;

@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { DittoError } from "../../kernels/errors.ts";
+import { mostSamplers } from "../../kernels/compiler.ts";
 import {
   type DeviceInfo,
   Gpu,
+  largestLimits,
   listDevices,
   openGpu,
   regionBytes,
@@ -70,6 +72,27 @@ Deno.test("openGpu() and listDevices() find a device by a part of its name", asy
   } finally {
     navigator.gpu.requestAdapter = requestAdapter;
   }
+});
+
+Deno.test("on Metal no workgroup has more threads than any kernel may have there", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const threads = async (os: typeof Deno.build.os) => {
+    const limits = largestLimits(os).map((name) => [name, adapter!.limits[name]]);
+    const device = await adapter!.requestDevice({ requiredLimits: Object.fromEntries(limits) });
+    const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = device.limits;
+    device.destroy();
+    return [
+      mostSamplers(device.limits),
+      maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX,
+    ];
+  };
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = adapter!.limits;
+  assertEquals(await threads("darwin"), [256, 256, 256]);
+  assertEquals(
+    (await threads("linux")).slice(1),
+    [maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX],
+  );
 });
 
 Deno.test("a device that its driver refuses is refused with a sentence", async () => {
