@@ -13,15 +13,22 @@ export class FakeClock {
   /** What to give to what times; only its clock is there. */
   readonly gpu: Gpu;
   #now = 1n << 60n; // beyond what a double tells apart
+  #since = performance.now();
   #stamps: bigint[] = [];
 
-  /** @param hasClock Whether it has a clock at all. */
-  constructor({ hasClock = true, isSoftware = false } = {}) {
+  /**
+   * @param hasClock Whether it has a clock at all.
+   * @param tick Nanoseconds that it counts as one.
+   */
+  constructor({ hasClock = true, isSoftware = false, tick = 1 } = {}) {
+    const ticks = () => this.#now * 1000n / BigInt(1000 * tick);
     const beginComputePass = ({ timestampWrites }: GPUComputePassDescriptor) => {
       const { beginningOfPassWriteIndex: begin, endOfPassWriteIndex: end } = timestampWrites!;
-      this.#now += GAP;
-      this.#stamps[begin!] = this.#now;
-      return { end: () => this.#stamps[end!] = this.#now };
+      const before = this.#since;
+      this.#since = performance.now(); // the time between passes is the CPU's
+      this.#now += GAP + BigInt(Math.round((this.#since - before) * 1e6));
+      this.#stamps[begin!] = ticks();
+      return { end: () => this.#stamps[end!] = ticks() };
     };
     const device = {
       features: new Set(hasClock ? ["timestamp-query"] : []),

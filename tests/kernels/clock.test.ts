@@ -9,9 +9,20 @@ Deno.test("timeOnGpu() gives what each piece of work took, and nothing without a
   assertEquals(await timeOnGpu(new FakeClock({ hasClock: false }).gpu, work), null);
 });
 
+Deno.test("timeOnGpu() gives nanoseconds, whatever the driver counts", async () => {
+  for (const tick of [1, 10, 83.333]) { // NVIDIA's, AMD's, Intel's
+    const clock = new FakeClock({ tick });
+    const [long, short] = (await timeOnGpu(clock.gpu, [() =>
+      clock.take(4e6), () => clock.take(1e6)]))!;
+    if (tick === 1) assertEquals([long, short], [4e6, 1e6]);
+    assert(long! > 2e6 && long! < 8e6, `${long} ns for 4e6 in ticks of ${tick}`);
+    assert(Math.abs(long! / short! - 4) < 0.01, `${long} and ${short} ns in ticks of ${tick}`);
+  }
+});
+
 Deno.test("timeOnGpu() waits for each piece of work that takes long, and for many that do not", async () => {
   const waitsFor = async (ms: number) => {
-    const { gpu } = new FakeClock();
+    const { gpu } = new FakeClock({ isSoftware: true }); // whose clock is not compared with the CPU's
     let waits = 0;
     gpu.finish = async () => {
       waits++;
