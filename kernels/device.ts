@@ -90,6 +90,9 @@ export function largestLimits(os: typeof Deno.build.os): readonly (keyof GPUSupp
   ];
 }
 
+/** Bytes that are written to a buffer at once. */
+const WRITTEN_BYTES = 16 << 20;
+
 /** How much later than the failure of what was under way a device's loss may be announced. In milliseconds. */
 const LOSS_MS = 100;
 
@@ -241,6 +244,22 @@ export class Gpu implements Disposable {
     );
     this.device.queue.writeBuffer(buffer, 0, new Uint32Array(values));
     return buffer;
+  }
+
+  /**
+   * Fills a buffer from its beginning, a piece at a time: wgpu 29 takes memory for a piece on its way only if each heap that
+   * the CPU sees has room for it (error_if_would_oom_on_resource_allocation in its Vulkan backend), and on a graphics card
+   * without Resizable BAR one of them has 256 MB. The memory of a piece that has arrived is there for a later one.
+   *
+   * @param data Whole words.
+   */
+  write(buffer: GPUBuffer, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
+    const { queue } = this.device;
+    for (let at = 0; at < data.byteLength; at += WRITTEN_BYTES) {
+      if (at > 0) queue.submit([]);
+      const [first, count] = [at / 4, WRITTEN_BYTES / 4];
+      queue.writeBuffer(buffer, at, data.subarray(first, first + count));
+    }
   }
 
   /** Frees a buffer. */

@@ -51,11 +51,8 @@ export class Forward implements Disposable {
     for (const [name, bytes] of Object.entries(workspaces(config, d))) {
       buffers[name as Workspace] = gpu.buffer(name, bytes);
     }
-    gpu.device.queue.writeBuffer(
-      buffers.rope,
-      0,
-      ropeTable(d.context, config.headDim, config.ropeTheta, config.ropeScaling),
-    );
+    const { headDim, ropeTheta, ropeScaling } = config;
+    gpu.write(buffers.rope, ropeTable(d.context, headDim, ropeTheta, ropeScaling));
     const span = gpu.uniform("prompt chunk: rows, position", [0, 0]);
     const bytes = cacheBytes(config, d);
     const caches = gpu.regions(

@@ -14,6 +14,8 @@ export interface StrictLimits {
 /** Storage buffers of a stage, and workgroups along a dimension, that every device takes. */
 const [MAX_STORAGE_BUFFERS, MAX_WORKGROUPS] = [8, 65535];
 const MAX_UNIFORM_BYTES = 65536;
+/** What is written at once has to fit a small heap, with what is on its way already: see `Gpu.write`. */
+const MAX_WRITTEN_BYTES = 32 << 20;
 const OFFSET_ALIGNMENT = 256;
 
 /** Stands for a buffer. */
@@ -65,8 +67,10 @@ export class StrictDevice {
         finish() {},
       }),
       queue: {
-        writeBuffer: (to: Made, at: number, { byteLength }: ArrayBufferView) =>
-          this.#range(to, at, byteLength, 4),
+        writeBuffer: (to: Made, at: number, { byteLength }: ArrayBufferView) => {
+          this.#refuse(byteLength > MAX_WRITTEN_BYTES, `${to.label}: ${byteLength} bytes at once`);
+          this.#range(to, at, byteLength, 4);
+        },
         submit() {},
         onSubmittedWorkDone: () => Promise.resolve(),
       },

@@ -230,6 +230,18 @@ Deno.test("what a device is said to allow, it allows when rounded up", async () 
   }
 });
 
+Deno.test("write() fills a buffer, in whatever pieces", async () => {
+  using gpu = await openGpu();
+  for (const words of [0, 1, 2 ** 22, 2 * 2 ** 22 + 3]) { // a piece is 2^22 words
+    const buffer = gpu.buffer("numbers", words * 4);
+    const written = Uint32Array.from({ length: words }, (_, i) => Math.imul(i + 1, 0x9e3779b9));
+    gpu.write(buffer, written);
+    const read = new Uint32Array(await gpu.read(buffer)).subarray(0, words);
+    assert(read.length === words && read.every((word, i) => word === written[i]), `${words} words`);
+    gpu.free(buffer);
+  }
+});
+
 Deno.test("unlessFailed() keeps nothing of what it waited for", async () => {
   const script = fileURLToPath(new URL("wait_repeatedly.ts", import.meta.url));
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
