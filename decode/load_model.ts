@@ -239,7 +239,7 @@ function check(
   return { context, kvCache, givenCosts, quantization, device };
 }
 
-/** Bytes reserved in a piece, which any device allows a buffer. */
+/** Bytes reserved in a piece at most. */
 const RESERVED_BYTES = 128 << 20;
 
 /**
@@ -248,8 +248,9 @@ const RESERVED_BYTES = 128 << 20;
  */
 function reserve(gpu: Gpu, bytes: number): void {
   const pieces: GPUBuffer[] = [];
-  for (let left = bytes; left > 0; left -= RESERVED_BYTES) {
-    pieces.push(gpu.buffer("reserved", Math.min(left, RESERVED_BYTES)));
+  const most = Math.min(RESERVED_BYTES, gpu.info.maxBufferBytes);
+  for (let left = bytes; left > 0; left -= most) {
+    pieces.push(gpu.buffer("reserved", Math.min(left, most)));
   }
   for (const piece of pieces) gpu.free(piece);
 }

@@ -433,11 +433,39 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
       { cause, code: "device" },
     );
   }
+  const { maxBindingBytes, maxBufferBytes } = await buffersOf(device, info);
   return new Gpu(device, {
     ...info,
     subgroupSize,
-    maxBindingBytes: Math.min(info.maxBindingBytes, options.maxBindingBytes ?? Infinity),
+    maxBindingBytes: Math.min(maxBindingBytes, options.maxBindingBytes ?? Infinity),
+    maxBufferBytes,
   });
+}
+
+/** A buffer that a GPU should have room for, and the largest that are made where it says that it has not. */
+const [USUAL_BYTES, SMALL_BYTES] = [256 << 20, 64 << 20];
+
+/**
+ * How large a device's buffers may be in truth. On Vulkan wgpu 29 refuses a buffer for which one of the GPU's heaps has no
+ * room, though it would lie in another (denoland/deno#35195, gfx-rs/wgpu#9206). On a graphics card without Resizable BAR one
+ * has 256 MB, in which what is written to buffers lies on its way too: while weights are loaded some 200 MB of it.
+ */
+export async function buffersOf(
+  device: GPUDevice,
+  { isSoftware, maxBindingBytes, maxBufferBytes }: DeviceInfo,
+): Promise<Pick<DeviceInfo, "maxBindingBytes" | "maxBufferBytes">> {
+  if (isSoftware || maxBufferBytes <= SMALL_BYTES) return { maxBindingBytes, maxBufferBytes };
+  device.pushErrorScope("out-of-memory");
+  const size = Math.min(USUAL_BYTES, maxBufferBytes);
+  const buffer = device.createBuffer({
+    label: "a usual buffer",
+    size,
+    usage: GPUBufferUsage.STORAGE,
+  });
+  const refused = await device.popErrorScope();
+  buffer.destroy();
+  if (!refused) return { maxBindingBytes, maxBufferBytes };
+  return { maxBindingBytes: Math.min(SMALL_BYTES, maxBindingBytes), maxBufferBytes: SMALL_BYTES };
 }
 
 function nameOf(adapter: GPUAdapter): string {

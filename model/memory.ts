@@ -21,10 +21,12 @@ const PROMPT_CHUNK = 256;
  * Prompt tokens that go through the model in one pass on a device. Which they are does not change a bit.
  *
  * A GPU with many cores needs the longer ones: 256 rows of 4096 outputs are 128 workgroups, and an H100 has room for
- * 264 of them (132 multiprocessors, 102 registers a thread in ptxas's code). It costs Mistral-7B 67 MB.
+ * 264 of them (132 multiprocessors, 102 registers a thread in ptxas's code). It costs Mistral-7B 67 MB, and takes a buffer
+ * of 134 MB where a feed-forward has 32768 values, as in Mistral Small.
  */
-export function promptChunk({ isSoftware }: DeviceInfo): number {
-  return isSoftware ? PROMPT_CHUNK : 2 * PROMPT_CHUNK;
+export function promptChunk({ isSoftware, maxBindingBytes, maxBufferBytes }: DeviceInfo): number {
+  const hasRoom = Math.min(maxBindingBytes, maxBufferBytes) >= 128 << 20;
+  return isSoftware || !hasRoom ? PROMPT_CHUNK : 2 * PROMPT_CHUNK;
 }
 
 /** What the multiply-adds of a prompt's matrix products are made in. */

@@ -37,6 +37,8 @@ const LITTLE = shape([300, 64, 64], [1, 1, 2]); // of which a device holds milli
 const DEVICES = {
   // WebGPU's least.
   least: { binding: 128 << 20, buffer: 256 << 20, subgroupSize: null, subgroupVaries: false },
+  // A graphics card without Resizable BAR, as Deno 2.9 sees it: see buffersOf().
+  small: { binding: 64 << 20, buffer: 64 << 20, subgroupSize: 32, subgroupVaries: false },
   // As wgpu tells of them on Linux, in whole regions.
   amd: { binding: 2 ** 31 - 256, buffer: 2 ** 31 - 256, subgroupSize: 32, subgroupVaries: true },
   nvidia: { binding: 2 ** 31 - 256, buffer: 2 ** 32, subgroupSize: 32, subgroupVaries: false },
@@ -53,6 +55,7 @@ const TRIED: readonly (readonly [
   [MISTRAL_7B, "least", "BF16", 17, "f16", "f16"],
   [MISTRAL_7B, "amd", "F8", 32_768, "f32", "f16"],
   [SMALL_24B, "least", "BF16", 4096, "f16", "f32"],
+  [SMALL_24B, "small", "Q4", 8192, "f16", "f16"],
   [SMALL_24B, "nvidia", "BF16", 131_072, "f32", "f16"],
   [LARGE_123B, "least", "Q8", 4096, "f32", "f16"],
   [LARGE_123B, "nvidia", "F16", 131_072, "f16", "f16"],
@@ -84,7 +87,7 @@ for (const [model, name, weights, context, cache, precision] of TRIED) {
     );
     const layout = layOutWeights(config, () => weights, Math.min(binding, buffer));
     const d = dimensions(config, context, cache, precision, promptChunk(info));
-    checkMemory(config, layout, d, info, generationBuffers(config.vocabSize, context));
+    checkMemory(config, layout, d, info, (context) => generationBuffers(config.vocabSize, context));
 
     const read = () => Promise.reject(new Error("nothing is read"));
     const upload = new WeightUpload(gpu, { config, tensors, read }, layout);

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { DittoError } from "../../kernels/errors.ts";
 import { mostSamplers } from "../../kernels/compiler.ts";
 import {
+  buffersOf,
   type DeviceInfo,
   Gpu,
   largestLimits,
@@ -228,6 +229,37 @@ Deno.test("what a device is said to allow, it allows when rounded up", async () 
   ) {
     assert(regionBytes(bytes) <= limit && regionBytes(bytes + 1) > limit, `${bytes} of ${limit}`);
   }
+});
+
+Deno.test("where a GPU refuses a usual buffer, all are to be small", async () => {
+  const found = async (room: number, info: Partial<DeviceInfo>) => {
+    let error: Partial<GPUError> | null = null;
+    const buffers = new Set<unknown>();
+    const device = {
+      pushErrorScope: (filter: string) => assertEquals(filter, "out-of-memory"),
+      popErrorScope: () => Promise.resolve(error),
+      createBuffer({ size }: GPUBufferDescriptor) {
+        if (size > room) error = { message: "no room" };
+        const buffer = { destroy: () => buffers.delete(buffer) };
+        buffers.add(buffer);
+        return buffer;
+      },
+    } as unknown as GPUDevice;
+    const given = { isSoftware: false, maxBindingBytes: 2 ** 31 - 256, maxBufferBytes: 2 ** 32 };
+    const { maxBindingBytes, maxBufferBytes } = await buffersOf(
+      device,
+      { ...given, ...info } as DeviceInfo,
+    );
+    assertEquals(buffers.size, 0);
+    return [maxBindingBytes, maxBufferBytes];
+  };
+  const small = 64 << 20;
+  assertEquals(await found(2 ** 33, {}), [2 ** 31 - 256, 2 ** 32]);
+  assertEquals(await found(240 << 20, {}), [small, small]); // of a heap of 256 MB
+  assertEquals(await found(240 << 20, { maxBindingBytes: 1 << 20 }), [1 << 20, small]);
+  // A device that does not allow as much is not asked for more, nor is one of software, whose memory is the machine's.
+  assertEquals(await found(1 << 27, { maxBufferBytes: 1 << 27 }), [2 ** 31 - 256, 1 << 27]);
+  assertEquals(await found(0, { isSoftware: true }), [2 ** 31 - 256, 2 ** 32]);
 });
 
 Deno.test("write() fills a buffer, in whatever pieces", async () => {

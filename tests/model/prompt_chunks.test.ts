@@ -79,4 +79,5 @@ Deno.test("a GPU takes a prompt in longer chunks than a CPU", () => {
   };
   assertEquals(promptChunk({ ...device, isSoftware: true }), 256);
   assertEquals(promptChunk({ ...device, isSoftware: false }), 512);
+  assertEquals(promptChunk({ ...device, isSoftware: false, maxBindingBytes: 1 << 26 }), 256);
 });
