@@ -16,7 +16,11 @@ if (!directory) {
 
 const write = (text: string) => Deno.stdout.write(new TextEncoder().encode(text));
 
-using model = await loadModel(directory);
+using model = await loadModel(directory).catch((error) => {
+  if (!(error instanceof DittoError)) throw error;
+  console.error(error.message); // such as that there is no such directory
+  Deno.exit(1);
+});
 let chat: Message[] = [];
 
 /** Asks, and adds question and answer to the chat. */
@@ -33,7 +37,7 @@ async function ask(content: string): Promise<void> {
 await write("> ");
 for await (const line of createInterface({ input: stdin })) {
   try {
-    await ask(line);
+    if (line.trim()) await ask(line);
   } catch (error) {
     if (!(error instanceof DittoError)) throw error;
     console.error(`${error.message} The chat begins anew.`); // such as one longer than the context

@@ -60,6 +60,7 @@ Deno.test("examples/chat.ts remembers what was said, and reads only what is new"
   const turns = [
     "Rename 'node_list' to 'tree': first = get_edge(node_list, depth)",
     "No, call it 'graph'.",
+    " ", // asks nothing
   ];
   await writer.write(new TextEncoder().encode(turns.map((turn) => `${turn}\n`).join("")));
   await writer.close();
@@ -68,13 +69,21 @@ Deno.test("examples/chat.ts remembers what was said, and reads only what is new"
     new TextDecoder().decode(bytes)
   );
   assertEquals(code, 0, stderr);
-  assertEquals(stdout, "> first = get_edge(tree, depth)> first = get_edge(graph, depth)> \n");
+  assertEquals(stdout, "> first = get_edge(tree, depth)> first = get_edge(graph, depth)> > \n");
   const [first, second] = Array.from(
     stderr!.matchAll(/\[(\d+) tokens read, (\d+) written in \d+ passes\]/g),
     ([, read, written]) => ({ read: Number(read), written: Number(written) }),
   );
   // The second turn reads the first answer, the new question, and what the template puts around them.
   assertEquals(second!.read - first!.written < 15, true, stderr);
+});
+
+Deno.test("examples/chat.ts says in a sentence that there is no model", async () => {
+  assertEquals(await example("chat.ts", "/no/such"), {
+    code: 1,
+    stdout: "",
+    stderr: "Cannot open the model directory /no/such: it does not exist.\n",
+  });
 });
 
 Deno.test("examples/compare.ts finds no difference", async () => {
