@@ -73,7 +73,7 @@ function mendStep(
       if (step.split === false) return [step];
       const { replacement = "▁" } = step;
       if (typeof replacement !== "string" || [...replacement].length !== 1) throw unsupported();
-      const space = literal(replacement);
+      const space = RegExp.escape(replacement);
       return [step, split(`${space}[^${space}]*|[^${space}]+`)];
     }
     case "Punctuation": { // the library makes one piece of neighbours, always
@@ -95,11 +95,6 @@ function mendStep(
 /** Puts a space before text that does not begin with one. */
 const PREFIX = { type: "Metaspace", replacement: " ", prepend_scheme: "always", split: false };
 
-/** A pattern of this text and no other. */
-function literal(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-}
-
 function split(Regex: string, behavior = "Isolated", invert = false): JsonObject {
   return { type: "Split", pattern: { Regex }, behavior, invert };
 }
@@ -113,7 +108,7 @@ function mendSplit(
   const { String: text, Regex: regex } = Object(step.pattern);
   if (typeof text !== "string" && typeof regex !== "string") throw unsupported();
   if (typeof text === "string" && isReplaced(text, normalizer)) return []; // as in Gemma's
-  const pattern: string = regex ?? literal(text);
+  const pattern: string = regex ?? RegExp.escape(text);
   const { behavior, invert = false } = step;
   if (behavior === "Isolated" && invert === false) return [split(pattern)];
   if (behavior !== "Removed") throw unsupported();
