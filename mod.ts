@@ -8,21 +8,22 @@
  * ```ts
  * import { loadModel } from "./mod.ts";
  *
- * using model = await loadModel("tests/fixtures/tiny-gqa-bf16");
- * const generation = model.generate("The quick brown fox", { maxNewTokens: 20 });
+ * using model = await loadModel("demo/ditto-tiny");
+ * const prompt = [{ role: "user", content: "Rename count to total: let count = 1; print(count);" }];
+ * const generation = model.generate(prompt, { maxNewTokens: 20 });
  * for await (const piece of generation) console.log(piece.pass, piece.text);
  *
  * const { tokens, passes, tokensPerPass } = await generation.result();
  * console.log(`${tokens.length} tokens in ${passes} passes: ${tokensPerPass.toFixed(2)} a pass`);
  * ```
  *
- * @example Ask in the form of a chat, and stop after a second
+ * @example End an answer after a second
  * ```ts
  * import { loadModel } from "./mod.ts";
  *
- * using model = await loadModel("tests/fixtures/tiny-gqa-bf16");
- * const chat = [{ role: "user", content: "Say the same." }];
+ * using model = await loadModel("demo/ditto-tiny");
  * const signal = AbortSignal.timeout(1000);
+ * const chat = [{ role: "user", content: "Say it again." }];
  * const { text, stopReason } = await model.generate(chat, { signal }).result();
  * console.log(text, stopReason);
  * ```
