@@ -3,6 +3,7 @@
  * Clients are pointed at http://127.0.0.1:8080/v1, with any key and any name of a model.
  *
  *     deno run -A examples/server.ts MODEL [--port 8080] [--host 127.0.0.1] [--cors ORIGIN] [--context 4096] [--quantize q8|q4]
+ *         [--device NAME]
  *
  * A prompt and its answer share the context: for long documents it must be larger than 4096 tokens. A model answers one prompt
  * at a time: requests wait in line, and one whose client goes away makes room. A chat's next turn begins with the text of
@@ -35,7 +36,7 @@ import { admit } from "./server/origins.ts";
 
 const USAGE =
   "Usage: deno run -A examples/server.ts MODEL [--port 8080] [--host 127.0.0.1] [--cors ORIGIN] " +
-  "[--context 4096] [--quantize q8|q4]";
+  "[--context 4096] [--quantize q8|q4] [--device NAME]";
 const STATUS = { input: 400, busy: 503, memory: 503, device: 503, other: 500 };
 /** Of a request, in bytes: more than any context holds. Each MB of text takes the tokenizer about a second. */
 const MAX_LENGTH = 2 ** 23;
@@ -56,6 +57,7 @@ function parse() {
         cors: { ...text, multiple: true, default: [] },
         context: text,
         quantize: text,
+        device: text, // a part of its name
       },
       allowPositionals: true,
     });
@@ -66,7 +68,7 @@ function parse() {
 
 const { values, positionals: [directory, ...more] } = parse();
 if (!directory || more.length > 0) exit(USAGE, 2);
-const { port, host, cors, context, quantize } = values;
+const { port, host, cors, context, quantize, device } = values;
 try {
   // So that one in use is known before a model is loaded.
   Deno.listen({ port: Number(port), hostname: host }).close();
@@ -80,6 +82,7 @@ const name = basename(resolve(directory));
 using model = await loadModel(directory, {
   ...(context && { context: Number(context) }),
   ...(quantize && { quantize: quantize as Quantization }), // loadModel() looks at its value
+  ...(device && { device: { name: device } }),
 }).catch((error) => {
   if (error instanceof DittoError) exit(error.message, 1);
   throw error;
