@@ -48,10 +48,12 @@ export interface BufferRegion extends Required<GPUBufferBinding> {
 }
 
 /**
- * wgpu takes memory for buffers of this size at most in blocks of this size (on Vulkan and DirectX 12), and what is left of
- * a block when the next buffer does not fit stays empty. Larger buffers have memory of their own.
+ * wgpu takes memory for buffers of this size at most in blocks (on Vulkan and DirectX 12), and what is left of a block when
+ * the next buffer does not fit stays empty; larger buffers have memory of their own. The first block has half of this
+ * (AllocationSizes of wgpu-hal 29, get_memblock_size of gpu-allocator 0.28), and where the CPU sees the GPU's memory, as in
+ * software, the first has a quarter and the others have half.
  */
-const BLOCK_BYTES = 128 << 20;
+const BLOCK_BYTES = 256 << 20;
 /** Where a region may begin, on any device. */
 const REGION_ALIGNMENT = 256;
 

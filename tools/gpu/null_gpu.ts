@@ -9,8 +9,8 @@
  * The first decodes so many tokens after a prompt of `context`, `per-pass` of them a pass, on GPUs that take 1 to 60 µs a
  * dispatch, and says how much of the time they are busy. (18 µs a dispatch of Mistral-7B are 3.6 ms a pass, which is what
  * reading its weights takes at 4 TB a second. Steps after the last token, which a real GPU is quick to leave, take as long
- * as others.) The second loads a checkpoint, such as tools/random_checkpoint.ts makes,
- * over a bus of 6 and 25 billion bytes a second, and one without a limit.
+ * as others.) It also says what memory wgpu takes from a graphics card for the model. The second loads a checkpoint, such as
+ * tools/random_checkpoint.ts makes, over a bus of 6 and 25 billion bytes a second, and one without a limit.
  *
  * Needed: a C compiler, Vulkan's headers and Mesa's software driver (libvulkan-dev, mesa-vulkan-drivers).
  *
@@ -67,7 +67,12 @@ async function main(): Promise<void> {
       : DISPATCH_US.map((us) => ({ NULL_GPU_DISPATCH_US: `${us}` }));
     // Vulkan reads its environment when Deno starts: a process for each speed.
     for (const speed of speeds) {
-      const env = { NULL_GPU: "1", VK_DRIVER_FILES: driver, DITTO_CACHE: directory, ...speed };
+      const env = {
+        NULL_GPU: directory,
+        VK_DRIVER_FILES: driver,
+        DITTO_CACHE: directory,
+        ...speed,
+      };
       const args = ["run", "-A", import.meta.filename!, ...Deno.args];
       if (await run(Deno.execPath(), args, env)) continue;
       Deno.exitCode = 1; // it has said why
@@ -80,7 +85,7 @@ async function main(): Promise<void> {
 
 /** Builds the driver. Returns the file that tells Vulkan of it. */
 async function build(directory: string): Promise<string> {
-  const library = `${directory}/libnull_gpu.so`;
+  const library = libraryIn(directory);
   const source = `${import.meta.dirname}/null_gpu/driver.c`;
   if (!await run("cc", ["-shared", "-fPIC", "-O2", "-o", library, source])) {
     throw new DittoError("The driver cannot be built: see above what the C compiler says.");
@@ -91,6 +96,22 @@ async function build(directory: string): Promise<string> {
   };
   await Deno.writeTextFile(`${directory}/icd.json`, JSON.stringify(icd));
   return `${directory}/icd.json`;
+}
+
+function libraryIn(directory: string): string {
+  return `${directory}/libnull_gpu.so`;
+}
+
+/** Bytes of memory that the driver, which Vulkan has loaded, has given away. */
+function memoryTaken(): number {
+  const driver = Deno.dlopen(libraryIn(Deno.env.get("NULL_GPU")!), {
+    null_gpu_memory: { parameters: [], result: "u64" },
+  });
+  try {
+    return Number(driver.symbols.null_gpu_memory());
+  } finally {
+    driver.close();
+  }
 }
 
 /** Whether a command succeeded, which prints what it likes. */
@@ -133,6 +154,10 @@ async function decode(
     rowCosts: costs(),
   });
   const us = Number(Deno.env.get("NULL_GPU_DISPATCH_US"));
+  if (us === DISPATCH_US[0]) {
+    const [taken, computed] = [memoryTaken(), model.memory.total].map((n) => (n / 1e9).toFixed(2));
+    console.log(`${taken} GB of memory are taken, of which ${computed} were computed`);
+  }
   const prompt = Array.from({ length: context }, (_, i) => 3 + i % 1000);
   for (const isWarm of [false, true]) {
     const seen = playResults(tokens, perPass);

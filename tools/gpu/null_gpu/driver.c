@@ -208,22 +208,80 @@ HIDDEN void properties2(VkPhysicalDevice device, VkPhysicalDeviceProperties2 *pr
 
 #define MEMORY_BYTES (80ull << 30)
 
+/* Its memory is that of a graphics card, which the CPU does not see, and the CPU's. Both are the software driver's only type. */
+
+enum { CARD, HOST };
+
+static void lay_out(VkPhysicalDeviceMemoryProperties *memory) {
+  VkMemoryPropertyFlags host =
+      VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+  memory->memoryTypeCount = memory->memoryHeapCount = 2;
+  memory->memoryTypes[CARD] = (VkMemoryType){VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, CARD};
+  memory->memoryTypes[HOST] = (VkMemoryType){host, HOST};
+  memory->memoryHeaps[CARD] = (VkMemoryHeap){MEMORY_BYTES, VK_MEMORY_HEAP_DEVICE_LOCAL_BIT};
+  memory->memoryHeaps[HOST] = (VkMemoryHeap){MEMORY_BYTES, 0};
+}
+
 static PFN_vkGetPhysicalDeviceMemoryProperties real_memory;
 HIDDEN void memory(VkPhysicalDevice device, VkPhysicalDeviceMemoryProperties *memory) {
   real_memory(device, memory);
-  memory->memoryHeaps[0].size = MEMORY_BYTES;
+  lay_out(memory);
 }
 
 static PFN_vkGetPhysicalDeviceMemoryProperties2 real_memory2;
 HIDDEN void memory2(VkPhysicalDevice device, VkPhysicalDeviceMemoryProperties2 *memory) {
   real_memory2(device, memory);
-  memory->memoryProperties.memoryHeaps[0].size = MEMORY_BYTES;
+  lay_out(&memory->memoryProperties);
   for (VkBaseOutStructure *next = memory->pNext; next; next = next->pNext) {
     if (next->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT) continue;
     VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget = (void *)next;
-    budget->heapBudget[0] = MEMORY_BYTES; /* without it there is no memory for buffers in Deno */
-    budget->heapUsage[0] = 0;
+    for (int heap = CARD; heap <= HOST; heap++) {
+      budget->heapBudget[heap] = MEMORY_BYTES; /* without it there is no memory for buffers in Deno */
+      budget->heapUsage[heap] = 0;
+    }
   }
+}
+
+static PFN_vkGetBufferMemoryRequirements real_requirements;
+HIDDEN void requirements(VkDevice device, VkBuffer buffer, VkMemoryRequirements *requirements) {
+  real_requirements(device, buffer, requirements);
+  requirements->memoryTypeBits = 1 << CARD | 1 << HOST;
+}
+
+#define ALLOCATIONS 4096
+static struct {
+  VkDeviceMemory memory;
+  uint64_t bytes;
+} allocations[ALLOCATIONS]; /* of the card's memory */
+
+static PFN_vkAllocateMemory real_allocate;
+HIDDEN VkResult allocate(VkDevice device, const VkMemoryAllocateInfo *info, const VkAllocationCallbacks *allocator,
+                         VkDeviceMemory *memory) {
+  VkMemoryAllocateInfo only = *info;
+  only.memoryTypeIndex = 0;
+  VkResult result = real_allocate(device, &only, allocator, memory);
+  if (result != VK_SUCCESS || info->memoryTypeIndex != CARD) return result;
+  unsigned at = 0;
+  while (at < ALLOCATIONS && allocations[at].bytes) at++;
+  if (at == ALLOCATIONS) abort();
+  allocations[at].memory = *memory;
+  allocations[at].bytes = info->allocationSize;
+  return result;
+}
+
+static PFN_vkFreeMemory real_free;
+HIDDEN void free_memory(VkDevice device, VkDeviceMemory memory, const VkAllocationCallbacks *allocator) {
+  for (unsigned at = 0; at < ALLOCATIONS; at++) {
+    if (allocations[at].memory == memory) allocations[at].bytes = 0;
+  }
+  real_free(device, memory, allocator);
+}
+
+/* Bytes of the card's memory that are taken. null_gpu.ts asks. */
+uint64_t null_gpu_memory(void) {
+  uint64_t bytes = 0;
+  for (unsigned at = 0; at < ALLOCATIONS; at++) bytes += allocations[at].bytes;
+  return bytes;
 }
 
 #define AS(name, function) \
@@ -246,6 +304,9 @@ static PFN_vkVoidFunction replaced(const char *called, PFN_vkVoidFunction real) 
   AS("vkWaitSemaphores", wait)
   AS("vkWaitSemaphoresKHR", wait)
   AS("vkQueueSubmit", submit)
+  INSTEAD("vkGetBufferMemoryRequirements", requirements, real_requirements)
+  INSTEAD("vkAllocateMemory", allocate, real_allocate)
+  INSTEAD("vkFreeMemory", free_memory, real_free)
   INSTEAD("vkGetPhysicalDeviceProperties", properties, real_properties)
   INSTEAD("vkGetPhysicalDeviceProperties2", properties2, real_properties2)
   INSTEAD("vkGetPhysicalDeviceProperties2KHR", properties2, real_properties2)
