@@ -53,11 +53,9 @@ export function encodeBatch(
   { first, steps, staging, capture }: Omit<Batch, "commands">,
 ): Batch {
   const encoder = gpu.device.createCommandEncoder();
-  for (let i = 0; i < steps; i++) {
-    const pass = encoder.beginComputePass();
-    encode(pass, step);
-    pass.end();
-  }
+  const pass = encoder.beginComputePass();
+  for (let i = 0; i < steps; i++) encode(pass, step);
+  pass.end();
   // The ring's slots in a row, which may go on at its beginning.
   for (let i = 0; i < steps;) {
     const slot = (first + i) % RING;

@@ -209,7 +209,8 @@ const { beginComputePass } = GPUCommandEncoder.prototype;
 function playResults(tokens: number, perPass: number): { dispatchesAPass(): number } {
   const filled = new Map<GPUBuffer, number>(); // bytes of results that a submission copies to each
   let made = 0;
-  let dispatches = 0;
+  let dispatches = 0; // of the steps of a submission
+  let dispatchesAPass = 0;
   GPUCommandEncoder.prototype.beginComputePass = function (...descriptor) {
     dispatches = 0;
     return beginComputePass.apply(this, descriptor);
@@ -221,6 +222,7 @@ function playResults(tokens: number, perPass: number): { dispatchesAPass(): numb
   GPUCommandEncoder.prototype.copyBufferToBuffer = function (...copy: unknown[]) {
     const [, , target, offset, size] = copy as [unknown, unknown, GPUBuffer, number, number];
     filled.set(target, offset + size);
+    dispatchesAPass = dispatches / ((offset + size) / RESULT_BYTES);
     return Reflect.apply(copyBufferToBuffer, this, copy);
   };
   GPUBuffer.prototype.getMappedRange = function (...range) {
@@ -235,7 +237,7 @@ function playResults(tokens: number, perPass: number): { dispatchesAPass(): numb
     }
     return mapped;
   };
-  return { dispatchesAPass: () => dispatches };
+  return { dispatchesAPass: () => dispatchesAPass };
 }
 
 if (import.meta.main) await runMain(main);
