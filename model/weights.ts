@@ -20,8 +20,11 @@ import { repack, widen } from "./repack.ts";
 
 /** Bytes read from a file at a time. */
 const CHUNK_BYTES = 16 << 20;
-/** Bytes handed to the queue before asking when they have arrived; in Deno to ask is to wait, as {@linkcode Gpu.map} says. */
-const ASKED_BYTES = 64 << 20;
+/**
+ * Bytes handed to the queue before asking when they have arrived; in Deno to ask is to wait, as {@linkcode Gpu.map} says.
+ * With the chunk that is one too many they fit the first block that wgpu takes for them: see {@linkcode Gpu.write}.
+ */
+const ASKED_BYTES = 40 << 20;
 /** Bytes asked for and not arrived at most, which bounds the memory in use. */
 const IN_FLIGHT_BYTES = 128 << 20;
 

@@ -14,8 +14,8 @@ export interface StrictLimits {
 /** Storage buffers of a stage, and workgroups along a dimension, that every device takes. */
 const [MAX_STORAGE_BUFFERS, MAX_WORKGROUPS] = [8, 65535];
 const MAX_UNIFORM_BYTES = 65536;
-/** What is written at once has to fit a small heap, with what is on its way already: see `Gpu.write`. */
-const MAX_WRITTEN_BYTES = 32 << 20;
+/** What is on its way to buffers has to fit the first block of memory that wgpu takes for it: see `Gpu.write`. */
+const MAX_WRITTEN_BYTES = 64 << 20;
 const OFFSET_ALIGNMENT = 256;
 
 /** Stands for a buffer. */
@@ -41,6 +41,7 @@ export class StrictDevice {
   /** Dispatches so far. */
   dispatches = 0;
   #limits: StrictLimits;
+  #writtenBytes = 0; // and perhaps on their way
 
   /** A device with such limits. */
   constructor(limits: StrictLimits) {
@@ -68,17 +69,25 @@ export class StrictDevice {
       }),
       queue: {
         writeBuffer: (to: Made, at: number, { byteLength }: ArrayBufferView) => {
-          this.#refuse(byteLength > MAX_WRITTEN_BYTES, `${to.label}: ${byteLength} bytes at once`);
+          this.#writtenBytes += byteLength;
+          const isTooMuch = this.#writtenBytes > MAX_WRITTEN_BYTES;
+          this.#refuse(isTooMuch, `${to.label}: ${this.#writtenBytes} bytes on their way`);
           this.#range(to, at, byteLength, 4);
         },
         submit() {},
-        onSubmittedWorkDone: () => Promise.resolve(),
+        onSubmittedWorkDone: () => this.#wait(),
       },
     } as unknown as GPUDevice;
   }
 
   #refuse(isRefused: boolean, what: string): void {
     if (isRefused) this.refused.add(what);
+  }
+
+  /** In Deno the call is over when all that was submitted is. */
+  #wait(): Promise<void> {
+    this.#writtenBytes = 0;
+    return Promise.resolve();
   }
 
   #buffer({ label, size, usage }: Made): unknown {
@@ -88,7 +97,7 @@ export class StrictDevice {
     return {
       ...{ label, size, usage },
       destroy() {},
-      mapAsync: () => Promise.resolve(),
+      mapAsync: () => this.#wait(),
       getMappedRange: (_: number, bytes: number) => new ArrayBuffer(bytes),
       unmap() {},
     };

@@ -11,7 +11,7 @@ import { Forward } from "../../model/forward.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { checkMemory, dimensions, promptChunk, type PromptPrecision } from "../../model/memory.ts";
 import { requiredTensors } from "../../model/required_tensors.ts";
-import { WeightUpload } from "../../model/weights.ts";
+import { loadWeights, WeightUpload } from "../../model/weights.ts";
 import { StrictDevice } from "../strict_device.ts";
 
 type Shape = Readonly<Record<string, number | null>>;
@@ -65,6 +65,18 @@ const TRIED: readonly (readonly [
   [LITTLE, "nvidia", "BF16", 128 * 65_536 + 1, "f16", "f32"],
 ];
 
+/** A model whose weights are all in bf16. */
+function tensorsOf(model: Shape) {
+  const config = parseConfig({ architectures: ["MistralForCausalLM"], ...model });
+  const tensors = new Map(
+    requiredTensors(config).map(({ name, shape }) => {
+      const byteLength = 2 * shape.reduce((elements, size) => elements * size, 1);
+      return [name, { dtype: "BF16" as const, byteLength }];
+    }),
+  );
+  return { config, tensors };
+}
+
 for (const [model, name, weights, context, cache, precision] of TRIED) {
   const title = `${model.num_attention_heads} heads, ${model.vocab_size} tokens, in ${weights}`;
   Deno.test(`${title}, ${context} positions in ${cache}, prompts in ${precision}, on ${name}`, async () => {
@@ -78,13 +90,7 @@ for (const [model, name, weights, context, cache, precision] of TRIED) {
       maxBufferSize: buffer,
     });
     const gpu = new Gpu(strict.device, info);
-    const config = parseConfig({ architectures: ["MistralForCausalLM"], ...model });
-    const tensors = new Map(
-      requiredTensors(config).map(({ name, shape }) => {
-        const byteLength = 2 * shape.reduce((elements, size) => elements * size, 1);
-        return [name, { dtype: "BF16" as const, byteLength }];
-      }),
-    );
+    const { config, tensors } = tensorsOf(model);
     const layout = layOutWeights(config, () => weights, Math.min(binding, buffer));
     const d = dimensions(config, context, cache, precision, promptChunk(info));
     checkMemory(config, layout, d, info, (context) => generationBuffers(config.vocabSize, context));
@@ -101,5 +107,20 @@ for (const [model, name, weights, context, cache, precision] of TRIED) {
     encode(pass, forward.promptDispatches(new Array(d.promptRows).fill(0), 0));
     assertEquals([...strict.refused], []);
     assert(strict.dispatches > 50, `${strict.dispatches} dispatches`);
+  });
+}
+
+for (const weights of ["BF16", "Q4"] as const) {
+  Deno.test(`of weights in ${weights} no more is on its way to a device than one block of memory holds`, async () => {
+    const limits = { maxStorageBufferBindingSize: 128 << 20, maxBufferSize: 256 << 20 };
+    const strict = new StrictDevice(limits);
+    const gpu = new Gpu(
+      strict.device,
+      { name: "made up", maxBufferBytes: limits.maxBufferSize } as DeviceInfo,
+    );
+    const { config, tensors } = tensorsOf(MISTRAL_7B);
+    const layout = layOutWeights(config, () => weights, limits.maxStorageBufferBindingSize);
+    await loadWeights(gpu, { config, tensors, read: () => Promise.resolve() }, layout);
+    assertEquals([...strict.refused], []);
   });
 }
