@@ -101,7 +101,8 @@ const LOSS_MS = 100;
 /**
  * Whether calls of `mapAsync()` and `onSubmittedWorkDone()` wait until the GPU is done, as in Deno 2.9. Then the buffer is
  * mapped, though the promise is kept 10 ms later. Later versions may do as WebGPU says, or worse: a buffer that was never
- * mapped before must not be read so early, or Deno 2.9 crashes.
+ * mapped before must not be read so early, or Deno 2.9 crashes. It does, too, when the device is lost during the wait
+ * (`device_poll(…).unwrap()` in its ext/webgpu/queue.rs and buffer.rs): submissions that take seconds are to be avoided.
  */
 const WAITS_IN_THE_CALL = /^2\.9\./.test(Deno.version.deno);
 
