@@ -200,6 +200,7 @@ export class Engine implements Disposable {
           batches++;
         } else {
           const passes = await flight.next();
+          if (passes.length === 0) throw this.#nothingDone(); // before the stop each step is a pass
           written += tokensOf(passes);
           for (const pass of passes) {
             pacing.read = pass.pass + 1;
@@ -392,6 +393,14 @@ export class Engine implements Disposable {
 
   #read(batch: Batch): Promise<Pass[]> {
     return this.#guard(readBatch(this.#gpu, batch));
+  }
+
+  #nothingDone(): DittoError {
+    return new DittoError(
+      `The GPU device (${this.#gpu.info.name}) did nothing of what it was given, and reported no error: update its ` +
+        `driver, or choose another device.`,
+      { code: "device" },
+    );
   }
 
   #checkDisposed(): void {

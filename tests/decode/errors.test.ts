@@ -93,6 +93,21 @@ Deno.test("a model that is busy, without memory, or on a device that was lost sa
   );
 });
 
+Deno.test("a device that does nothing and reports no error, as Metal's may, is a failure of the device", async () => {
+  using model = await loadModel(DIRECTORY, options);
+  const { dispatchWorkgroups } = GPUComputePassEncoder.prototype;
+  try {
+    GPUComputePassEncoder.prototype.dispatchWorkgroups = () => {};
+    assertEquals(
+      await codeOf(() => model.generate("Say", { maxNewTokens: 40 }).result()),
+      "device",
+    );
+  } finally {
+    GPUComputePassEncoder.prototype.dispatchWorkgroups = dispatchWorkgroups;
+  }
+  assertEquals(await codeOf(() => model.generate("Say", { maxNewTokens: 40 }).result()), "none");
+});
+
 Deno.test("a device that there is not, or that its driver refuses, is a failure of the device", async () => {
   const { requestAdapter } = GPU.prototype;
   const { requestDevice } = GPUAdapter.prototype;
