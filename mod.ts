@@ -40,7 +40,8 @@ export {
   type StopReason,
 } from "./decode/generation.ts";
 export type { SamplingOptions } from "./decode/sampling.ts";
-export { type DeviceInfo, listDevices, type OpenOptions } from "./kernels/device.ts";
+export { type DeviceInfo } from "./kernels/device.ts";
+export { listDevices, type OpenOptions } from "./kernels/open_gpu.ts";
 export type { Profile } from "./kernels/profile.ts";
 export type { Prompt } from "./decode/prompt.ts";
 export type { Architecture, MistralConfig } from "./model/config.ts";

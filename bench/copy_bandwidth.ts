@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Gpu, openGpu } from "../kernels/device.ts";
+import type { Gpu } from "../kernels/device.ts";
+import { openGpu } from "../kernels/open_gpu.ts";
 import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";
 

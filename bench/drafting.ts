@@ -11,7 +11,7 @@
 import { Drafters } from "../decode/drafters.ts";
 import { type GenerationBuffer, generationBuffers, initialState } from "../decode/state.ts";
 import { ownWords } from "../decode/tree_buffers.ts";
-import { openGpu } from "../kernels/device.ts";
+import { openGpu } from "../kernels/open_gpu.ts";
 import { Compiler, encode } from "../kernels/compiler.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
 import { dimensions, workspaces } from "../model/memory.ts";

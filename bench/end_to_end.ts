@@ -9,7 +9,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import type { LanguageModel } from "../decode/language_model.ts";
 import { loadFrom, type LoadOptions } from "../decode/load_model.ts";
-import { listDevices } from "../kernels/device.ts";
+import { listDevices } from "../kernels/open_gpu.ts";
 import { DittoError } from "../kernels/errors.ts";
 import type { WeightType } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "../model/config.ts";

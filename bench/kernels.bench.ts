@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { openGpu } from "../kernels/device.ts";
+import { openGpu } from "../kernels/open_gpu.ts";
 import type { PromptPrecision } from "../model/memory.ts";
 import { copyBandwidth } from "./copy_bandwidth.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";

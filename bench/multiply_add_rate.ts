@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Gpu, openGpu } from "../kernels/device.ts";
+import type { Gpu } from "../kernels/device.ts";
+import { openGpu } from "../kernels/open_gpu.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";
 
 /** Chains of vec4 that a thread works on side by side, so that none waits for its own last result. */

@@ -9,7 +9,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { Engine } from "../decode/engine.ts";
 import { generationBuffers } from "../decode/state.ts";
-import { listDevices, openGpu } from "../kernels/device.ts";
+import { listDevices, openGpu } from "../kernels/open_gpu.ts";
 import { DittoError } from "../kernels/errors.ts";
 import { Compiler } from "../kernels/compiler.ts";
 import { openCheckpoint } from "../model/checkpoint.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type DeviceInfo, type Gpu, openGpu, type OpenOptions } from "../kernels/device.ts";
+import type { DeviceInfo, Gpu } from "../kernels/device.ts";
+import { openGpu, type OpenOptions } from "../kernels/open_gpu.ts";
 import { Compiler } from "../kernels/compiler.ts";
 import { isProfile, type Profile } from "../kernels/profile.ts";
 import { allSources } from "../kernels/stages.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { OpenOptions } from "../kernels/device.ts";
+import type { OpenOptions } from "../kernels/open_gpu.ts";
 import { inputError, show } from "./errors.ts";
 
 /**

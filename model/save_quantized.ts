@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { openGpu, type OpenOptions } from "../kernels/device.ts";
+import { openGpu, type OpenOptions } from "../kernels/open_gpu.ts";
 import {
   FLOAT_BYTES,
   isQuantized,

@@ -5,7 +5,7 @@ import { Capture } from "../../decode/capture.ts";
 import { loadFrom } from "../../decode/load_model.ts";
 import { MAX_BATCH } from "../../decode/pacing.ts";
 import { Compiler } from "../../kernels/compiler.ts";
-import { openGpu } from "../../kernels/device.ts";
+import { openGpu } from "../../kernels/open_gpu.ts";
 import { MAX_ROWS } from "../../kernels/stages.ts";
 import { GpuSpy } from "../gpu_spy.ts";
 import { madeUp, SMALL } from "../model/made_up.ts";

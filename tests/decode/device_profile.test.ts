@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { measureProfile } from "../../decode/device_profile.ts";
-import { type DeviceInfo, Gpu, openGpu } from "../../kernels/device.ts";
+import { type DeviceInfo, Gpu } from "../../kernels/device.ts";
+import { openGpu } from "../../kernels/open_gpu.ts";
 import { Compiler } from "../../kernels/compiler.ts";
 import { defaultProfile, isProfile, type Profile, profileChoices } from "../../kernels/profile.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";

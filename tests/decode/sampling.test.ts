@@ -1,6 +1,6 @@
 /** The sampler's distribution: what is drawn, how often, and that draws know nothing of each other. */
 import { assert, assertEquals } from "@std/assert";
-import { openGpu } from "../../kernels/device.ts";
+import { openGpu } from "../../kernels/open_gpu.ts";
 import { GREEDY, type Sampling } from "../../decode/sampling.ts";
 import { type Random, seeded } from "../random.ts";
 import { draw, probabilities, surprise } from "./draws.ts";

@@ -7,7 +7,8 @@
  * @module
  */
 import { AssertionError } from "@std/assert";
-import { Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
+import { Gpu } from "../../kernels/device.ts";
+import { openGpu, type OpenOptions } from "../../kernels/open_gpu.ts";
 import { Compiler, encode, type Kernel } from "../../kernels/compiler.ts";
 import { defaultProfile, type Profile } from "../../kernels/profile.ts";
 import type { Stage, Variant } from "../../kernels/stages.ts";

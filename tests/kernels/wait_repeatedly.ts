@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { openGpu } from "../../kernels/device.ts";
+import { openGpu } from "../../kernels/open_gpu.ts";
 
 const collect = (globalThis as unknown as { gc(): void }).gc;
 using gpu = await openGpu();

@@ -6,7 +6,8 @@
 import { Engine, type EngineOptions } from "../../decode/engine.ts";
 import type { Pass } from "../../decode/flight.ts";
 import { generationBuffers } from "../../decode/state.ts";
-import { type Gpu, openGpu, type OpenOptions } from "../../kernels/device.ts";
+import type { Gpu } from "../../kernels/device.ts";
+import { openGpu, type OpenOptions } from "../../kernels/open_gpu.ts";
 import { Compiler } from "../../kernels/compiler.ts";
 import type { CacheType } from "../../kernels/stages.ts";
 import { Forward } from "../../model/forward.ts";

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { shapeConfig } from "../../bench/shapes.ts";
 import { loadFrom } from "../../decode/load_model.ts";
-import { type DeviceInfo, Gpu, openGpu } from "../../kernels/device.ts";
+import { type DeviceInfo, Gpu } from "../../kernels/device.ts";
+import { openGpu } from "../../kernels/open_gpu.ts";
 import { FLOAT_BYTES, type FloatType, isQuantized } from "../../kernels/weight_types.ts";
 import { DittoError, loadModel, type LoadProgress } from "../../mod.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";

@@ -12,7 +12,8 @@
 import { randomWeights } from "../../bench/random_weights.ts";
 import { shapeConfig } from "../../bench/shapes.ts";
 import { Engine } from "../../decode/engine.ts";
-import { Gpu, openGpu } from "../../kernels/device.ts";
+import { Gpu } from "../../kernels/device.ts";
+import { openGpu } from "../../kernels/open_gpu.ts";
 import { Compiler } from "../../kernels/compiler.ts";
 import { defaultProfile } from "../../kernels/profile.ts";
 import type { Stage, Variant } from "../../kernels/stages.ts";

@@ -6,7 +6,7 @@
 #   VK_DRIVER_FILES=DIR/icd.json LP_NATIVE_VECTOR_WIDTH=1024 XDG_RUNTIME_DIR=/tmp ./run test:device
 #
 # The width is 32 times the lanes; Debian's own driver has 4, 8 or 16 of them. Kernels are chosen as for a CPU;
-# `isSoftware: false` in infoOf() of kernels/device.ts, not to be committed, chooses them as for a GPU. In that way all of
+# `isSoftware: false` in infoOf() of kernels/open_gpu.ts, not to be committed, chooses them as for a GPU. In that way all of
 # test:device passed with 32 lanes, and tests/kernels with 64 and with 32 of 64 (`subgroupVaries`).
 set -eu
 
