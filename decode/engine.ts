@@ -367,8 +367,7 @@ export class Engine implements Disposable {
           `load the model with a smaller context.`,
         { cause, code: "memory" },
       ));
-    void capture.dispatch(1).kernel.pipeline; // compiles it, the first time
-    await turn();
+    await this.#compiler.compile();
     made.move();
     return capture;
   }
