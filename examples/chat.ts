@@ -2,21 +2,43 @@
  * A chat in the terminal. Every turn is asked with all that was said before it. What an earlier turn was asked with is
  * not read again; and what an answer repeats of it is drafted from it.
  *
- *     deno run -A examples/chat.ts MODEL
+ *     deno run -A examples/chat.ts MODEL [--context 4096] [--quantize q8|q4] [--device NAME]
+ *
+ * All that is said shares the context: for long documents it must be larger than 4096 tokens.
  */
 import { stdin } from "node:process";
 import { createInterface } from "node:readline";
-import { DittoError, loadModel, type Message } from "../mod.ts";
+import { parseArgs } from "node:util";
+import { DittoError, loadModel, type Message, type Quantization } from "../mod.ts";
 
-const [directory] = Deno.args;
-if (!directory) {
-  console.error("Usage: deno run -A examples/chat.ts MODEL");
+/** What the command line says; null if it makes no sense. */
+function parse() {
+  const text = { type: "string" } as const;
+  try {
+    const options = { context: text, quantize: text, device: text };
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    return positionals.length === 1 ? { directory: positionals[0]!, ...values } : null;
+  } catch {
+    return null;
+  }
+}
+
+const parsed = parse();
+if (!parsed) {
+  console.error(
+    "Usage: deno run -A examples/chat.ts MODEL [--context 4096] [--quantize q8|q4] [--device NAME]",
+  );
   Deno.exit(2);
 }
+const { directory, context, quantize, device } = parsed;
 
 const write = (text: string) => Deno.stdout.write(new TextEncoder().encode(text));
 
-using model = await loadModel(directory).catch((error) => {
+using model = await loadModel(directory, {
+  ...(context && { context: Number(context) }),
+  ...(quantize && { quantize: quantize as Quantization }), // loadModel() looks at its value
+  ...(device && { device: { name: device } }), // a part of its name
+}).catch((error) => {
   if (!(error instanceof DittoError)) throw error;
   console.error(error.message); // such as that there is no such directory
   Deno.exit(1);

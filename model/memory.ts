@@ -224,9 +224,10 @@ export function checkMemory(
   const smaller = fitting && `ask for a context of ${fitting} tokens at most`;
   if (tooLarge) {
     const [what, bytes] = tooLarge;
+    const [needed, allowed] = twoSizes(bytes, limit);
     throw new DittoError(
-      `The buffer for ${what} needs ${megabytes(bytes)}, and ${device.name} allows ` +
-        `${megabytes(limit)} a buffer: ${smaller ?? "use a device with larger buffers"}.`,
+      `The buffer for ${what} needs ${needed}, and ${device.name} allows ` +
+        `${allowed} a buffer: ${smaller ?? "use a device with larger buffers"}.`,
       { code: "memory" },
     );
   }
@@ -236,12 +237,13 @@ export function checkMemory(
     ...isQuantized(head.type) ? [] : [`quantize the weights to ${fewer}`],
     "use a smaller model",
   ];
+  const [needed, available] = twoSizes(need.total, availableBytes);
   throw new DittoError(
-    `The model needs ${megabytes(need.total)} (weights ${megabytes(weights)}, KV cache ` +
+    `The model needs ${needed} (weights ${megabytes(weights)}, KV cache ` +
       `${megabytes(need.cache)}, workspaces ${
         megabytes(need.workspaces)
       }), and ${device.name} has ` +
-      `${megabytes(availableBytes)} left: ${remedies.join(", or ")}.`,
+      `${available} left: ${remedies.join(", or ")}.`,
     { code: "memory" },
   );
 }
@@ -259,6 +261,12 @@ function largestBelow(context: number, fits: (context: number) => boolean): numb
     else tooLarge = middle;
   }
   return fitting < LEAST_CONTEXT ? null : fitting;
+}
+
+/** Two different sizes as people read them; to the byte where they would read the same. */
+function twoSizes(...bytes: [number, number]): string[] {
+  const [a, b] = bytes.map(megabytes);
+  return a === b ? bytes.map((bytes) => `${bytes} bytes`) : [a!, b!];
 }
 
 /** A size as people read it. */

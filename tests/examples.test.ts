@@ -40,7 +40,7 @@ Deno.test("examples/batch_rename.ts answers for each file that has the name", as
 
 Deno.test("examples/chat.ts remembers what was said, and reads only what is new", async () => {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "examples/chat.ts", MODEL],
+    args: ["run", "-A", "examples/chat.ts", MODEL, "--quantize", "q8", "--context", "600"],
     cwd: ROOT,
     stdin: "piped",
     stdout: "piped",
@@ -51,6 +51,7 @@ Deno.test("examples/chat.ts remembers what was said, and reads only what is new"
     "Rename 'node_list' to 'tree': first = get_edge(node_list, depth)",
     "No, call it 'graph'.",
     " ", // asks nothing
+    "a ".repeat(700), // is more than the context holds
   ];
   await writer.write(new TextEncoder().encode(turns.map((turn) => `${turn}\n`).join("")));
   await writer.close();
@@ -59,21 +60,34 @@ Deno.test("examples/chat.ts remembers what was said, and reads only what is new"
     new TextDecoder().decode(bytes)
   );
   assertEquals(code, 0, stderr);
-  assertEquals(stdout, "> first = get_edge(tree, depth)> first = get_edge(graph, depth)> > \n");
+  assertEquals(stdout, "> first = get_edge(tree, depth)> first = get_edge(graph, depth)> > > \n");
   const [first, second] = Array.from(
     stderr!.matchAll(/\[(\d+) tokens read, (\d+) written in \d+ passes\]/g),
     ([, read, written]) => ({ read: Number(read), written: Number(written) }),
   );
   // The second turn reads the first answer, the new question, and what the template puts around them.
   assertEquals(second!.read - first!.written < 15, true, stderr);
+  assertMatch(
+    stderr!,
+    /The prompt has \d+ tokens, and the context holds 600, .+ The chat begins anew\.\n$/,
+  );
 });
 
-Deno.test("examples/chat.ts says in a sentence that there is no model", async () => {
-  assertEquals(await example("chat.ts", "/no/such"), {
-    code: 1,
-    stdout: "",
-    stderr: "Cannot open the model directory /no/such: it does not exist.\n",
-  });
+Deno.test("examples/chat.ts says in a sentence why it does not begin", async () => {
+  for (
+    const [args, exitCode, sentence] of [
+      [["/no/such"], 1, /^Cannot open the model directory \/no\/such: it does not exist\.\n$/],
+      [[MODEL, "--context", "1"], 1, /^The option context is 1: .+\.\n$/],
+      [[MODEL, "--quantize", "q5"], 1, /^The option quantize is "q5": .+\.\n$/],
+      [[MODEL, "--device", "no such"], 1, /"no such".+\.\n$/],
+      [[MODEL, "--quantise", "q4"], 2, /^Usage: .+\n$/],
+      [[MODEL, "q4"], 2, /^Usage: .+\n$/],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await example("chat.ts", ...args);
+    assertEquals([code, stdout], [exitCode, ""], stderr);
+    assertMatch(stderr, sentence);
+  }
 });
 
 Deno.test("examples/compare.ts finds no difference", async () => {

@@ -69,6 +69,11 @@ const refusals: [what: string, options: LoadOptions, message: RegExp][] = [
   ],
   [
     "a workspace",
+    { context: 64, device: { maxBindingBytes: 25_596 } },
+    /^The buffer for the workspace "logits" needs 25600 bytes, and .+ allows 25596 bytes a buffer: use a device with larger buffers\.$/,
+  ],
+  [
+    "a workspace by more",
     { context: 64, device: { maxBindingBytes: 25_000 } },
     /^The buffer for the workspace "logits" needs 25\.6 kB, and .+ allows 25\.0 kB a buffer: use a device with larger buffers\.$/,
   ],
@@ -131,13 +136,18 @@ Deno.test("checkMemory() refuses what is more than the memory that is left, with
   const d = dimensions(config, 4096, "f16");
   const need = checkMemory(config, layout, d, DEVICE, () => ({}));
   checkMemory(config, layout, d, DEVICE, () => ({}), need.total);
-  const error = assertThrows(
-    () => checkMemory(config, layout, d, DEVICE, () => ({}), need.total - 1),
-    DittoError,
-  );
+  const refused = (left: number) =>
+    assertThrows(() => checkMemory(config, layout, d, DEVICE, () => ({}), left), DittoError);
+  const error = refused(need.total - 20e6);
   const sentence =
-    /^The model needs 15\.1\d GB \(weights 14\.48 GB, KV cache 545\.3 MB, workspaces \d+\.\d MB\), and a device has 15\.1\d GB left: ask for a context of 4095 tokens at most, or quantize the weights to q8 or q4, or use a smaller model\.$/;
-  assert(sentence.test(error.message), error.message);
+    /^The model needs 15\.1\d GB \(weights 14\.48 GB, KV cache 545\.3 MB, workspaces \d+\.\d MB\), and a device has 15\.1\d GB left: ask for a context of (\d+) tokens at most, or quantize the weights to q8 or q4, or use a smaller model\.$/;
+  const [, context] = sentence.exec(error.message) ?? [];
+  assert(Number(context) < 4095, error.message);
+  // Two sizes that would read the same are told to the byte.
+  const { message } = refused(need.total - 1);
+  const start = `The model needs ${need.total} bytes (weights 14.48 GB, KV cache 545.3 MB, `;
+  const left = `, and a device has ${need.total - 1} bytes left: ask for a context of 4095 tokens`;
+  assert(message.startsWith(start) && message.includes(left), message);
   assertEquals(error.code, "memory");
   // A smaller context is no use where the weights are too large, nor is quantizing what is quantized.
   const q4 = layOutWeights(config, () => "Q4", 2 ** 31 - 4);
