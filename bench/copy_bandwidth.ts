@@ -5,7 +5,6 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { openGpu } from "../kernels/open_gpu.ts";
 import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";
 
@@ -26,29 +25,26 @@ fn main(
 /**
  * Bytes a second that a copy reads and writes together.
  *
- * @param gpu Default: the device that Deno prefers, opened for this alone.
  * @returns null where the device has no clock.
  */
-export async function copyBandwidth(gpu?: Gpu): Promise<number | null> {
-  using own = gpu ? null : await openGpu();
-  const on = gpu ?? own!;
-  const { device } = on;
-  const { isSoftware, maxBindingBytes, maxBufferBytes } = on.info;
+export async function copyBandwidth(gpu: Gpu): Promise<number | null> {
+  const { device } = gpu;
+  const { isSoftware, maxBindingBytes, maxBufferBytes } = gpu.info;
   const bytes = Math.min((isSoftware ? 64 : 1024) << 20, maxBindingBytes, maxBufferBytes) & ~15;
   const pipeline = device.createComputePipeline({
     layout: "auto",
     compute: { module: device.createShaderModule({ code: SOURCE }), entryPoint: "main" },
   });
-  const buffers = [on.buffer("source", bytes), on.buffer("target", bytes)];
+  const buffers = [gpu.buffer("source", bytes), gpu.buffer("target", bytes)];
   const bindings = device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0),
     entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
   });
-  const seconds = await fastestOnGpu(on, (pass) => {
+  const seconds = await fastestOnGpu(gpu, (pass) => {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindings);
     pass.dispatchWorkgroups(Math.min(MAX_WORKGROUPS, Math.ceil(bytes / 16 / 256)));
   });
-  for (const buffer of buffers) on.free(buffer);
+  for (const buffer of buffers) gpu.free(buffer);
   return seconds && 2 * bytes / seconds;
 }

@@ -9,7 +9,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import type { LanguageModel } from "../decode/language_model.ts";
 import { loadFrom, type LoadOptions } from "../decode/load_model.ts";
-import { listDevices } from "../kernels/open_gpu.ts";
+import { listDevices, openGpu, type OpenOptions } from "../kernels/open_gpu.ts";
 import { DittoError } from "../kernels/errors.ts";
 import type { WeightType } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "../model/config.ts";
@@ -38,6 +38,7 @@ import { passBytes, SHAPE_NAMES, shapeConfig } from "./shapes.ts";
 const HELP = `Times the engine on a model's real shape with made-up weights.
 
   --shape NAME     ${SHAPE_NAMES.join(" | ")} (default mistral-7b)
+  --device NAME    which device: a part of its name (default the one that Deno prefers)
   --dtype TYPE     bf16 | fp8 | q8 | q4, how weights are stored on the device (default bf16)
   --prompt-precision TYPE
                    f16 | f32, what prompts are multiplied in (default f16 on a GPU that has it, but Intel's)
@@ -67,6 +68,7 @@ async function main(): Promise<void> {
   const flags = parseArgs(Deno.args, {
     string: [
       "shape",
+      "device",
       "dtype",
       "prompt-precision",
       "layers",
@@ -88,7 +90,7 @@ async function main(): Promise<void> {
   if (flags.help) return console.log(HELP);
   if (flags.out !== undefined) await prepareOut(flags.out);
   const say = (text: string) => console.error(text);
-  const isSoftware = (await listDevices())[0]?.isSoftware ?? true;
+  const isSoftware = (await listDevices(flags.device))[0]?.isSoftware ?? true;
   const layers = count("layers", flags.layers) ?? (isSoftware ? SOFTWARE_LAYERS : undefined);
   const config = shapeConfig(flags.shape, layers);
   const isWhole = config.numHiddenLayers === shapeConfig(flags.shape).numHiddenLayers;
@@ -99,12 +101,18 @@ async function main(): Promise<void> {
 
   const drafters = (flags.drafter.length > 0 ? flags.drafter : ["tree"]).map(parseDrafter);
   const { source, quantize } = parseDtype(flags.dtype, config);
+  const device = { name: flags.device };
   const yardstick = await measureYardstick(
+    device,
     config,
     (tensor) => quantizedType(tensor, quantize) ?? source.tensors.get(tensor)!.dtype,
   );
   const promptPrecision = parsePrecision(flags["prompt-precision"]);
-  const options = { ...(quantize && { quantize }), ...(promptPrecision && { promptPrecision }) };
+  const options = {
+    device,
+    ...(quantize && { quantize }),
+    ...(promptPrecision && { promptPrecision }),
+  };
   const tokenizer = flags.tokenizer ? await recordedTokenizer(flags.tokenizer, config) : null;
   using model = await loadAnew(source, tokenizer, sizes, answers, options);
   let result: EndToEndResult = {
@@ -224,6 +232,7 @@ function parseDtype(
 
 /** What the device can do, and the work of a pass and of a prompt's token. */
 async function measureYardstick(
+  on: OpenOptions,
   config: MistralConfig,
   typeOf: (tensor: string) => WeightType,
 ): Promise<Yardstick> {
@@ -231,9 +240,10 @@ async function measureYardstick(
     requiredTensors(config).filter(({ name }) => isCounted(name))
       .reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
   const last = `model.layers.${config.numHiddenLayers - 1}.`;
+  using gpu = await openGpu(on);
   return {
-    copyBytesPerSecond: await copyBandwidth(),
-    multiplyAddsPerSecond: await multiplyAddRate(),
+    copyBytesPerSecond: await copyBandwidth(gpu),
+    multiplyAddsPerSecond: await multiplyAddRate(gpu),
     bytesPerPass: passBytes(config, typeOf),
     // A prompt goes through the products of the layers; of the last, only keys and values are wanted.
     multiplyAddsPerPromptToken: elements((name) =>

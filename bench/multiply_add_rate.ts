@@ -5,7 +5,6 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { openGpu } from "../kernels/open_gpu.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";
 
 /** Chains of vec4 that a thread works on side by side, so that none waits for its own last result. */
@@ -36,29 +35,26 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 /**
  * Multiply-adds of f32 a second, of the device's ordinary lanes.
  *
- * @param gpu Default: the device that Deno prefers, opened for this alone.
  * @returns null where the device has no clock.
  */
-export async function multiplyAddRate(gpu?: Gpu): Promise<number | null> {
-  using own = gpu ? null : await openGpu();
-  const on = gpu ?? own!;
-  const { device } = on;
+export async function multiplyAddRate(gpu: Gpu): Promise<number | null> {
+  const { device } = gpu;
   const pipeline = device.createComputePipeline({
     layout: "auto",
     compute: { module: device.createShaderModule({ code: SOURCE }), entryPoint: "main" },
   });
-  const numbers = on.buffer("numbers", 48);
+  const numbers = gpu.buffer("numbers", 48);
   device.queue.writeBuffer(numbers, 0, new Float32Array([...Array(4).fill(0.75), 1, 2, 3, 4]));
   const bindings = device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0),
     entries: [{ binding: 0, resource: { buffer: numbers } }],
   });
-  const workgroups = on.info.isSoftware ? 256 : 16384;
-  const seconds = await fastestOnGpu(on, (pass) => {
+  const workgroups = gpu.info.isSoftware ? 256 : 16384;
+  const seconds = await fastestOnGpu(gpu, (pass) => {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindings);
     pass.dispatchWorkgroups(workgroups);
   });
-  on.free(numbers);
+  gpu.free(numbers);
   return seconds && workgroups * THREADS * STEPS * CHAINS * 4 / seconds;
 }

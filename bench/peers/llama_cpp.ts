@@ -9,6 +9,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { DittoError } from "../../kernels/errors.ts";
+import { openGpu } from "../../kernels/open_gpu.ts";
 import { count, runMain } from "../arguments.ts";
 import { chosenAnswers } from "../chosen_answers.ts";
 import { copyBandwidth } from "../copy_bandwidth.ts";
@@ -57,7 +58,7 @@ async function main(): Promise<void> {
       outputIds: answer.outputIds.filter((id) => id !== EOS),
     })).filter(({ outputIds }) => outputIds.length > 1)
     : [];
-  const bandwidth = await copyBandwidth(); // before llama.cpp takes the device's memory
+  const bandwidth = await ownBandwidth(); // before llama.cpp takes the device's memory
   const file = await Deno.makeTempFile({ suffix: ".gguf" });
   try {
     await writeRandomGguf(config, file);
@@ -141,6 +142,12 @@ async function main(): Promise<void> {
   } finally {
     await Deno.remove(file);
   }
+}
+
+/** Bytes a second that the device copies, in Ditto's own kernel. */
+async function ownBandwidth(): Promise<number | null> {
+  using gpu = await openGpu();
+  return await copyBandwidth(gpu);
 }
 
 if (import.meta.main) await runMain(main);
