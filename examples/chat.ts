@@ -9,7 +9,8 @@
 import { stdin } from "node:process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { DittoError, loadModel, type Message, type Quantization } from "../mod.ts";
+import { loadShowing } from "../cli/progress_bar.ts"; // loadModel() with a bar that tells how far it is
+import { DittoError, type Message, type Quantization } from "../mod.ts";
 
 /** What the command line says; null if it makes no sense. */
 function parse() {
@@ -34,7 +35,7 @@ const { directory, context, quantize, device } = parsed;
 
 const write = (text: string) => Deno.stdout.write(new TextEncoder().encode(text));
 
-using model = await loadModel(directory, {
+using model = await loadShowing(directory, {
   ...(context && { context: Number(context) }),
   ...(quantize && { quantize: quantize as Quantization }), // loadModel() looks at its value
   ...(device && { device: { name: device } }), // a part of its name

@@ -22,7 +22,8 @@ import { basename, resolve } from "node:path";
 import { unescape } from "node:querystring";
 import { setTimeout } from "node:timers";
 import { parseArgs } from "node:util";
-import { DittoError, type Generation, loadModel, type Quantization } from "../mod.ts";
+import { loadShowing } from "../cli/progress_bar.ts"; // loadModel() with a bar that tells how far it is
+import { DittoError, type Generation, type Quantization } from "../mod.ts";
 import {
   chatOf,
   fieldOf,
@@ -79,7 +80,7 @@ try {
   );
 }
 const name = basename(resolve(directory));
-using model = await loadModel(directory, {
+using model = await loadShowing(directory, {
   ...(context && { context: Number(context) }),
   ...(quantize && { quantize: quantize as Quantization }), // loadModel() looks at its value
   ...(device && { device: { name: device } }),
