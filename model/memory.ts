@@ -264,9 +264,10 @@ function largestBelow(context: number, fits: (context: number) => boolean): numb
 }
 
 /** Two different sizes as people read them; to the byte where they would read the same. */
-function twoSizes(...bytes: [number, number]): string[] {
-  const [a, b] = bytes.map(megabytes);
-  return a === b ? bytes.map((bytes) => `${bytes} bytes`) : [a!, b!];
+function twoSizes(a: number, b: number): [string, string] {
+  return megabytes(a) === megabytes(b)
+    ? [`${a} bytes`, `${b} bytes`]
+    : [megabytes(a), megabytes(b)];
 }
 
 /** A size as people read it. */

@@ -3,16 +3,11 @@
  *
  * @module
  */
-import { ROOT } from "./cli/process.ts";
+import { type Finished, runScript } from "./cli/process.ts";
 
 export const MODEL = "demo/ditto-tiny";
 
 /** Runs a script to its end. */
-export async function example(name: string, ...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", `examples/${name}`, ...args],
-    cwd: ROOT,
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+export function example(name: string, ...args: string[]): Promise<Finished> {
+  return runScript(`examples/${name}`, ...args);
 }

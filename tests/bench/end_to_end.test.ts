@@ -2,18 +2,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { EndToEndResult } from "../../bench/result.ts";
 import { listDevices } from "../../mod.ts";
-import { ROOT } from "../cli/process.ts";
+import { runScript } from "../cli/process.ts";
 import { TempDir } from "../model/tiny_checkpoint.ts";
 
-/** Runs it to its end. */
-async function bench(...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "bench/end_to_end.ts", ...args],
-    cwd: ROOT,
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
+const bench = (...args: string[]) => runScript("bench/end_to_end.ts", ...args);
 
 Deno.test("bench/end_to_end.ts measures the device it is asked for, and replays an answer", async () => {
   await using directory = new TempDir();

@@ -44,6 +44,16 @@ export async function run(
   return await finish(child);
 }
 
+/** Runs another of the repository's scripts to its end. */
+export async function runScript(path: string, ...args: string[]): Promise<Finished> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", path, ...args],
+    cwd: ROOT,
+  });
+  const { code, stdout, stderr } = await command.output();
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
 /** Gives a process its standard input, whether it reads it or not. */
 export async function feed(child: Deno.ChildProcess, input: string | Uint8Array): Promise<void> {
   const writer = child.stdin.getWriter();
