@@ -131,6 +131,7 @@ async function main(): Promise<void> {
     dtype: flags.dtype,
     promptPrecision: model.promptPrecision,
     profile: model.profile,
+    maxDrafts: model.maxDrafts,
     copyBytesPerSecond: yardstick.copyBytesPerSecond,
     multiplyAddsPerSecond: yardstick.multiplyAddsPerSecond,
     bytesPerPass: yardstick.bytesPerPass,
@@ -151,6 +152,7 @@ async function main(): Promise<void> {
   say(`does ${giga(yardstick.multiplyAddsPerSecond)} billion multiply-adds of f32 a second`);
 
   say(`kernels: ${JSON.stringify(model.profile)}`);
+  say(`drafts of a pass that leave the answer as it is to the bit: ${model.maxDrafts}`);
 
   for (const length of sizes.prefill) {
     const prefill = await measurePrefill(model, length, sizes.runs, yardstick);

@@ -34,6 +34,8 @@ export interface EndToEndResult {
   readonly promptPrecision?: "f16" | "f32";
   /** Ditto's choices among its kernels, measured when the model was loaded. */
   readonly profile?: Profile;
+  /** Drafts of a pass at most: `LanguageModel.maxDrafts`, 31 where passes of all sizes are lossless. */
+  readonly maxDrafts?: number;
   /** Bytes a second that a copy reads and writes together, in the same run. */
   readonly copyBytesPerSecond: number | null;
   /** Multiply-adds of f32 a second, in the same run. */

@@ -21,6 +21,7 @@ import { PageFile } from "./page/file.ts";
 import { pageHtml } from "./page/page.ts";
 import { loadShowing } from "./progress_bar.ts";
 import { readPrompt } from "./prompt.ts";
+import { MAX_DRAFTS } from "./option_table.ts";
 import { paint, print, printUntilClosed, tame, tell } from "./terminal.ts";
 
 /** Does what the command line asks for. Returns the exit code. */
@@ -48,6 +49,7 @@ export async function answer(options: Options): Promise<number> {
     return interrupt.exitCode;
   }
   await note(longContextNote(model));
+  await note(fewDraftsNote(model));
   const generation = model.generate(prompt, { ...options.generate, signal: interrupt.signal });
   const decorate = decorator(options.color);
   // Who reads standard output may go away: that ends the answer, but not one that a page is made of.
@@ -85,6 +87,16 @@ function longContextNote({ context, config: { maxPositionEmbeddings } }: Languag
   if (context <= maxPositionEmbeddings) return null;
   return `A context of ${context} tokens is more than the model was made for ` +
     `(max_position_embeddings is ${maxPositionEmbeddings}): answers may get worse beyond that.`;
+}
+
+/** What to know of a device on which passes of many rows do not give each row the bits that it has alone. */
+function fewDraftsNote({ maxDrafts, device }: LanguageModel): string | null {
+  if (maxDrafts === MAX_DRAFTS) return null;
+  const bound = maxDrafts === 0
+    ? "lookup is off"
+    : `lookup drafts ${maxDrafts} tokens a pass at most`;
+  return `On ${device.name} a token's numbers depend on how many are computed with it, which the driver's compiler ` +
+    `is to blame for. So that answers stay the same to the bit, ${bound}.`;
 }
 
 /** Token ids as they are shown where there is no tokenizer. */

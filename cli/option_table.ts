@@ -22,6 +22,8 @@ export interface Option {
 
 /** More than is useful, where there is no other limit. */
 const MANY = 2 ** 31 - 1;
+/** Drafts that a pass can check. */
+export const MAX_DRAFTS = 31;
 
 /** The options by name, in the groups of the help. */
 const OPTION_GROUPS = {
@@ -123,7 +125,7 @@ const OPTION_GROUPS = {
     },
     "num-draft": {
       value: "N",
-      range: [0, 31],
+      range: [0, MAX_DRAFTS],
       help: "tokens drafted a pass, at most (31; for the original 10)",
     },
     "max-ngram": {

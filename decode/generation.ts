@@ -24,7 +24,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly drafter?: "original" | "tree" | undefined;
   /**
    * Tokens that prompt lookup drafts a pass at most, 0 to 31; 0 turns lookup off. Default 31 for the tree, which drafts
-   * what pays, and 10 for the original. The answer is the same to the bit whatever it is.
+   * what pays, and 10 for the original. No more than the model's `maxDrafts`. The answer is the same to the bit whatever it is.
    */
   readonly promptLookupNumTokens?: number | undefined;
   /** The longest n-gram that the original drafter searches for, 1 to 15. Default 3. The tree takes any. */

@@ -62,6 +62,11 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   readonly rowCosts: readonly number[];
   /** Which kernels were chosen for the device; they are equal to the bit. */
   readonly profile: Profile;
+  /**
+   * Drafts that a pass checks at most: 31, or fewer, even none, on a device on which passes of more rows turned out not to
+   * give each row the bits that it has alone, when that was tried the first time this model was loaded.
+   */
+  readonly maxDrafts: number;
   /** What prompts are multiplied in. */
   readonly promptPrecision: PromptPrecision;
   /** Milliseconds that loading took. */
@@ -78,7 +83,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     parts:
       & Pick<
         LanguageModel,
-        "config" | "context" | "memory" | "profile" | "promptPrecision" | "loadMs"
+        "config" | "context" | "memory" | "profile" | "maxDrafts" | "promptPrecision" | "loadMs"
       >
       & {
         /** Costs of passes in a text of so many tokens. */
@@ -95,6 +100,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     this.memory = parts.memory;
     this.rowCosts = parts.costsAt(0);
     this.profile = parts.profile;
+    this.maxDrafts = parts.maxDrafts;
     this.promptPrecision = parts.promptPrecision;
     this.loadMs = parts.loadMs;
     this.#costsAt = parts.costsAt;
@@ -168,6 +174,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
     if (replay !== undefined) checkTokens(replay, "recorded answer", vocabSize);
     const room = Math.min(this.context - ids.length, replay?.length ?? Infinity);
     const maxNewTokens = maxNewTokensOf(given);
+    const numDraft = integer(given, "promptLookupNumTokens", DRAFTS[drafter], 0, MAX_ROWS - 1);
     const before = typeof prompt === "string" || isTokens(prompt) ? ids : [];
     return new Generation(
       this.#engine,
@@ -176,7 +183,7 @@ export class LanguageModel implements Disposable, AsyncDisposable {
       {
         maxNewTokens: Math.min(maxNewTokens, room),
         drafter,
-        numDraft: integer(given, "promptLookupNumTokens", DRAFTS[drafter], 0, MAX_ROWS - 1),
+        numDraft: Math.min(numDraft, this.maxDrafts),
         rowCosts: this.#costsAt(ids.length),
         maxNgram: integer(given, "maxMatchingNgramSize", 3, 1, 15),
         submissionsAhead: integer(given, "submissionsAhead", 3, 1, MAX_AHEAD),

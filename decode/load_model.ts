@@ -7,7 +7,7 @@ import type { DeviceInfo, Gpu } from "../kernels/device.ts";
 import { openGpu, type OpenOptions } from "../kernels/open_gpu.ts";
 import { Compiler } from "../kernels/compiler.ts";
 import { isProfile, type Profile } from "../kernels/profile.ts";
-import { allSources } from "../kernels/stages.ts";
+import { allSources, MAX_ROWS } from "../kernels/stages.ts";
 import { directoryPath, openCheckpoint } from "../model/checkpoint.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { DittoError, inputError, show } from "../model/errors.ts";
@@ -30,6 +30,7 @@ import { type LoadProgress, type WeightSource, WeightUpload } from "../model/wei
 import { measureProfile } from "./device_profile.ts";
 import { Engine } from "./engine.ts";
 import { LanguageModel } from "./language_model.ts";
+import { isLosslessRows, losslessRows } from "./lossless_rows.ts";
 import {
   checkPromptPrecision,
   checkQuantize,
@@ -76,7 +77,8 @@ export interface LoadOptions {
   /**
    * What passes of 1, 2, … 32 rows cost relative to one row, 1 to 1000 and none less than the one before it: lookup drafts
    * what is worth its cost. Default: what is measured on the device, in a short text and a long one, once for each device
-   * and shape of model.
+   * and shape of model. Only then is it tried whether passes of many rows give each row the bits it has alone
+   * (`LanguageModel.maxDrafts`).
    */
   readonly rowCosts?: readonly number[] | undefined;
   /** Ends the loading between two steps, such as compiling a kernel; it then fails with the signal's reason. */
@@ -176,10 +178,11 @@ export async function loadFrom(
       profile = await measureProfile(gpu, compiler, config, weights, d, signal);
       if (profile) compiler = compiler.withProfile(profile);
     }
-    const engine = await gpu.unlessOutOfMemory(() => {
+    const { vocabSize } = config;
+    const [forward, engine] = await gpu.unlessOutOfMemory(() => {
       const forward = new Forward(gpu, compiler, config, weights, d);
-      const words = tokenizer?.words(config.vocabSize);
-      return new Engine(gpu, compiler, forward, config.vocabSize, context, words);
+      const words = tokenizer?.words(vocabSize);
+      return [forward, new Engine(gpu, compiler, forward, vocabSize, context, words)];
     }, toError);
     await compiler.compile(signal);
     await engine.warmUp(signal);
@@ -187,7 +190,10 @@ export async function loadFrom(
     const passTimes = givenCosts
       ? null
       : await engine.measurePassTimes(longest, known?.passTimes ?? null, signal);
-    if (profile && passTimes) await remembered.set({ profile, passTimes });
+    const maxRows = givenCosts
+      ? MAX_ROWS
+      : known?.maxRows ?? await losslessRows(gpu, { forward, vocabSize, context }, signal);
+    if (profile && passTimes) await remembered.set({ profile, passTimes, maxRows });
     signal?.throwIfAborted();
     return new LanguageModel({
       config,
@@ -197,6 +203,7 @@ export async function loadFrom(
         givenCosts ??
           (passTimes ? costsAt(passTimes, Math.min(length, longest)) : UNMEASURED_ROW_COSTS),
       profile: compiler.profile,
+      maxDrafts: maxRows - 1,
       promptPrecision,
       loadMs: performance.now() - start,
       directory: directoryPath(directory),
@@ -266,6 +273,8 @@ function availableBytes(device: DeviceInfo): number {
 interface Measured {
   readonly profile: Profile;
   readonly passTimes: PassTimes;
+  /** Rows that a pass may have. */
+  readonly maxRows: number;
 }
 
 /** What was measured before of a model on a device. `shape`: all that a model's speed depends on. */
@@ -281,6 +290,6 @@ function rememberedOf(
 }
 
 function isMeasured(value: unknown, device: DeviceInfo): value is Measured {
-  const { profile, passTimes } = Object(value);
-  return isProfile(profile, device) && isPassTimes(passTimes);
+  const { profile, passTimes, maxRows } = Object(value);
+  return isProfile(profile, device) && isPassTimes(passTimes) && isLosslessRows(maxRows);
 }

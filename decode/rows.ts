@@ -33,11 +33,16 @@ export function chain(last: number, drafts: readonly number[]): Row[] {
 }
 
 /**
- * The words of `Rows` in kernels/lib/rows.wgsl for a pass after which nothing is left to commit.
+ * The words of `Rows` in kernels/lib/rows.wgsl.
  *
  * @param base Absolute position of row 0.
+ * @param committed So many rows of the pass before, a chain that ends right before `base`, are to be committed. Default 0.
  */
-export function rowWords(rows: readonly Row[], base: number): Uint32Array<ArrayBuffer> {
+export function rowWords(
+  rows: readonly Row[],
+  base: number,
+  committed = 0,
+): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(5 + 4 * MAX_ROWS);
   words[0] = rows.length;
   rows.forEach(({ token, parent, depth }, row) => {
@@ -45,6 +50,7 @@ export function rowWords(rows: readonly Row[], base: number): Uint32Array<ArrayB
     words[1 + MAX_ROWS + row] = parent;
     words[1 + 2 * MAX_ROWS + row] = depth;
   });
-  words[1 + 3 * MAX_ROWS] = base;
+  words.set([base, committed > 0 ? 1 : 0, committed, base - committed], 1 + 3 * MAX_ROWS);
+  for (let row = 0; row < committed; row++) words[5 + 3 * MAX_ROWS + row] = row;
   return words;
 }

@@ -1,0 +1,85 @@
+/**
+ * Whether passes of many rows give each row the bits that it has alone, tried with the model on the device at hand.
+ *
+ * The kernels add up in an order that does not know how many rows there are. But a compiler may regroup sums, and need not
+ * treat two copies of a loop alike (kernels/lib/product.wgsl): on Metal, Deno leaves that freedom to it. Where one does so,
+ * this is how it is found out, and passes stay as small as keeps answers the same with lookup and without.
+ *
+ * @module
+ */
+import { encode } from "../kernels/compiler.ts";
+import type { Gpu } from "../kernels/device.ts";
+import { MAX_ROWS } from "../kernels/stages.ts";
+import { turn } from "../kernels/turn.ts";
+import type { Forward } from "../model/forward.ts";
+import { chain, type Row, rowWords } from "./rows.ts";
+
+/** Row counts that are tried: all copies of loops over rows, and of those over their queries. */
+const COUNTS = [2, 4, 8, 16, MAX_ROWS] as const;
+/** Where in the text the rows stand: in its third chunk of attention, just behind what is committed. */
+const POSITION = 260;
+/** Tokens in the cache right before; further back it has little more than zeros. */
+const COMMITTED = 4;
+/** Dispatches of a submission: drivers give up on one that takes seconds, and Deno 2.9 does not survive that. */
+const DISPATCHES = 16;
+/** After so long no more is tried, and what was not is not used: more rows would not pay on a device this slow. */
+const PATIENCE_MS = 5000;
+
+/** Whether a value can be what {@linkcode losslessRows} found. */
+export function isLosslessRows(value: unknown): value is number {
+  return value === 1 || (COUNTS as readonly unknown[]).includes(value);
+}
+
+/**
+ * Tries passes of more and more rows, all with the same token at the same place in the text: each row's logits have to be
+ * those of the row alone.
+ *
+ * @param model Its pass, whose cache is overwritten around position 260.
+ * @param signal Ends it early; it then fails with the signal's reason.
+ * @returns Rows that a pass may have: 32, or fewer where some differ; 1 if already two do.
+ */
+export async function losslessRows(
+  gpu: Gpu,
+  { forward, vocabSize, context }: {
+    readonly forward: Forward;
+    readonly vocabSize: number;
+    readonly context: number;
+  },
+  signal?: AbortSignal,
+): Promise<number> {
+  const { queue } = gpu.device;
+  const run = async (rows: readonly Row[], base: number, committed = 0): Promise<Uint32Array> => {
+    queue.writeBuffer(forward.rows, 0, rowWords(rows, base, committed));
+    const dispatches = forward.dispatches(rows.length, base + rows.length);
+    for (let i = 0; i < dispatches.length; i += DISPATCHES) {
+      signal?.throwIfAborted();
+      const encoder = gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      encode(pass, dispatches.slice(i, i + DISPATCHES));
+      pass.end();
+      queue.submit([encoder.finish()]);
+      await turn();
+    }
+    return new Uint32Array(await gpu.read(forward.logits, 0, rows.length * vocabSize * 4));
+  };
+  const start = performance.now();
+  const position = Math.min(POSITION, context - 1);
+  const committed = Math.min(COMMITTED, position);
+  // Some that are in use: the last of a vocabulary may have no more than zeros.
+  const [token = 0, ...past] = [4, 3, 5, 2, 6].map((eighths) =>
+    Math.floor(vocabSize * eighths / 8)
+  );
+  if (committed > 0) {
+    await run(chain(past[0]!, past.slice(1, committed)), position - committed);
+  }
+  const row = { token, parent: 0, depth: 0 };
+  const alone = await run([row], position, committed);
+  let found = 1;
+  for (const count of COUNTS) {
+    if (performance.now() - start > PATIENCE_MS) break;
+    const logits = await run(new Array(count).fill(row), position);
+    if (logits.some((bits, i) => bits !== alone[i % vocabSize])) break;
+    found = count;
+  }
+  return found;
+}
