@@ -56,7 +56,7 @@ export function attentionTile(
   const pairs = Math.ceil(half / unit) * unit;
   const tile = powerOfTwo(half);
   const alone = rules.isSoftware ? 32 : 64;
-  const threads = rules.isVector ? alone : Math.max(alone * sharers, tile);
+  const threads = rules.isVector ? 8 : Math.max(alone * sharers, tile);
   const scorers = Math.min(threads, CHUNK / 2);
   const found = Math.max(scorers, threads > tile ? tile : 0);
   const pool = 2 * pairs + CHUNK; // of a quad, in vec4f

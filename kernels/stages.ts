@@ -37,6 +37,7 @@ import attentionKeysVector from "./lib/attention_keys_vector.wgsl" with { type: 
 import attentionScores from "./lib/attention_scores.wgsl" with { type: "text" };
 import attentionShared from "./lib/attention_shared.wgsl" with { type: "text" };
 import attentionSums from "./lib/attention_sums.wgsl" with { type: "text" };
+import attentionThreads from "./lib/attention_threads.wgsl" with { type: "text" };
 import attentionValues from "./lib/attention_values.wgsl" with { type: "text" };
 import attentionValuesVector from "./lib/attention_values_vector.wgsl" with { type: "text" };
 import best from "./lib/best.wgsl" with { type: "text" };
@@ -125,8 +126,8 @@ const cachedSources = { f16: cachedF16, f32: cachedF32 };
 const attentionParts = chunk + attention + attentionScores + attentionSums;
 const attentionSources = {
   vector: attentionParts + attentionKeysVector + attentionValuesVector,
-  shared: attentionParts + attentionKeys + attentionShared + attentionValues,
-  alone: attentionParts + attentionKeys + attentionAlone + attentionValues,
+  shared: attentionParts + attentionThreads + attentionKeys + attentionShared + attentionValues,
+  alone: attentionParts + attentionThreads + attentionKeys + attentionAlone + attentionValues,
 };
 
 /** Parts of `lib/` that come in one form. */

@@ -21,18 +21,14 @@ override KV_HEADS: u32;
 override HALF: u32;   // head_dim / 2
 override PAIRS: u32;  // HALF, rounded up to what the threads of a key take at once; past HALF queries are zero
 override SCALE: f32;  // 1 / √head_dim
-override THREADS: u32; // of a workgroup: a power of two, at least MAX_ROWS
+override THREADS: u32; // of a workgroup: a power of two, at least 8
 override QUADS: u32;  // of a workgroup: 1 or 2
 override POOL: u32;   // QUADS · (2 · PAIRS + CHUNK)
 override SCORERS: u32; // threads that make weights of scores: a power of two
-override FOUND: u32;  // at least SCORERS, and the threads that have a position's pairs
 
 // For each quad: its queries' dimensions i, scaled [PAIRS], each at its place; their dimensions i + HALF [PAIRS]; and,
 // chunk by chunk, e^(score - peak) [CHUNK].
 var<workgroup> pool: array<vec4f, POOL>;
-// What threads find, two vectors each, and put together. (In two arrays fewer threads would be in each other's way, but in
-// ptxas's code attention needs 155 registers then, and not 128.)
-var<workgroup> found: array<array<vec4f, 2>, FOUND>;
 
 // Sums of values, weighted, for a quad.
 struct Values {

@@ -3,6 +3,8 @@
 // The stage's way of reading keys supplies
 //   put_scores(quads, positions, first_fresh, thread),  which writes the scores of a chunk's positions to the pool:
 //   query · key, for every query of a workgroup. Those from first_fresh on are not in the ring.
+//   max_of_threads(value, thread) and sum_of_threads(value, thread) -> array<vec4f, 2>,  the largest of what SCORERS threads
+//   have, and the sum; for either quad.
 
 // Two keys' scores with a quad's queries.
 struct Two {
@@ -62,8 +64,12 @@ fn fresh_slots(quad: u32, position: u32) -> vec4u {
 const UNSEEN = -3.0e38;
 
 fn seen(quad: u32, position: u32) -> vec4<bool> {
+  return within(position, quads_at_work[quad].first, quads_at_work[quad].end);
+}
+
+fn within(position: u32, first: vec4u, end: vec4u) -> vec4<bool> {
   let p = vec4u(position);
-  return (p >= quads_at_work[quad].first) & (p < quads_at_work[quad].end);
+  return (p >= first) & (p < end);
 }
 
 struct ChunkScores {
@@ -73,20 +79,24 @@ struct ChunkScores {
 
 // The largest of a thread's scores of a quad.
 fn peak_of(quad: u32, chunk: Positions, thread: u32) -> vec4f {
+  let first = quads_at_work[quad].first; // loaded once, since llvmpipe would load it for every position
+  let end = quads_at_work[quad].end;
   var peak = vec4f(UNSEEN);
   for (var p = chunk.first + thread; p < chunk.end; p += SCORERS) {
     let score = pool[weights_at(quad) + p % CHUNK];
-    peak = max(peak, select(vec4f(UNSEEN), score, seen(quad, p)));
+    peak = max(peak, select(vec4f(UNSEEN), score, within(p, first, end)));
   }
   return peak;
 }
 
 // Makes weights of them. Returns their sum.
 fn weigh(quad: u32, chunk: Positions, peak: vec4f, thread: u32) -> vec4f {
+  let first = quads_at_work[quad].first;
+  let end = quads_at_work[quad].end;
   var mass = vec4f();
   for (var p = chunk.first + thread; p < chunk.end; p += SCORERS) {
     let at = weights_at(quad) + p % CHUNK;
-    let weight = select(vec4f(), exp(pool[at] - peak), seen(quad, p));
+    let weight = select(vec4f(), exp(pool[at] - peak), within(p, first, end));
     pool[at] = weight;
     mass += weight;
   }
@@ -123,42 +133,4 @@ fn score(chunk: u32, sight: Positions, quads: u32, thread: u32) -> ChunkScores {
     }
   }
   return ChunkScores(peak, sum_of_threads(mass, thread));
-}
-
-// The largest of the scorers' values; of a workgroup's quads.
-fn max_of_threads(value: array<vec4f, 2>, thread: u32) -> array<vec4f, 2> {
-  if (thread < SCORERS) {
-    found[thread] = value;
-  }
-  for (var stride = SCORERS / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (thread < stride) {
-      let other = found[thread + stride];
-      found[thread][0] = max(found[thread][0], other[0]);
-      found[thread][1] = max(found[thread][1], other[1]);
-    }
-  }
-  workgroupBarrier();
-  let result = found[0];
-  workgroupBarrier();
-  return result;
-}
-
-// Their sum.
-fn sum_of_threads(value: array<vec4f, 2>, thread: u32) -> array<vec4f, 2> {
-  if (thread < SCORERS) {
-    found[thread] = value;
-  }
-  for (var stride = SCORERS / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (thread < stride) {
-      let other = found[thread + stride];
-      found[thread][0] += other[0];
-      found[thread][1] += other[1];
-    }
-  }
-  workgroupBarrier();
-  let result = found[0];
-  workgroupBarrier();
-  return result;
 }

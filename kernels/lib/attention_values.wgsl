@@ -1,6 +1,13 @@
-// How weights meet values on a GPU: a thread asks for sixteen positions' at once if it can.
+// How weights meet values on a GPU. A thread has a pair of dimensions; where there are more threads than pairs, several have
+// the same pair and share the positions in turns of eight. It asks for sixteen positions' at once if it can.
 
 override TILE: u32; // threads that have a position's pairs: a power of two, at least HALF and no more than THREADS
+
+// What a thread adds up for either quad.
+struct Sums {
+  a: Values,
+  b: Values,
+}
 
 struct EightValues {
   v0: vec2f,
@@ -86,6 +93,53 @@ fn add_some_of_all(quads: u32, before: Sums, chunk: u32, p: u32, v: EightValues)
     sums.b = add_some(1u, sums.b, chunk, p, v);
   }
   return sums;
+}
+
+// Adds a position for those queries that see it, each with the value it sees there.
+fn add_single(quad: u32, sum: Values, chunk: u32, position: u32, i: u32) -> Values {
+  var slot = vec4u(ring_slot_of(position));
+  if (HAS_FRESH && position >= fresh_from()) {
+    slot = fresh_slots(quad, position);
+  }
+  let at = ((slot * 2u + 1u) * KV_HEADS + kv_head) * HALF + i;
+  let is_seen = seen(quad, position);
+  let v0 = cached(at.x);
+  let v1 = cached(at.y);
+  let v2 = cached(at.z);
+  let v3 = cached(at.w);
+  let w = pool[weights_at(quad) + position - chunk * CHUNK];
+  let more = add_weighted(sum, w, vec4f(v0.x, v1.x, v2.x, v3.x), vec4f(v0.y, v1.y, v2.y, v3.y));
+  return select_values(sum, more, is_seen);
+}
+
+// Adds positions one by one, for those queries that see them, each with the value it sees there; of every `parts`
+// times eight, those of one part.
+fn add_singles(quads: u32, before: Sums, chunk: u32, first: u32, end: u32, part: u32, parts: u32, i: u32) -> Sums {
+  var sums = before;
+  for (var position = first; position < end; position++) {
+    if (position / 8u % parts == part) {
+      sums.a = add_single(0u, sums.a, chunk, position, i);
+      if (has_both(quads)) {
+        sums.b = add_single(1u, sums.b, chunk, position, i);
+      }
+    }
+  }
+  return sums;
+}
+
+fn put_sums(quads: u32, sums: Sums, tile: u32, parts: u32, pair: u32, thread: u32) {
+  let is_first = thread < tile && pair < HALF;
+  let a = join_parts(sums.a, tile, parts, thread);
+  if (is_first) {
+    put(0u, pair, a);
+  }
+  if (has_both(quads)) {
+    let b = join_parts(sums.b, tile, parts, thread);
+    if (is_first) {
+      put(1u, pair, b);
+    }
+  }
+  workgroupBarrier(); // the pool and what was found have been read
 }
 
 fn gather(chunk: u32, sight: Positions, quads: u32, thread: u32) {

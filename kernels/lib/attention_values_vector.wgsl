@@ -1,50 +1,138 @@
-// How weights meet values where subgroups are a CPU's vector registers of 8: see attention_keys_vector.wgsl.
+// How weights meet values where subgroups are a CPU's vector registers of 8: see attention_keys_vector.wgsl. A thread has
+// four neighbouring pairs of dimensions, so that it loads 16 bytes of a position's value at once, and the workgroup 32.
 
-fn add_value(w: vec4f, at: u32, sum: Values) -> Values {
-  let v = cached(at);
+// Sums of four neighbouring pairs.
+struct FourSums {
+  a: Values,
+  b: Values,
+  c: Values,
+  d: Values,
+}
+
+// What a thread adds up for either quad.
+struct Sums {
+  a: FourSums,
+  b: FourSums,
+}
+
+// Four neighbouring pairs, from i on, of a position's value.
+fn value_at(position: u32, i: u32) -> FourPairs {
+  return four_pairs(values_at(ring_slot_of(position)), i);
+}
+
+fn add_pair_of_all(sum: Values, w: vec4f, v: vec2f) -> Values {
   return add_weighted(sum, w, vec4f(v.x), vec4f(v.y));
 }
 
-// Adds eight positions from p on that all queries see, and whose values are in the ring, for a quad.
-fn add_eight(quad: u32, before: Values, chunk: u32, p: u32, i: u32, thread: u32) -> Values {
-  let at = weights_at(quad) + p - chunk * CHUNK;
-  let w = hold(at, thread);
-  var sum = add_value(subgroupBroadcast(w, 0u), values_at(ring_slot_of(p)) + i, before);
-  sum = add_value(subgroupBroadcast(w, 1u), values_at(ring_slot_of(p + 1u)) + i, sum);
-  sum = add_value(subgroupBroadcast(w, 2u), values_at(ring_slot_of(p + 2u)) + i, sum);
-  sum = add_value(subgroupBroadcast(w, 3u), values_at(ring_slot_of(p + 3u)) + i, sum);
-  sum = add_value(subgroupBroadcast(w, 4u), values_at(ring_slot_of(p + 4u)) + i, sum);
-  sum = add_value(subgroupBroadcast(w, 5u), values_at(ring_slot_of(p + 5u)) + i, sum);
-  sum = add_value(subgroupBroadcast(w, 6u), values_at(ring_slot_of(p + 6u)) + i, sum);
-  return add_value(subgroupBroadcast(w, 7u), values_at(ring_slot_of(p + 7u)) + i, sum);
-}
-
-// The same for both quads.
-fn add_value_to_both(wa: vec4f, wb: vec4f, at: u32, sums: Sums) -> Sums {
-  let v = cached(at);
-  return Sums(
-    add_weighted(sums.a, wa, vec4f(v.x), vec4f(v.y)),
-    add_weighted(sums.b, wb, vec4f(v.x), vec4f(v.y)),
+// Adds a value that is the same to all queries.
+fn add_value(sums: FourSums, w: vec4f, v: FourPairs) -> FourSums {
+  return FourSums(
+    add_pair_of_all(sums.a, w, v.a),
+    add_pair_of_all(sums.b, w, v.b),
+    add_pair_of_all(sums.c, w, v.c),
+    add_pair_of_all(sums.d, w, v.d),
   );
 }
 
-fn add_eight_to_both(before: Sums, chunk: u32, p: u32, i: u32, thread: u32) -> Sums {
-  let at = weights_at(0u) + p - chunk * CHUNK;
-  let bt = weights_at(1u) + p - chunk * CHUNK;
-  let a = hold(at, thread);
-  let b = hold(bt, thread);
-  var sums = add_value_to_both(subgroupBroadcast(a, 0u), subgroupBroadcast(b, 0u), values_at(ring_slot_of(p)) + i, before);
-  sums = add_value_to_both(subgroupBroadcast(a, 1u), subgroupBroadcast(b, 1u), values_at(ring_slot_of(p + 1u)) + i, sums);
-  sums = add_value_to_both(subgroupBroadcast(a, 2u), subgroupBroadcast(b, 2u), values_at(ring_slot_of(p + 2u)) + i, sums);
-  sums = add_value_to_both(subgroupBroadcast(a, 3u), subgroupBroadcast(b, 3u), values_at(ring_slot_of(p + 3u)) + i, sums);
-  sums = add_value_to_both(subgroupBroadcast(a, 4u), subgroupBroadcast(b, 4u), values_at(ring_slot_of(p + 4u)) + i, sums);
-  sums = add_value_to_both(subgroupBroadcast(a, 5u), subgroupBroadcast(b, 5u), values_at(ring_slot_of(p + 5u)) + i, sums);
-  sums = add_value_to_both(subgroupBroadcast(a, 6u), subgroupBroadcast(b, 6u), values_at(ring_slot_of(p + 6u)) + i, sums);
-  return add_value_to_both(subgroupBroadcast(a, 7u), subgroupBroadcast(b, 7u), values_at(ring_slot_of(p + 7u)) + i, sums);
+fn add_pair_of_each(sum: Values, w: vec4f, a: vec2f, b: vec2f, c: vec2f, d: vec2f) -> Values {
+  return add_weighted(sum, w, vec4f(a.x, b.x, c.x, d.x), vec4f(a.y, b.y, c.y, d.y));
 }
 
-// Σ weight · value over the chunk for every pair of dimensions, each handed to put(). A thread has a pair; where there
-// are more threads than pairs, several share the positions, eight in turns.
+// Adds each query's own value.
+fn add_values(sums: FourSums, w: vec4f, a: FourPairs, b: FourPairs, c: FourPairs, d: FourPairs) -> FourSums {
+  return FourSums(
+    add_pair_of_each(sums.a, w, a.a, b.a, c.a, d.a),
+    add_pair_of_each(sums.b, w, a.b, b.b, c.b, d.b),
+    add_pair_of_each(sums.c, w, a.c, b.c, c.c, d.c),
+    add_pair_of_each(sums.d, w, a.d, b.d, c.d, d.d),
+  );
+}
+
+fn select_sums(otherwise: FourSums, sums: FourSums, chosen: vec4<bool>) -> FourSums {
+  return FourSums(
+    select_values(otherwise.a, sums.a, chosen),
+    select_values(otherwise.b, sums.b, chosen),
+    select_values(otherwise.c, sums.c, chosen),
+    select_values(otherwise.d, sums.d, chosen),
+  );
+}
+
+// Adds eight positions from p on that all queries see, and whose values are in the ring, for a quad.
+fn add_eight(quad: u32, before: FourSums, chunk: u32, p: u32, i: u32, thread: u32) -> FourSums {
+  let w = hold(weights_at(quad) + p - chunk * CHUNK, thread);
+  var sums = add_value(before, subgroupBroadcast(w, 0u), value_at(p, i));
+  sums = add_value(sums, subgroupBroadcast(w, 1u), value_at(p + 1u, i));
+  sums = add_value(sums, subgroupBroadcast(w, 2u), value_at(p + 2u, i));
+  sums = add_value(sums, subgroupBroadcast(w, 3u), value_at(p + 3u, i));
+  sums = add_value(sums, subgroupBroadcast(w, 4u), value_at(p + 4u, i));
+  sums = add_value(sums, subgroupBroadcast(w, 5u), value_at(p + 5u, i));
+  sums = add_value(sums, subgroupBroadcast(w, 6u), value_at(p + 6u, i));
+  return add_value(sums, subgroupBroadcast(w, 7u), value_at(p + 7u, i));
+}
+
+// The same for both quads.
+fn add_to_both(sums: Sums, wa: vec4f, wb: vec4f, v: FourPairs) -> Sums {
+  return Sums(add_value(sums.a, wa, v), add_value(sums.b, wb, v));
+}
+
+fn add_eight_to_both(before: Sums, chunk: u32, p: u32, i: u32, thread: u32) -> Sums {
+  let a = hold(weights_at(0u) + p - chunk * CHUNK, thread);
+  let b = hold(weights_at(1u) + p - chunk * CHUNK, thread);
+  var sums = add_to_both(before, subgroupBroadcast(a, 0u), subgroupBroadcast(b, 0u), value_at(p, i));
+  sums = add_to_both(sums, subgroupBroadcast(a, 1u), subgroupBroadcast(b, 1u), value_at(p + 1u, i));
+  sums = add_to_both(sums, subgroupBroadcast(a, 2u), subgroupBroadcast(b, 2u), value_at(p + 2u, i));
+  sums = add_to_both(sums, subgroupBroadcast(a, 3u), subgroupBroadcast(b, 3u), value_at(p + 3u, i));
+  sums = add_to_both(sums, subgroupBroadcast(a, 4u), subgroupBroadcast(b, 4u), value_at(p + 4u, i));
+  sums = add_to_both(sums, subgroupBroadcast(a, 5u), subgroupBroadcast(b, 5u), value_at(p + 5u, i));
+  sums = add_to_both(sums, subgroupBroadcast(a, 6u), subgroupBroadcast(b, 6u), value_at(p + 6u, i));
+  return add_to_both(sums, subgroupBroadcast(a, 7u), subgroupBroadcast(b, 7u), value_at(p + 7u, i));
+}
+
+// Adds positions of the ring one by one, for those queries that see them.
+fn add_committed(quad: u32, before: FourSums, chunk: u32, first: u32, end: u32, i: u32) -> FourSums {
+  var sums = before;
+  for (var p = first; p < end; p++) {
+    let more = add_value(sums, pool[weights_at(quad) + p - chunk * CHUNK], value_at(p, i));
+    sums = select_sums(sums, more, seen(quad, p));
+  }
+  return sums;
+}
+
+// Adds fresh positions, for those queries that see them, each with the value it sees there.
+fn add_fresh(quad: u32, before: FourSums, chunk: u32, first: u32, end: u32, i: u32) -> FourSums {
+  var sums = before;
+  for (var p = first; p < end; p++) {
+    let at = ((fresh_slots(quad, p) * 2u + 1u) * KV_HEADS + kv_head) * HALF;
+    let w = pool[weights_at(quad) + p - chunk * CHUNK];
+    let more = add_values(
+      sums,
+      w,
+      four_pairs(at.x, i),
+      four_pairs(at.y, i),
+      four_pairs(at.z, i),
+      four_pairs(at.w, i),
+    );
+    sums = select_sums(sums, more, seen(quad, p));
+  }
+  return sums;
+}
+
+// Adds positions that are not among the eights that all queries see.
+fn add_singles(quad: u32, sums: FourSums, chunk: u32, first: u32, end: u32, i: u32) -> FourSums {
+  if (!HAS_FRESH) {
+    return add_committed(quad, sums, chunk, first, end, i);
+  }
+  let more = add_committed(quad, sums, chunk, first, min(end, fresh_from()), i);
+  return add_fresh(quad, more, chunk, max(first, fresh_from()), end, i);
+}
+
+fn put_sums(quad: u32, i: u32, sums: FourSums) {
+  if (i < HALF) { put(quad, i, sums.a); }
+  if (i + 1u < HALF) { put(quad, i + 1u, sums.b); }
+  if (i + 2u < HALF) { put(quad, i + 2u, sums.c); }
+  if (i + 3u < HALF) { put(quad, i + 3u, sums.d); }
+}
+
 fn gather(chunk: u32, sight: Positions, quads: u32, thread: u32) {
   let first = max(chunk * CHUNK, sight.first);
   let end = min(chunk * CHUNK + CHUNK, sight.end);
@@ -52,27 +140,28 @@ fn gather(chunk: u32, sight: Positions, quads: u32, thread: u32) {
   // The eights that all see, and that are in the ring.
   let common_first = (of_all.first + 7u) / 8u * 8u;
   let common_end = max(of_all.end / 8u * 8u, common_first);
-  let tile = min(PAIRS, THREADS);
-  let parts = THREADS / tile;
-  let part = thread / tile; // threads past the last part do something for nothing
-  let step = 8u * parts;
-  for (var start = 0u; start < HALF; start += tile) {
-    let own = start + thread % tile;
-    let i = min(own, HALF - 1u);
+  let before = min(common_first, end);
+  let after = max(common_end, first);
+  for (var start = 0u; start < HALF; start += 4u * THREADS) {
+    let i = start + 4u * thread;
     var sums = Sums();
     if (WINDOW != 0xffffffffu) { // without a window all see the past from its beginning
-      sums = add_singles(quads, sums, chunk, first, min(common_first, end), part, parts, i);
-    }
-    // This part's first eight at or after common_first.
-    let skipped = (part + parts - common_first / 8u % parts) % parts;
-    for (var eight = common_first + 8u * skipped; eight < common_end; eight += step) {
+      sums.a = add_singles(0u, sums.a, chunk, first, before, i);
       if (has_both(quads)) {
-        sums = add_eight_to_both(sums, chunk, eight, i, thread);
-      } else {
-        sums.a = add_eight(0u, sums.a, chunk, eight, i, thread);
+        sums.b = add_singles(1u, sums.b, chunk, first, before, i);
       }
     }
-    sums = add_singles(quads, sums, chunk, max(common_end, first), end, part, parts, i);
-    put_sums(quads, sums, tile, parts, own, thread);
+    for (var p = common_first; p < common_end; p += 8u) {
+      if (has_both(quads)) {
+        sums = add_eight_to_both(sums, chunk, p, i, thread);
+      } else {
+        sums.a = add_eight(0u, sums.a, chunk, p, i, thread);
+      }
+    }
+    put_sums(0u, i, add_singles(0u, sums.a, chunk, after, end, i));
+    if (has_both(quads)) {
+      put_sums(1u, i, add_singles(1u, sums.b, chunk, after, end, i));
+    }
   }
+  workgroupBarrier(); // the pool has been read
 }

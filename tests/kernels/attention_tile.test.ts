@@ -27,9 +27,8 @@ Deno.test("attentionTile() keeps to what every device has, for all head sizes", 
         assert(PAIRS! >= half && PAIRS! % (rules.isVector ? 8 : 16 * SHARERS!) === 0, what);
         assert(TILE! >= half && COMBINERS! >= TILE!, what);
         assert(rules.isVector || THREADS! >= TILE!, what);
-        assert(THREADS! >= MAX_ROWS && SCORERS! <= THREADS!, what); // a thread a fresh position, a query's path
-        const sharing = rules.isVector ? Math.min(PAIRS!, THREADS!) : TILE!;
-        assert(FOUND! >= SCORERS! && (THREADS! / sharing < 2 || FOUND! >= sharing), what);
+        assert(THREADS! >= queries && SCORERS! <= THREADS!, what); // a thread a query's path
+        assert(FOUND! >= SCORERS! && (THREADS! / TILE! < 2 || FOUND! >= TILE!), what);
         assertEquals(queries, 4 * QUADS!, what);
         for (const n of [THREADS, SHARERS, TILE, SCORERS, COMBINERS]) {
           assertEquals(Math.log2(n!) % 1, 0, what);
