@@ -43,6 +43,7 @@ export class Parts implements Disposable {
     readonly dimensions: Dimensions,
     readonly memory: MemoryNeed,
     readonly weights: Weights,
+    readonly forward: Forward,
     readonly engine: Engine,
   ) {}
 
@@ -69,7 +70,7 @@ export class Parts implements Disposable {
       const compiler = new Compiler(gpu);
       const forward = new Forward(gpu, compiler, config, weights, d);
       const engine = new Engine(gpu, compiler, forward, config.vocabSize, options.context);
-      return new Parts(gpu, layout, d, memory, weights, engine);
+      return new Parts(gpu, layout, d, memory, weights, forward, engine);
     } catch (error) {
       gpu[Symbol.dispose]();
       throw error;
