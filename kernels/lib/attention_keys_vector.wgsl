@@ -1,7 +1,7 @@
 // How keys meet queries where subgroups are a CPU's vector registers of 8 (llvmpipe): a workgroup is one vector, and a
 // thread has the positions thread, thread + 8, … of a chunk, four at a time. Loads are what takes time: each lane makes
 // them one by one, of 16 bytes at best, also where all lanes load the same. So of eight neighbours in the pool each lane
-// loads one, and all take it from there.
+// loads one, and all take it from there. (What loads take: bench/README.md.)
 
 fn query_place(i: u32) -> u32 {
   return i;
