@@ -16,12 +16,12 @@ import { chooseModel } from "./choose_model.ts";
 import { slowDriverNote } from "./devices.ts";
 import { jsonReport, summary } from "./figures.ts";
 import { Interrupt } from "./interrupt.ts";
+import { MAX_DRAFTS } from "./option_table.ts";
 import type { Options } from "./options.ts";
 import { PageFile } from "./page/file.ts";
 import { pageHtml } from "./page/page.ts";
 import { loadShowing } from "./progress_bar.ts";
 import { readPrompt } from "./prompt.ts";
-import { MAX_DRAFTS } from "./option_table.ts";
 import { paint, print, printUntilClosed, tame, tell } from "./terminal.ts";
 
 /** Does what the command line asks for. Returns the exit code. */
@@ -89,14 +89,17 @@ function longContextNote({ context, config: { maxPositionEmbeddings } }: Languag
     `(max_position_embeddings is ${maxPositionEmbeddings}): answers may get worse beyond that.`;
 }
 
-/** What to know of a device on which passes of many rows do not give each row the bits that it has alone. */
+/** What to know of a device on which passes of many rows were not seen to give each row the bits that it has alone. */
 function fewDraftsNote({ maxDrafts, device }: LanguageModel): string | null {
   if (maxDrafts === MAX_DRAFTS) return null;
   const bound = maxDrafts === 0
     ? "lookup is off"
     : `lookup drafts ${maxDrafts} tokens a pass at most`;
-  return `On ${device.name} a token's numbers depend on how many are computed with it, which the driver's compiler ` +
-    `is to blame for. So that answers stay the same to the bit, ${bound}.`;
+  return `On ${device.name} passes of more than ${
+    maxDrafts + 1
+  } tokens were not seen to give each the numbers ` +
+    `that it has alone: its driver's compiler may be to blame, or it is too slow to try. So that answers stay the ` +
+    `same to the bit, ${bound}.`;
 }
 
 /** Token ids as they are shown where there is no tokenizer. */

@@ -63,8 +63,8 @@ export class LanguageModel implements Disposable, AsyncDisposable {
   /** Which kernels were chosen for the device; they are equal to the bit. */
   readonly profile: Profile;
   /**
-   * Drafts that a pass checks at most: 31, or fewer, even none, on a device on which passes of more rows turned out not to
-   * give each row the bits that it has alone, when that was tried the first time this model was loaded.
+   * Drafts that a pass checks at most: 31, or fewer, even none, on a device on which passes of more rows did not give each
+   * row the bits that it has alone, or took too long to try, the first time that such a model was loaded.
    */
   readonly maxDrafts: number;
   /** What prompts are multiplied in. */

@@ -22,7 +22,7 @@ const POSITION = 260;
 const COMMITTED = 4;
 /** Dispatches of a submission: drivers give up on one that takes seconds, and Deno 2.9 does not survive that. */
 const DISPATCHES = 16;
-/** After so long no more is tried, and what was not is not used: more rows would not pay on a device this slow. */
+/** After so long no more is tried, and what was not tried is not used: more rows would hardly pay on a device this slow. */
 const PATIENCE_MS = 5000;
 
 /** Whether a value can be what {@linkcode losslessRows} found. */
@@ -36,7 +36,7 @@ export function isLosslessRows(value: unknown): value is number {
  *
  * @param model Its pass, whose cache is overwritten around position 260.
  * @param signal Ends it early; it then fails with the signal's reason.
- * @returns Rows that a pass may have: 32, or fewer where some differ; 1 if already two do.
+ * @returns Rows that a pass may have: 32, or fewer where some differ or the device is slow; 1 if already two differ.
  */
 export async function losslessRows(
   gpu: Gpu,
