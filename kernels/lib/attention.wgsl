@@ -6,8 +6,8 @@
 // decides: its bits do not depend on the other queries.
 //
 // attention_scores.wgsl makes weights of a chunk's scores. How keys meet queries and values their weights differs:
-// attention_keys.wgsl and attention_values.wgsl are for GPUs, those ending in _vector for subgroups that are a CPU's
-// vector registers. A stage supplies the bindings of q and cache, and
+// attention_keys.wgsl, attention_values.wgsl and attention_threads.wgsl are for GPUs, those ending in _vector for
+// subgroups that are a CPU's vector registers. A stage supplies the bindings of q and cache, and
 //   position_of(row) -> u32,  where a row stands;
 //   put(quad, pair, values),  which takes a pair of dimensions' sums over a chunk;
 //   HAS_FRESH: bool,  whether there are positions that are not in the ring yet, and if so
