@@ -95,11 +95,10 @@ function fewDraftsNote({ maxDrafts, device }: LanguageModel): string | null {
   const bound = maxDrafts === 0
     ? "lookup is off"
     : `lookup drafts ${maxDrafts} tokens a pass at most`;
-  return `On ${device.name} passes of more than ${
-    maxDrafts + 1
-  } tokens were not seen to give each the numbers ` +
-    `that it has alone: its driver's compiler may be to blame, or it is too slow to try. So that answers stay the ` +
-    `same to the bit, ${bound}.`;
+  const rows = maxDrafts + 1;
+  return `On ${device.name} passes of more than ${rows} tokens were not seen to give each the numbers that it has ` +
+    `alone: its driver's compiler may be to blame, or it is too slow to try. So that answers stay the same to the ` +
+    `bit, ${bound}.`;
 }
 
 /** Token ids as they are shown where there is no tokenizer. */

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Gpu } from "../kernels/device.ts";
-import { Compiler, type Dispatch, encode } from "../kernels/compiler.ts";
+import { Compiler, type Dispatch, encode, submit } from "../kernels/compiler.ts";
 import { MAX_ROWS, SLICE, type Stage } from "../kernels/stages.ts";
 import { turn } from "../kernels/turn.ts";
 import { DittoError } from "../model/errors.ts";
@@ -245,11 +245,7 @@ export class Engine implements Disposable {
     ];
     for (const stage of stages) {
       signal?.throwIfAborted();
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      encode(pass, [stage]);
-      pass.end();
-      device.queue.submit([encoder.finish()]);
+      submit(device, [stage]);
       await turn();
     }
     const mapped = this.#staging.map((buffer) => this.#gpu.map(buffer, buffer.size, () => {}));

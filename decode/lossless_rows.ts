@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { encode } from "../kernels/compiler.ts";
+import { submit } from "../kernels/compiler.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
 import { turn } from "../kernels/turn.ts";
@@ -47,17 +47,12 @@ export async function losslessRows(
   },
   signal?: AbortSignal,
 ): Promise<number> {
-  const { queue } = gpu.device;
   const run = async (rows: readonly Row[], base: number, committed = 0): Promise<Uint32Array> => {
-    queue.writeBuffer(forward.rows, 0, rowWords(rows, base, committed));
+    gpu.device.queue.writeBuffer(forward.rows, 0, rowWords(rows, base, committed));
     const dispatches = forward.dispatches(rows.length, base + rows.length);
     for (let i = 0; i < dispatches.length; i += DISPATCHES) {
       signal?.throwIfAborted();
-      const encoder = gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      encode(pass, dispatches.slice(i, i + DISPATCHES));
-      pass.end();
-      queue.submit([encoder.finish()]);
+      submit(gpu.device, dispatches.slice(i, i + DISPATCHES));
       await turn();
     }
     return new Uint32Array(await gpu.read(forward.logits, 0, rows.length * vocabSize * 4));

@@ -188,6 +188,15 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number?, number?];
 }
 
+/** Submits dispatches, in order. */
+export function submit(device: GPUDevice, dispatches: Iterable<Dispatch>): void {
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  encode(pass, dispatches);
+  pass.end();
+  device.queue.submit([encoder.finish()]);
+}
+
 /** Encodes dispatches, in order. */
 export function encode(pass: GPUComputePassEncoder, dispatches: Iterable<Dispatch>): void {
   for (const { kernel, bindings, workgroups } of dispatches) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Compiler, type Dispatch, encode } from "../kernels/compiler.ts";
+import { Compiler, type Dispatch, encode, submit } from "../kernels/compiler.ts";
 import type { Gpu } from "../kernels/device.ts";
 import { CHUNK } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
@@ -100,12 +100,7 @@ export class Forward implements Disposable {
   prepare(): void {
     if (!this.#weightScales) return;
     const { dispatches, spans } = this.#weightScales;
-    const { device } = this.#gpu;
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    encode(pass, dispatches);
-    pass.end();
-    device.queue.submit([encoder.finish()]);
+    submit(this.#gpu.device, dispatches);
     for (const span of spans) this.#gpu.free(span); // WebGPU keeps it until the work is done
     this.#weightScales = null;
   }

@@ -23,6 +23,12 @@ fn four_apart(n: u32) -> u32 {
   return fours / 4u * 16u + fours % 4u;
 }
 
+// Two keys' scores with a quad's queries.
+struct Two {
+  a: vec4f,
+  b: vec4f,
+}
+
 // Sixteen of a key's pairs, what a thread takes at once: four fours, SHARERS fours apart.
 struct SixteenPairs {
   a: FourPairs,
@@ -43,6 +49,13 @@ fn sixteen_pairs(key: u32, i: u32) -> SixteenPairs {
     four_pairs(key, i + 4u * SHARERS),
     four_pairs(key, i + 8u * SHARERS),
     four_pairs(key, i + 12u * SHARERS),
+  );
+}
+
+fn add_products(two: Two, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f) -> Two {
+  return Two(
+    add_pair(two.a, qa, qb, vec4f(a.x), vec4f(a.y)),
+    add_pair(two.b, qa, qb, vec4f(b.x), vec4f(b.y)),
   );
 }
 
@@ -120,10 +133,6 @@ fn add_own_four(scores: vec4f, quad: u32, place: u32, i: u32, key: vec4u) -> vec
   sum = add_own(sum, pool[first + 4u], pool[second + 4u], a.b, b.b, c.b, d.b);
   sum = add_own(sum, pool[first + 8u], pool[second + 8u], a.c, b.c, c.c, d.c);
   return add_own(sum, pool[first + 12u], pool[second + 12u], a.d, b.d, c.d, d.d);
-}
-
-fn add_own(sum: vec4f, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d: vec2f) -> vec4f {
-  return add_pair(sum, qa, qb, vec4f(a.x, b.x, c.x, d.x), vec4f(a.y, b.y, c.y, d.y));
 }
 
 // The scores of fresh positions, whose keys are not the same to all queries, in the order of the ring's.

@@ -19,20 +19,12 @@ struct FourScores {
   d: vec4f,
 }
 
-// A pair of dimensions of four keys.
-struct FourKeys {
-  a: vec2f,
-  b: vec2f,
-  c: vec2f,
-  d: vec2f,
-}
-
-fn add_keys(scores: FourScores, qa: vec4f, qb: vec4f, k: FourKeys) -> FourScores {
+fn add_keys(s: FourScores, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d: vec2f) -> FourScores {
   return FourScores(
-    add_pair(scores.a, qa, qb, vec4f(k.a.x), vec4f(k.a.y)),
-    add_pair(scores.b, qa, qb, vec4f(k.b.x), vec4f(k.b.y)),
-    add_pair(scores.c, qa, qb, vec4f(k.c.x), vec4f(k.c.y)),
-    add_pair(scores.d, qa, qb, vec4f(k.d.x), vec4f(k.d.y)),
+    add_pair(s.a, qa, qb, vec4f(a.x), vec4f(a.y)),
+    add_pair(s.b, qa, qb, vec4f(b.x), vec4f(b.y)),
+    add_pair(s.c, qa, qb, vec4f(c.x), vec4f(c.y)),
+    add_pair(s.d, qa, qb, vec4f(d.x), vec4f(d.y)),
   );
 }
 
@@ -48,18 +40,18 @@ fn four_scores(quad: u32, key: vec4u, thread: u32) -> FourScores {
     let b = four_pairs(key.y, i);
     let c = four_pairs(key.z, i);
     let d = four_pairs(key.w, i);
-    s = add_keys(s, subgroupBroadcast(qa, 0u), subgroupBroadcast(qb, 0u), FourKeys(a.a, b.a, c.a, d.a));
-    s = add_keys(s, subgroupBroadcast(qa, 1u), subgroupBroadcast(qb, 1u), FourKeys(a.b, b.b, c.b, d.b));
-    s = add_keys(s, subgroupBroadcast(qa, 2u), subgroupBroadcast(qb, 2u), FourKeys(a.c, b.c, c.c, d.c));
-    s = add_keys(s, subgroupBroadcast(qa, 3u), subgroupBroadcast(qb, 3u), FourKeys(a.d, b.d, c.d, d.d));
+    s = add_keys(s, subgroupBroadcast(qa, 0u), subgroupBroadcast(qb, 0u), a.a, b.a, c.a, d.a);
+    s = add_keys(s, subgroupBroadcast(qa, 1u), subgroupBroadcast(qb, 1u), a.b, b.b, c.b, d.b);
+    s = add_keys(s, subgroupBroadcast(qa, 2u), subgroupBroadcast(qb, 2u), a.c, b.c, c.c, d.c);
+    s = add_keys(s, subgroupBroadcast(qa, 3u), subgroupBroadcast(qb, 3u), a.d, b.d, c.d, d.d);
     let e = four_pairs(key.x, i + 4u);
     let f = four_pairs(key.y, i + 4u);
     let g = four_pairs(key.z, i + 4u);
     let h = four_pairs(key.w, i + 4u);
-    s = add_keys(s, subgroupBroadcast(qa, 4u), subgroupBroadcast(qb, 4u), FourKeys(e.a, f.a, g.a, h.a));
-    s = add_keys(s, subgroupBroadcast(qa, 5u), subgroupBroadcast(qb, 5u), FourKeys(e.b, f.b, g.b, h.b));
-    s = add_keys(s, subgroupBroadcast(qa, 6u), subgroupBroadcast(qb, 6u), FourKeys(e.c, f.c, g.c, h.c));
-    s = add_keys(s, subgroupBroadcast(qa, 7u), subgroupBroadcast(qb, 7u), FourKeys(e.d, f.d, g.d, h.d));
+    s = add_keys(s, subgroupBroadcast(qa, 4u), subgroupBroadcast(qb, 4u), e.a, f.a, g.a, h.a);
+    s = add_keys(s, subgroupBroadcast(qa, 5u), subgroupBroadcast(qb, 5u), e.b, f.b, g.b, h.b);
+    s = add_keys(s, subgroupBroadcast(qa, 6u), subgroupBroadcast(qb, 6u), e.c, f.c, g.c, h.c);
+    s = add_keys(s, subgroupBroadcast(qa, 7u), subgroupBroadcast(qb, 7u), e.d, f.d, g.d, h.d);
     continuing {
       i += 8u;
       break if i >= PAIRS;
@@ -79,16 +71,12 @@ fn fresh_scores(quad: u32, position: u32) -> vec4f {
     let b = four_pairs(key.y, i);
     let c = four_pairs(key.z, i);
     let d = four_pairs(key.w, i);
-    scores = add_own(scores, pool[first + i], pool[second + i], FourKeys(a.a, b.a, c.a, d.a));
-    scores = add_own(scores, pool[first + i + 1u], pool[second + i + 1u], FourKeys(a.b, b.b, c.b, d.b));
-    scores = add_own(scores, pool[first + i + 2u], pool[second + i + 2u], FourKeys(a.c, b.c, c.c, d.c));
-    scores = add_own(scores, pool[first + i + 3u], pool[second + i + 3u], FourKeys(a.d, b.d, c.d, d.d));
+    scores = add_own(scores, pool[first + i], pool[second + i], a.a, b.a, c.a, d.a);
+    scores = add_own(scores, pool[first + i + 1u], pool[second + i + 1u], a.b, b.b, c.b, d.b);
+    scores = add_own(scores, pool[first + i + 2u], pool[second + i + 2u], a.c, b.c, c.c, d.c);
+    scores = add_own(scores, pool[first + i + 3u], pool[second + i + 3u], a.d, b.d, c.d, d.d);
   }
   return scores;
-}
-
-fn add_own(scores: vec4f, qa: vec4f, qb: vec4f, k: FourKeys) -> vec4f {
-  return add_pair(scores, qa, qb, vec4f(k.a.x, k.b.x, k.c.x, k.d.x), vec4f(k.a.y, k.b.y, k.c.y, k.d.y));
 }
 
 // A thread writes what, until a barrier, it alone looks at.

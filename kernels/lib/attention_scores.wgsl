@@ -6,12 +6,6 @@
 //   max_of_threads(value, thread) and sum_of_threads(value, thread) -> array<vec4f, 2>,  the largest of what SCORERS threads
 //   have, and the sum; for either quad.
 
-// Two keys' scores with a quad's queries.
-struct Two {
-  a: vec4f,
-  b: vec4f,
-}
-
 // Four neighbouring pairs of dimensions of a key.
 struct FourPairs {
   a: vec2f,
@@ -39,11 +33,9 @@ fn add_pair(score: vec4f, qa: vec4f, qb: vec4f, first: vec4f, second: vec4f) -> 
   return fma(second, qb, fma(first, qa, score));
 }
 
-fn add_products(two: Two, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f) -> Two {
-  return Two(
-    add_pair(two.a, qa, qb, vec4f(a.x), vec4f(a.y)),
-    add_pair(two.b, qa, qb, vec4f(b.x), vec4f(b.y)),
-  );
+// Adds a pair of four queries' own keys.
+fn add_own(sum: vec4f, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d: vec2f) -> vec4f {
+  return add_pair(sum, qa, qb, vec4f(a.x, b.x, c.x, d.x), vec4f(a.y, b.y, c.y, d.y));
 }
 
 // The ring slot of a position, or, if it is not in the ring, of some other: its score is thrown away.
