@@ -50,9 +50,9 @@ export function attentionTile(
   rules: AttentionRules,
   mostQuads: 1 | 2,
 ): AttentionTile {
-  // Sharers take sixteen pairs each at once, lanes of a vector eight together.
+  // Sharers take sixteen pairs each at once, lanes of a vector four together.
   const sharers = Math.min(rules.sharers, powerOfTwo(half / 16));
-  const unit = rules.isVector ? 8 : 16 * sharers;
+  const unit = rules.isVector ? 4 : 16 * sharers;
   const pairs = Math.ceil(half / unit) * unit;
   const tile = powerOfTwo(half);
   const alone = rules.isSoftware ? 32 : 64;

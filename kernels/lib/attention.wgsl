@@ -14,7 +14,9 @@
 //   fresh_from() -> u32,  the first of them, and
 //   fresh_slot_of(query, position) -> u32,  where it is to one of the queries.
 // The way of reading keys supplies
-//   query_place(i) -> u32,  where pair i of a query is kept, of PAIRS places.
+//   query_place(i) -> u32,  where pair i of a query is kept, of PAIRS places;
+//   quads_at_work: array<Quad, 2>,  the quads that the workgroup has, and
+//   keep_quad(quad, queries, thread),  which puts one there.
 
 override HEADS: u32;
 override KV_HEADS: u32;
@@ -43,8 +45,6 @@ struct Quad {
   first: vec4u, // the first position that each sees
   end: vec4u,   // the position after the last
 }
-
-var<workgroup> quads_at_work: array<Quad, 2>; // here and not in registers, of which they would take 32
 
 var<private> kv_head: u32;
 
@@ -105,9 +105,7 @@ fn load_quad(quad: u32, first: u32, count: u32, thread: u32) -> Positions {
     pool[at + PAIRS + query_place(i)] = b;
   }
   let end = position + vec4u(1u);
-  if (thread == 0u) {
-    quads_at_work[quad] = Quad(row, head, start, end);
-  }
+  keep_quad(quad, Quad(row, head, start, end), thread);
   return Positions(least(start), most(end));
 }
 

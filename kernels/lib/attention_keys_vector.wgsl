@@ -2,13 +2,23 @@
 // thread has the positions thread, thread + 8, … of a chunk, four at a time. Loads are what takes time: each lane makes
 // them one by one, of 16 bytes at best, also where all lanes load the same. So of eight neighbours in the pool each lane
 // loads one, and all take it from there. (What loads take: bench/README.md.)
+//
+// They are also what takes time to compile: each value that is loaded or stored is a loop over the lanes, and the time
+// grows with the square of their number. So what is done rarely is written once, in a loop.
+
+var<private> quads_at_work: array<Quad, 2>;
+
+fn keep_quad(quad: u32, queries: Quad, thread: u32) {
+  quads_at_work[quad] = queries;
+}
 
 fn query_place(i: u32) -> u32 {
   return i;
 }
 
-fn hold(at: u32, thread: u32) -> vec4f {
-  return pool[at + thread];
+// Four neighbouring pairs of a quad's queries from i on: lane n has the first dimensions of pair i + n, lane 4 + n the second.
+fn hold_queries(quad: u32, i: u32, thread: u32) -> vec4f {
+  return pool[queries_at(quad) + i + select(thread, PAIRS - 4u + thread, thread >= 4u)];
 }
 
 // Scores of four keys with a quad's queries.
@@ -29,75 +39,62 @@ fn add_keys(s: FourScores, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d
 }
 
 fn four_scores(quad: u32, key: vec4u, thread: u32) -> FourScores {
-  let first = queries_at(quad);
-  let second = first + PAIRS;
   var s = FourScores();
   var i = 0u;
   loop {
-    let qa = hold(first + i, thread);
-    let qb = hold(second + i, thread);
+    let q = hold_queries(quad, i, thread);
     let a = four_pairs(key.x, i);
     let b = four_pairs(key.y, i);
     let c = four_pairs(key.z, i);
     let d = four_pairs(key.w, i);
-    s = add_keys(s, subgroupBroadcast(qa, 0u), subgroupBroadcast(qb, 0u), a.a, b.a, c.a, d.a);
-    s = add_keys(s, subgroupBroadcast(qa, 1u), subgroupBroadcast(qb, 1u), a.b, b.b, c.b, d.b);
-    s = add_keys(s, subgroupBroadcast(qa, 2u), subgroupBroadcast(qb, 2u), a.c, b.c, c.c, d.c);
-    s = add_keys(s, subgroupBroadcast(qa, 3u), subgroupBroadcast(qb, 3u), a.d, b.d, c.d, d.d);
-    let e = four_pairs(key.x, i + 4u);
-    let f = four_pairs(key.y, i + 4u);
-    let g = four_pairs(key.z, i + 4u);
-    let h = four_pairs(key.w, i + 4u);
-    s = add_keys(s, subgroupBroadcast(qa, 4u), subgroupBroadcast(qb, 4u), e.a, f.a, g.a, h.a);
-    s = add_keys(s, subgroupBroadcast(qa, 5u), subgroupBroadcast(qb, 5u), e.b, f.b, g.b, h.b);
-    s = add_keys(s, subgroupBroadcast(qa, 6u), subgroupBroadcast(qb, 6u), e.c, f.c, g.c, h.c);
-    s = add_keys(s, subgroupBroadcast(qa, 7u), subgroupBroadcast(qb, 7u), e.d, f.d, g.d, h.d);
+    s = add_keys(s, subgroupBroadcast(q, 0u), subgroupBroadcast(q, 4u), a.a, b.a, c.a, d.a);
+    s = add_keys(s, subgroupBroadcast(q, 1u), subgroupBroadcast(q, 5u), a.b, b.b, c.b, d.b);
+    s = add_keys(s, subgroupBroadcast(q, 2u), subgroupBroadcast(q, 6u), a.c, b.c, c.c, d.c);
+    s = add_keys(s, subgroupBroadcast(q, 3u), subgroupBroadcast(q, 7u), a.d, b.d, c.d, d.d);
     continuing {
-      i += 8u;
+      i += 4u;
       break if i >= PAIRS;
     }
   }
   return s;
 }
 
-// The scores of a fresh position, whose key is not the same to all queries, in the order of the ring's.
-fn fresh_scores(quad: u32, position: u32) -> vec4f {
-  let key = (fresh_slots(quad, position) * 2u * KV_HEADS + kv_head) * HALF;
-  let first = queries_at(quad);
-  let second = first + PAIRS;
-  var scores = vec4f();
-  for (var i = 0u; i < PAIRS; i += 4u) {
-    let a = four_pairs(key.x, i);
-    let b = four_pairs(key.y, i);
-    let c = four_pairs(key.z, i);
-    let d = four_pairs(key.w, i);
-    scores = add_own(scores, pool[first + i], pool[second + i], a.a, b.a, c.a, d.a);
-    scores = add_own(scores, pool[first + i + 1u], pool[second + i + 1u], a.b, b.b, c.b, d.b);
-    scores = add_own(scores, pool[first + i + 2u], pool[second + i + 2u], a.c, b.c, c.c, d.c);
-    scores = add_own(scores, pool[first + i + 3u], pool[second + i + 3u], a.d, b.d, c.d, d.d);
-  }
-  return scores;
+// A fresh position's keys to four queries.
+fn fresh_keys(quad: u32, position: u32) -> vec4u {
+  return (fresh_slots(quad, position) * 2u * KV_HEADS + kv_head) * HALF;
 }
 
-// A thread writes what, until a barrier, it alone looks at.
+// Of eight neighbouring positions each is another thread's, which until a barrier alone looks at what it writes. A thread
+// takes the keys of four positions, or, once those of the ring are done, what a fresh one's key is to each of four queries.
 fn put_scores(quads: u32, positions: Positions, first_fresh: u32, thread: u32) {
   var quad = 0u;
   loop {
-    let at = weights_at(quad) + thread;
-    for (var first = positions.first; first < positions.end; first += 4u * THREADS) {
+    var is_fresh = false;
+    var first = positions.first;
+    while (first < positions.end) {
       let p = first + thread + THREADS * vec4u(0u, 1u, 2u, 3u);
-      let key = vec4u(key_at(p.x), key_at(p.y), key_at(p.z), key_at(p.w));
-      let scores = four_scores(quad, key, thread);
-      pool[at + first % CHUNK] = scores.a;
-      pool[at + first % CHUNK + THREADS] = scores.b;
-      pool[at + first % CHUNK + 2u * THREADS] = scores.c;
-      pool[at + first % CHUNK + 3u * THREADS] = scores.d;
-    }
-    if (HAS_FRESH) {
-      // Of eight neighbouring positions each is another thread's.
-      let own = first_fresh + (thread - first_fresh) % THREADS;
-      for (var fresh = own; fresh < positions.end; fresh += THREADS) {
-        pool[weights_at(quad) + fresh % CHUNK] = fresh_scores(quad, fresh);
+      let fresh = max(min(p.x, positions.end - 1u), first_fresh);
+      var key = vec4u(key_at(p.x), key_at(p.y), key_at(p.z), key_at(p.w));
+      if (is_fresh) {
+        key = fresh_keys(quad, fresh);
+      }
+      let s = four_scores(quad, key, thread);
+      let at = weights_at(quad) + thread + first % CHUNK;
+      if (!is_fresh) {
+        pool[at] = s.a;
+        pool[at + THREADS] = s.b;
+        pool[at + 2u * THREADS] = s.c;
+        pool[at + 3u * THREADS] = s.d;
+        first += 4u * THREADS;
+        if (HAS_FRESH && first >= first_fresh) {
+          is_fresh = true;
+          first = first_fresh / THREADS * THREADS;
+        }
+      } else {
+        if (p.x == fresh) {
+          pool[at] = vec4f(s.a.x, s.b.y, s.c.z, s.d.w);
+        }
+        first += THREADS;
       }
     }
     continuing {

@@ -1,5 +1,13 @@
-// What the threads of a workgroup have, put together through its memory. (Where they are one vector of a CPU's,
+// What the threads of a workgroup have, shared and put together through its memory. (Where they are one vector of a CPU's,
 // attention_keys_vector.wgsl does it.)
+
+var<workgroup> quads_at_work: array<Quad, 2>; // here and not in registers, of which they would take 32
+
+fn keep_quad(quad: u32, queries: Quad, thread: u32) {
+  if (thread == 0u) {
+    quads_at_work[quad] = queries;
+  }
+}
 
 override FOUND: u32; // at least SCORERS, and the threads that have a position's pairs
 

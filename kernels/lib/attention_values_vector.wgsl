@@ -59,7 +59,7 @@ fn select_sums(otherwise: FourSums, sums: FourSums, chosen: vec4<bool>) -> FourS
 
 // Adds eight positions from p on that all queries see, and whose values are in the ring, for a quad.
 fn add_eight(quad: u32, before: FourSums, chunk: u32, p: u32, i: u32, thread: u32) -> FourSums {
-  let w = hold(weights_at(quad) + p - chunk * CHUNK, thread);
+  let w = pool[weights_at(quad) + p - chunk * CHUNK + thread];
   var sums = add_value(before, subgroupBroadcast(w, 0u), value_at(p, i));
   sums = add_value(sums, subgroupBroadcast(w, 1u), value_at(p + 1u, i));
   sums = add_value(sums, subgroupBroadcast(w, 2u), value_at(p + 2u, i));
@@ -70,22 +70,18 @@ fn add_eight(quad: u32, before: FourSums, chunk: u32, p: u32, i: u32, thread: u3
   return add_value(sums, subgroupBroadcast(w, 7u), value_at(p + 7u, i));
 }
 
-// The same for both quads.
 fn add_to_both(sums: Sums, wa: vec4f, wb: vec4f, v: FourPairs) -> Sums {
   return Sums(add_value(sums.a, wa, v), add_value(sums.b, wb, v));
 }
 
-fn add_eight_to_both(before: Sums, chunk: u32, p: u32, i: u32, thread: u32) -> Sums {
-  let a = hold(weights_at(0u) + p - chunk * CHUNK, thread);
-  let b = hold(weights_at(1u) + p - chunk * CHUNK, thread);
-  var sums = add_to_both(before, subgroupBroadcast(a, 0u), subgroupBroadcast(b, 0u), value_at(p, i));
-  sums = add_to_both(sums, subgroupBroadcast(a, 1u), subgroupBroadcast(b, 1u), value_at(p + 1u, i));
-  sums = add_to_both(sums, subgroupBroadcast(a, 2u), subgroupBroadcast(b, 2u), value_at(p + 2u, i));
-  sums = add_to_both(sums, subgroupBroadcast(a, 3u), subgroupBroadcast(b, 3u), value_at(p + 3u, i));
-  sums = add_to_both(sums, subgroupBroadcast(a, 4u), subgroupBroadcast(b, 4u), value_at(p + 4u, i));
-  sums = add_to_both(sums, subgroupBroadcast(a, 5u), subgroupBroadcast(b, 5u), value_at(p + 5u, i));
-  sums = add_to_both(sums, subgroupBroadcast(a, 6u), subgroupBroadcast(b, 6u), value_at(p + 6u, i));
-  return add_to_both(sums, subgroupBroadcast(a, 7u), subgroupBroadcast(b, 7u), value_at(p + 7u, i));
+// Adds four such positions for both quads: lane n has the first quad's weights for p + n, lane 4 + n the second's.
+fn add_four_to_both(before: Sums, chunk: u32, p: u32, i: u32, thread: u32) -> Sums {
+  let quad = thread / 4u;
+  let w = pool[weights_at(quad) + p - chunk * CHUNK + thread % 4u];
+  var sums = add_to_both(before, subgroupBroadcast(w, 0u), subgroupBroadcast(w, 4u), value_at(p, i));
+  sums = add_to_both(sums, subgroupBroadcast(w, 1u), subgroupBroadcast(w, 5u), value_at(p + 1u, i));
+  sums = add_to_both(sums, subgroupBroadcast(w, 2u), subgroupBroadcast(w, 6u), value_at(p + 2u, i));
+  return add_to_both(sums, subgroupBroadcast(w, 3u), subgroupBroadcast(w, 7u), value_at(p + 3u, i));
 }
 
 // Adds positions of the ring one by one, for those queries that see them.
@@ -126,11 +122,21 @@ fn add_singles(quad: u32, sums: FourSums, chunk: u32, first: u32, end: u32, i: u
   return add_fresh(quad, more, chunk, max(first, fresh_from()), end, i);
 }
 
-fn put_sums(quad: u32, i: u32, sums: FourSums) {
-  if (i < HALF) { put(quad, i, sums.a); }
-  if (i + 1u < HALF) { put(quad, i + 1u, sums.b); }
-  if (i + 2u < HALF) { put(quad, i + 2u, sums.c); }
-  if (i + 3u < HALF) { put(quad, i + 3u, sums.d); }
+// One of four neighbouring pairs' sums.
+fn pair_sums(sums: FourSums, n: u32) -> Values {
+  let lower = select_values(sums.a, sums.b, vec4<bool>(n == 1u));
+  let upper = select_values(sums.c, sums.d, vec4<bool>(n == 3u));
+  return select_values(lower, upper, vec4<bool>(n >= 2u));
+}
+
+fn put_sums(quads: u32, i: u32, sums: Sums) {
+  let end = min(i + 4u, HALF);
+  for (var quad = 0u; quad < quads; quad++) {
+    for (var pair = i; pair < end; pair++) {
+      let of_pair = pair_sums(sums.a, pair - i);
+      put(quad, pair, select_values(of_pair, pair_sums(sums.b, pair - i), vec4<bool>(quad == 1u)));
+    }
+  }
 }
 
 fn gather(chunk: u32, sight: Positions, quads: u32, thread: u32) {
@@ -151,17 +157,20 @@ fn gather(chunk: u32, sight: Positions, quads: u32, thread: u32) {
         sums.b = add_singles(1u, sums.b, chunk, first, before, i);
       }
     }
-    for (var p = common_first; p < common_end; p += 8u) {
-      if (has_both(quads)) {
-        sums = add_eight_to_both(sums, chunk, p, i, thread);
-      } else {
+    if (has_both(quads)) {
+      for (var p = common_first; p < common_end; p += 4u) {
+        sums = add_four_to_both(sums, chunk, p, i, thread);
+      }
+    } else {
+      for (var p = common_first; p < common_end; p += 8u) {
         sums.a = add_eight(0u, sums.a, chunk, p, i, thread);
       }
     }
-    put_sums(0u, i, add_singles(0u, sums.a, chunk, after, end, i));
+    sums.a = add_singles(0u, sums.a, chunk, after, end, i);
     if (has_both(quads)) {
-      put_sums(1u, i, add_singles(1u, sums.b, chunk, after, end, i));
+      sums.b = add_singles(1u, sums.b, chunk, after, end, i);
     }
+    put_sums(quads, i, sums);
   }
   workgroupBarrier(); // the pool has been read
 }

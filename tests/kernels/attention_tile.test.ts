@@ -24,7 +24,7 @@ Deno.test("attentionTile() keeps to what every device has, for all head sizes", 
         const what = JSON.stringify({ ...rules, half, constants });
         assert(workgroupBytes(constants) <= 16384, what);
         assert(Math.max(THREADS!, COMBINERS!) <= 256, what);
-        assert(PAIRS! >= half && PAIRS! % (rules.isVector ? 8 : 16 * SHARERS!) === 0, what);
+        assert(PAIRS! >= half && PAIRS! % (rules.isVector ? 4 : 16 * SHARERS!) === 0, what);
         assert(TILE! >= half && COMBINERS! >= TILE!, what);
         assert(rules.isVector || THREADS! >= TILE!, what);
         assert(THREADS! >= queries && SCORERS! <= THREADS!, what); // a thread a query's path
