@@ -64,9 +64,17 @@ fn sample(row: u32, thread: u32) {
   let is_top_k = options.top_k > 0u && options.top_k < VOCAB;
   let is_top_p = options.top_p < 1.0;
   var likeliest = Best(LOWEST, VOCAB - 1u);
+  var drawn = likeliest;
   var threshold = LEAST;
-  if (is_drawn && (is_top_k || is_top_p || options.min_p > 0.0)) {
-    likeliest = largest(row, LEAST, false, thread);
+  // Where some are not to be drawn, the likeliest is found first: thresholds are so far below it.
+  var is_last = !is_drawn || !(is_top_k || is_top_p || options.min_p > 0.0);
+  loop {
+    drawn = largest(row, threshold, is_drawn && is_last, thread);
+    if (is_last) {
+      break;
+    }
+    is_last = true;
+    likeliest = drawn;
     let top = likeliest.logit;
     if (is_top_k || is_top_p) {
       var weigh = !is_top_k;
@@ -82,7 +90,6 @@ fn sample(row: u32, thread: u32) {
       threshold = max(threshold, key(top + log(options.min_p)));
     }
   }
-  var drawn = largest(row, threshold, is_drawn, thread);
   // Were a score a bit less here than where the threshold was found, none might reach it.
   if (drawn.logit == LOWEST) {
     drawn = likeliest;
