@@ -52,6 +52,8 @@ import lanesShuffle from "./lib/lanes_shuffle.wgsl" with { type: "text" };
 import lanesSubgroup from "./lib/lanes_subgroup.wgsl" with { type: "text" };
 import lanesWorkgroup from "./lib/lanes_workgroup.wgsl" with { type: "text" };
 import norm from "./lib/norm.wgsl" with { type: "text" };
+import normAhead from "./lib/norm_ahead.wgsl" with { type: "text" };
+import normVector from "./lib/norm_vector.wgsl" with { type: "text" };
 import plan from "./lib/plan.wgsl" with { type: "text" };
 import planes from "./lib/planes.wgsl" with { type: "text" };
 import product from "./lib/product.wgsl" with { type: "text" };
@@ -135,7 +137,6 @@ const libSources = {
   best,
   chunk,
   gumbel,
-  norm,
   plan,
   planes,
   promptProduct,
@@ -157,7 +158,7 @@ const libSources = {
   vectorDot,
 };
 
-type Lib = keyof typeof libSources | "weights" | "product" | "cache" | "attention";
+type Lib = keyof typeof libSources | "weights" | "product" | "norm" | "cache" | "attention";
 
 const stages = {
   accept: [accept, "rows", "source", "state", "best"],
@@ -199,6 +200,7 @@ export function allSources(): string {
       sources,
     ) => Object.values(sources)),
     ...[eight, ...Object.values(lanesSources), product, productVector, slots],
+    ...[norm, normAhead, normVector],
   ].join("\n");
 }
 
@@ -222,6 +224,8 @@ export function stageSource(
         return eight + weightSources[variant.weights!];
       case "product":
         return quad + (isVector ? vectorDot + productVector : product) + lanesSources[lanes];
+      case "norm":
+        return norm + (isVector ? normVector : normAhead);
       case "attention":
         return attentionSources[sharing] + cachedSources[variant.cache!];
       case "cache":
