@@ -121,6 +121,11 @@ fn put_score(quad: u32, score: vec4f, p: u32, end: u32, thread: u32) {
   }
 }
 
+// Adds a pair of four queries' own keys.
+fn add_own(sum: vec4f, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d: vec2f) -> vec4f {
+  return add_pair(sum, qa, qb, vec4f(a.x, b.x, c.x, d.x), vec4f(a.y, b.y, c.y, d.y));
+}
+
 // Four pairs of four queries' own keys.
 fn add_own_four(scores: vec4f, quad: u32, place: u32, i: u32, key: vec4u) -> vec4f {
   let first = queries_at(quad) + place;

@@ -33,11 +33,6 @@ fn add_pair(score: vec4f, qa: vec4f, qb: vec4f, first: vec4f, second: vec4f) -> 
   return fma(second, qb, fma(first, qa, score));
 }
 
-// Adds a pair of four queries' own keys.
-fn add_own(sum: vec4f, qa: vec4f, qb: vec4f, a: vec2f, b: vec2f, c: vec2f, d: vec2f) -> vec4f {
-  return add_pair(sum, qa, qb, vec4f(a.x, b.x, c.x, d.x), vec4f(a.y, b.y, c.y, d.y));
-}
-
 // The ring slot of a position, or, if it is not in the ring, of some other: its score is thrown away.
 fn key_at(position: u32) -> u32 {
   return keys_at(ring_slot_of(nearest_in_ring(position)));

@@ -1,6 +1,8 @@
 // What the threads of a workgroup have, shared and put together through its memory. (Where they are one vector of a CPU's,
 // attention_keys_vector.wgsl does it.)
 
+override FOUND: u32; // at least SCORERS, and the threads that have a position's pairs
+
 var<workgroup> quads_at_work: array<Quad, 2>; // here and not in registers, of which they would take 32
 
 fn keep_quad(quad: u32, queries: Quad, thread: u32) {
@@ -8,8 +10,6 @@ fn keep_quad(quad: u32, queries: Quad, thread: u32) {
     quads_at_work[quad] = queries;
   }
 }
-
-override FOUND: u32; // at least SCORERS, and the threads that have a position's pairs
 
 // What threads find, two vectors each, and put together. (In two arrays fewer threads would be in each other's way, but in
 // ptxas's code attention needs 155 registers then, and not 128.)
