@@ -355,14 +355,15 @@ Deno.test("decode.ts tells about itself and the devices", async () => {
   assertEquals(help.stderr + version.stderr + devices.stderr, "");
 });
 
-/** util-linux's `script` gives a process a terminal. */
-const hasScript = Deno.build.os === "linux" &&
-  (await Deno.stat("/usr/bin/script").catch(() => null)) !== null;
-if (!hasScript) console.warn("Skipping the tests on a terminal: there is no /usr/bin/script.");
+/** util-linux's `script` gives a process a terminal, unless it is not there or a container has none to give. */
+const hasTerminal = Deno.build.os === "linux" &&
+  await new Deno.Command("script", { args: ["-qec", "true", "/dev/null"], stdin: "null" }).output()
+    .then(({ success }) => success, () => false);
+if (!hasTerminal) console.warn("Skipping the tests on a terminal: `script` gives none here.");
 
 Deno.test({
   name: "On a terminal the answer is coloured, unless NO_COLOR says no",
-  ignore: !hasScript,
+  ignore: !hasTerminal,
 }, async () => {
   const line = ["deno", "run", "-A", "decode.ts", ...BASE].map((word) => `'${word}'`).join(" ");
   const onTerminal = async (NO_COLOR: string) => {
@@ -372,9 +373,10 @@ Deno.test({
       env: { NO_COLOR, PATH: `${Deno.execPath().replace(/\/[^/]+$/, "")}:${Deno.env.get("PATH")}` },
       stdin: "null",
     });
-    const { code, stdout } = await command.output();
-    assertEquals(code, 0);
-    return new TextDecoder().decode(stdout);
+    const { code, stdout, stderr } = await command.output();
+    const [shown, complaint] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assertEquals(code, 0, shown! + complaint!);
+    return shown!;
   };
   const colored = await onTerminal("");
   assertStringIncludes(colored, COLOR);
