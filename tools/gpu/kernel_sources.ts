@@ -5,7 +5,8 @@
  *   deno run -A tools/gpu/kernel_sources.ts DIR [bf16 | fp8 | q8 | q4] [CHOICE=NUMBER ...]
  *
  * A CHOICE is one of the device profile's, such as rowsTogether=8. Where the CPU plays the device, kernels are an NVIDIA
- * GPU's. Their names are printed as each is compiled, for drivers that say what they made of it (intel.sh).
+ * GPU's; with subgroups=0 they are those of a GPU that has neither subgroups nor f16, as none has in Deno on DirectX 12
+ * (fxc.sh). Their names are printed as each is compiled, for drivers that say what they made of it (intel.sh).
  *
  * @module
  */
@@ -48,10 +49,18 @@ if (import.meta.main) {
     Deno.exit(2);
   }
   Deno.mkdirSync(directory, { recursive: true });
-  const { device, info } = await openGpu();
+  const { subgroups = 1, ...profile } = Object.fromEntries(choices.map((choice) => {
+    const [name, value] = choice.split("=");
+    return [name, Number(value)];
+  }));
+  const { device, info } = await openGpu({ subgroups: subgroups !== 0 });
   // Kernels are compiled here, and not run.
   const nvidia = { isSoftware: false, subgroupSize: 32, subgroupVaries: false };
-  using gpu = new Gpu(device, { ...info, ...(info.isSoftware && nvidia) });
+  const plain = { isSoftware: false, subgroupSize: null, subgroupVaries: false, hasF16: false };
+  using gpu = new Gpu(device, {
+    ...info,
+    ...(subgroups === 0 ? plain : info.isSoftware && nvidia),
+  });
   const config = shapeConfig("mistral-7b", 2); // of a prompt the last layer has keys and values only
   const source = randomWeights(config, weights === "fp8" ? weights : "bf16");
   const quantization = weights === "q8" || weights === "q4" ? weights : null;
@@ -61,10 +70,6 @@ if (import.meta.main) {
     gpu.info.maxBindingBytes,
   );
   const loaded = await loadWeights(gpu, source, layout);
-  const profile = Object.fromEntries(choices.map((choice) => {
-    const [name, value] = choice.split("=");
-    return [name, Number(value)];
-  }));
   const compiler = new Writer(gpu, { ...defaultProfile(gpu.info), ...profile });
   compiler.directory = directory;
   const precisions: PromptPrecision[] = gpu.info.hasF16 ? ["f16", "f32"] : ["f32"];
