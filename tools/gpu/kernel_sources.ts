@@ -6,7 +6,7 @@
  *
  * A CHOICE is one of the device profile's, such as rowsTogether=8. Where the CPU plays the device, kernels are an NVIDIA
  * GPU's; with subgroups=0 they are those of a GPU that has neither subgroups nor f16, as none has in Deno on DirectX 12
- * (fxc.sh). Their names are printed as each is compiled, for drivers that say what they made of it (intel.sh).
+ * (dx12.sh). Their names are printed as each is compiled, for drivers that say what they made of it (intel.sh).
  *
  * @module
  */
