@@ -65,8 +65,9 @@ static HRESULT with_dxc(const Source *source, Blob **code, Blob **messages) {
     if (made != S_OK) return made;
   }
   const wchar_t *arguments[] = {L"-E", L"main", L"-T", L"cs_6_6", L"-HV", L"2018", L"-no-warnings", L"-enable-16bit-types"};
+  UINT count = sizeof arguments / sizeof *arguments;
   Result *result;
-  HRESULT status = compiler->calls->compile(compiler, source, arguments, 8, NULL, &DXC_RESULT, (void **)&result);
+  HRESULT status = compiler->calls->compile(compiler, source, arguments, count, NULL, &DXC_RESULT, (void **)&result);
   if (status != S_OK) return status;
   result->calls->code(result, code);
   result->calls->messages(result, messages);
