@@ -113,9 +113,9 @@ export class Compiler {
     variant: Variant,
     constants: Record<string, number>,
   ): { source: string; used: Record<string, number> } {
-    const { subgroupSize, subgroupVaries } = this.#gpu.info;
+    const { subgroupSize, subgroupVaries, convertsF16 } = this.#gpu.info;
     const lanes = subgroupSize === null ? "workgroup" : subgroupVaries ? "shuffle" : "subgroup";
-    const source = stageSource(stage, variant, lanes, this.isVector);
+    const source = stageSource(stage, variant, { lanes, isVector: this.isVector, convertsF16 });
     const all: Record<string, number> = {
       LANES: this.lanes,
       GROUPS: this.#groups,

@@ -18,6 +18,11 @@ export interface DeviceInfo {
   readonly subgroupVaries: boolean;
   /** Whether kernels can compute in f16 (`shader-f16`). */
   readonly hasF16: boolean;
+  /**
+   * Whether kernels can use WGSL's conversions from f16 and to it (`pack2x16float` …). wgpu refuses them with llvmpipe where
+   * the CPU has no instruction for them, or LLVM (before 16) does not know it, as on ARM. Elsewhere they are always there.
+   */
+  readonly convertsF16: boolean;
   /** Whether the CPU plays the device (llvmpipe, SwiftShader). */
   readonly isSoftware: boolean;
   /** Largest part of a buffer that a kernel can see, in bytes; what is no larger is not when rounded up either. */

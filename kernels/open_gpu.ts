@@ -17,6 +17,8 @@ export interface OpenOptions {
   readonly subgroups?: boolean | undefined;
   /** Take subgroups as if they could be as small as this, as where they vary; for tests. */
   readonly smallestSubgroup?: number | undefined;
+  /** Use WGSL's conversions of f16 where the device has them. Default true; false is for tests. */
+  readonly f16Conversions?: boolean | undefined;
   /** Take a binding limit smaller than the device's, in bytes, so that tensors are split; for tests. */
   readonly maxBindingBytes?: number | undefined;
 }
@@ -132,9 +134,20 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   return new Gpu(device, {
     ...info,
     subgroupSize,
+    convertsF16: options.f16Conversions !== false && await convertsF16(device),
     maxBindingBytes: Math.min(maxBindingBytes, options.maxBindingBytes ?? Infinity),
     maxBufferBytes,
   });
+}
+
+/** Whether a device's compiler takes WGSL's conversions of f16. */
+async function convertsF16(device: GPUDevice): Promise<boolean> {
+  device.pushErrorScope("validation");
+  device.createShaderModule({
+    label: "conversion of f16",
+    code: "fn converted(v: vec2f) -> u32 { return pack2x16float(v); }",
+  });
+  return await device.popErrorScope() === null;
 }
 
 /** A buffer that a GPU should have room for, and the largest that are made where it says that it has not. */
@@ -196,6 +209,7 @@ function infoOf(adapter: GPUAdapter): DeviceInfo {
     isSoftware: /llvmpipe|swiftshader/i.test(name),
     ...subgroupsOf(name, info.subgroupMinSize ?? 0, info.subgroupMaxSize ?? 0),
     hasF16: adapter.features.has("shader-f16"),
+    convertsF16: true, // the device is asked when it is open
     maxBindingBytes: wholeRegions(adapter.limits.maxStorageBufferBindingSize),
     maxBufferBytes: wholeRegions(adapter.limits.maxBufferSize),
   };

@@ -45,6 +45,8 @@ import cachedF16 from "./lib/cached_f16.wgsl" with { type: "text" };
 import cachedF32 from "./lib/cached_f32.wgsl" with { type: "text" };
 import chunk from "./lib/chunk.wgsl" with { type: "text" };
 import eight from "./lib/eight.wgsl" with { type: "text" };
+import f16Builtin from "./lib/f16_builtin.wgsl" with { type: "text" };
+import f16Computed from "./lib/f16_computed.wgsl" with { type: "text" };
 import gumbel from "./lib/gumbel.wgsl" with { type: "text" };
 import kvF16 from "./lib/kv_f16.wgsl" with { type: "text" };
 import kvF32 from "./lib/kv_f32.wgsl" with { type: "text" };
@@ -200,21 +202,26 @@ export function allSources(): string {
       sources,
     ) => Object.values(sources)),
     ...[eight, ...Object.values(lanesSources), product, productVector, slots],
+    ...[f16Builtin, f16Computed],
     ...[norm, normAhead, normVector],
   ].join("\n");
 }
 
-/**
- * The whole WGSL text of a stage, as the compiler sees it.
- *
- * @param lanes How the lanes of a product add up.
- * @param isVector Whether subgroups are a CPU's vector registers of eight.
- */
+/** What stages are written for. */
+export interface Target {
+  /** How the lanes of a product add up. */
+  readonly lanes: Lanes;
+  /** Whether subgroups are a CPU's vector registers of eight. */
+  readonly isVector: boolean;
+  /** Whether WGSL's conversions of f16 can be used. */
+  readonly convertsF16: boolean;
+}
+
+/** The whole WGSL text of a stage, as the compiler sees it. */
 export function stageSource(
   stage: Stage,
   variant: Variant,
-  lanes: Lanes,
-  isVector: boolean,
+  { lanes, isVector, convertsF16 }: Target,
 ): string {
   const [main, ...libs] = stages[stage] as [string, ...Lib[]];
   const sharing = isVector ? "vector" : lanes === "workgroup" ? "alone" : "shared";
@@ -235,5 +242,8 @@ export function stageSource(
     }
   };
   const directive = stage === "promptMatmulF16" ? ["enable f16;"] : [];
-  return [...directive, ...libs.map(part), main].join("\n");
+  const { weights, cache } = variant;
+  const usesF16 = weights === "F16" || weights === "F8" || cache === "f16";
+  const f16 = usesF16 ? [convertsF16 ? f16Builtin : f16Computed] : [];
+  return [...directive, ...f16, ...libs.map(part), main].join("\n");
 }

@@ -42,6 +42,7 @@ const DEVICE_OPTIONS = {
   name: true,
   subgroups: true,
   smallestSubgroup: true,
+  f16Conversions: true,
   maxBindingBytes: true,
 } satisfies Record<keyof OpenOptions, true>;
 

@@ -3,11 +3,11 @@
 alias Cached = vec4u;
 
 fn cached(at: u32) -> vec2f {
-  return unpack2x16float(cache[at / 4u][at % 4u]);
+  return unpack_f16(cache[at / 4u][at % 4u]);
 }
 
 // `at` is a multiple of four.
 fn cached_four(at: u32) -> FourPairs {
   let w = cache[at / 4u];
-  return FourPairs(unpack2x16float(w.x), unpack2x16float(w.y), unpack2x16float(w.z), unpack2x16float(w.w));
+  return FourPairs(unpack_f16(w.x), unpack_f16(w.y), unpack_f16(w.z), unpack_f16(w.w));
 }

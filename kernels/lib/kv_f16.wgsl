@@ -3,5 +3,5 @@
 alias Pair = u32;
 
 fn pack_pair(v: vec2f) -> Pair {
-  return pack2x16float(v);
+  return pack_f16(v);
 }

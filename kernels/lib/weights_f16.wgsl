@@ -1,5 +1,4 @@
-// Weights as the checkpoint stores them: f16, two a word, eight a 16-byte load. unpack2x16float is core
-// WGSL and exact, so no optional feature is needed.
+// Weights as the checkpoint stores them: f16, two a word, eight a 16-byte load.
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][K8]
 
@@ -13,8 +12,8 @@ fn fetch(row: u32, k8: u32) -> Stored {
 
 fn unpack(w: Stored, k8: u32, part: u32) -> Eight {
   return Eight(
-    vec4f(unpack2x16float(w.x), unpack2x16float(w.y)),
-    vec4f(unpack2x16float(w.z), unpack2x16float(w.w)),
+    vec4f(unpack_f16(w.x), unpack_f16(w.y)),
+    vec4f(unpack_f16(w.z), unpack_f16(w.w)),
   );
 }
 

@@ -50,5 +50,5 @@ fn bytes(w: u32) -> vec4f {
 // The upper bytes of a word's halves, times 2^-8. One bit further down, the exponent and the mantissa are those of an f16,
 // whose exponent is 15 too large; its subnormal numbers hold those of E4M3. So all 254 numbers are exact.
 fn upper_bytes(w: u32) -> vec2f {
-  return unpack2x16float((w & 0x80008000u) | ((w & 0x7f007f00u) >> 1u));
+  return unpack_f16((w & 0x80008000u) | ((w & 0x7f007f00u) >> 1u));
 }

@@ -18,6 +18,7 @@ const info = (
   name: "a device",
   isSoftware,
   hasF16: false,
+  convertsF16: true,
   subgroupSize,
   subgroupVaries,
   maxBindingBytes: 1 << 27,

@@ -82,7 +82,7 @@ for (const [model, name, weights, context, cache, precision] of TRIED) {
   Deno.test(`${title}, ${context} positions in ${cache}, prompts in ${precision}, on ${name}`, async () => {
     const { binding, buffer, ...subgroups } = DEVICES[name];
     const info: DeviceInfo = {
-      ...{ name, ...subgroups, hasF16: true, isSoftware: false },
+      ...{ name, ...subgroups, hasF16: true, convertsF16: true, isSoftware: false },
       ...{ maxBindingBytes: binding, maxBufferBytes: buffer },
     };
     const strict = new StrictDevice({

@@ -53,6 +53,9 @@ const variants: [name: string, options: LoadOptions][] = [
   ["headdim-f16", { device: { subgroups: false } }],
   ["tied-bf16", { device: { subgroups: false } }],
   ["mistral-fp8", { device: { subgroups: false } }],
+  ["tiny-gqa-bf16", { device: { f16Conversions: false } }],
+  ["headdim-f16", { device: { f16Conversions: false } }],
+  ["mistral-fp8", { device: { f16Conversions: false } }],
   // Rows that cost nothing make every tree as large as it may be.
   ["odd-f32", { rowCosts: new Array(MAX_ROWS).fill(1) }],
 ];

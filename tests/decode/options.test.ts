@@ -101,6 +101,7 @@ Deno.test("options that are undefined or null are as if they were not given", as
     name: undefined,
     subgroups: undefined,
     smallestSubgroup: undefined,
+    f16Conversions: undefined,
     maxBindingBytes: undefined,
   };
   const generate: Undefined<GenerateOptions> = {
@@ -225,6 +226,7 @@ Deno.test("prompts are in f16 where that is faster", () => {
     name: "a device",
     isSoftware: false,
     hasF16: true,
+    convertsF16: true,
     subgroupSize: 32,
     subgroupVaries: false,
     maxBindingBytes: 1 << 27,

@@ -9,7 +9,7 @@
 import { AssertionError } from "@std/assert";
 import { Gpu } from "../../kernels/device.ts";
 import { openGpu, type OpenOptions } from "../../kernels/open_gpu.ts";
-import { Compiler, encode, type Kernel } from "../../kernels/compiler.ts";
+import { type Bindable, Compiler, encode, type Kernel } from "../../kernels/compiler.ts";
 import { defaultProfile, type Profile } from "../../kernels/profile.ts";
 import type { Stage, Variant } from "../../kernels/stages.ts";
 import { Recorder } from "./record.ts";
@@ -88,6 +88,26 @@ export class Harness implements Disposable {
       recorder.name(kernel, stage, source, used);
     }
     return kernel;
+  }
+
+  /** Compiles a text that is no stage: one that calls functions of lib/. */
+  kernelOf(code: string, entryPoint: string, constants: Record<string, number> = {}): Kernel {
+    const { device } = this.gpu;
+    const module = device.createShaderModule({ label: entryPoint, code });
+    const pipeline = device.createComputePipeline({
+      label: entryPoint,
+      layout: "auto",
+      compute: { module, entryPoint, constants },
+    });
+    const layout = pipeline.getBindGroupLayout(0);
+    const bind = (...buffers: Bindable[]) => {
+      const entries = buffers.map((buffer, binding) => ({
+        binding,
+        resource: { buffer: buffer as GPUBuffer },
+      }));
+      return { group: device.createBindGroup({ layout, entries }) };
+    };
+    return { pipeline, bind };
   }
 
   /** Workgroups of a product with so many quads of outputs. */

@@ -1,6 +1,6 @@
 /** The sums of 64 bits in kernels/lib/threshold.wgsl, against BigInt. (sample_draws.test.ts: what they are for.) */
 import { stageSource } from "../../kernels/stages.ts";
-import type { Bindable, Kernel } from "../../kernels/compiler.ts";
+import type { Kernel } from "../../kernels/compiler.ts";
 import { seeded } from "../random.ts";
 import { assertSameBits, Harness, poisoned } from "./harness.ts";
 
@@ -32,26 +32,9 @@ fn sums_of_pairs(@builtin(local_invocation_index) thread: u32) {
 
 /** The sampler's text with another entry point. */
 function sumsKernel(): Kernel {
-  const { device } = harness.gpu;
-  const code = stageSource("sample", {}, "workgroup", false) + SUMS;
-  const module = device.createShaderModule({ label: "sums", code });
-  const constants = { VOCAB: 1, SLICES: 1, SAMPLERS: THREADS };
-  const pipeline = device.createComputePipeline({
-    label: "sums",
-    layout: "auto",
-    compute: { module, entryPoint: "sums_of_pairs", constants },
-  });
-  const layout = pipeline.getBindGroupLayout(0);
-  const bind = (...buffers: Bindable[]) => ({
-    group: device.createBindGroup({
-      layout,
-      entries: buffers.map((buffer, binding) => ({
-        binding,
-        resource: { buffer: buffer as GPUBuffer },
-      })),
-    }),
-  });
-  return { pipeline, bind };
+  const target = { lanes: "workgroup", isVector: false, convertsF16: true } as const;
+  const code = stageSource("sample", {}, target) + SUMS;
+  return harness.kernelOf(code, "sums_of_pairs", { VOCAB: 1, SLICES: 1, SAMPLERS: THREADS });
 }
 
 Deno.test(

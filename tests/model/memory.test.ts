@@ -96,6 +96,7 @@ const DEVICE: DeviceInfo = {
   subgroupSize: 32,
   subgroupVaries: false,
   hasF16: true,
+  convertsF16: true,
   isSoftware: false,
   maxBindingBytes: 2 ** 31 - 4,
   maxBufferBytes: 2 ** 40,

@@ -72,6 +72,7 @@ Deno.test("a GPU takes a prompt in longer chunks than a CPU", () => {
   const device = {
     name: "a device",
     hasF16: false,
+    convertsF16: true,
     subgroupSize: 32,
     subgroupVaries: false,
     maxBindingBytes: 1 << 27,

@@ -28,6 +28,7 @@ Deno.test("Mistral-7B with a context of 4096 fits in 8 GiB in fp8 and q8 and in 
     subgroupSize: 32,
     subgroupVaries: false,
     hasF16: true,
+    convertsF16: true,
     maxBindingBytes: 2 ** 31 - 4,
     maxBufferBytes: 2 ** 31,
   };
