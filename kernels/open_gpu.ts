@@ -8,6 +8,7 @@
  */
 import { type DeviceInfo, Gpu, wholeRegions } from "./device.ts";
 import { DittoError } from "./errors.ts";
+import { lackedLimits } from "./least_limits.ts";
 
 /** How to open a device. */
 export interface OpenOptions {
@@ -57,12 +58,18 @@ async function requestAdapters(): Promise<GPUAdapter[]> {
 }
 
 /**
- * The WebGPU devices that Deno offers, the one that is used before the others; an empty list if there is none.
+ * The WebGPU devices that Deno offers and can open, the one that is used before the others; an empty list if there is none.
  *
  * @param name Only those with this in their names, in capitals or not. Default: all.
  */
 export async function listDevices(name = ""): Promise<DeviceInfo[]> {
-  return (await requestAdapters()).filter((adapter) => isCalled(adapter, name)).map(infoOf);
+  return (await requestAdapters())
+    .filter((adapter) => canBeOpened(adapter) && isCalled(adapter, name))
+    .map(infoOf);
+}
+
+function canBeOpened({ limits }: GPUAdapter): boolean {
+  return lackedLimits(limits).length === 0;
 }
 
 function isCalled(adapter: GPUAdapter, name: string): boolean {
@@ -71,22 +78,28 @@ function isCalled(adapter: GPUAdapter, name: string): boolean {
 
 /** Finds the adapter of the device to open. */
 async function findAdapter(name: string | undefined): Promise<GPUAdapter> {
-  const adapters = name === undefined
-    ? [await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" })]
-    : await requestAdapters();
-  const known = adapters.filter((adapter) => !!adapter);
-  const found = known.find((adapter) => isCalled(adapter, name ?? ""));
+  if (name === undefined) {
+    const first = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+    if (first && canBeOpened(first)) return first;
+  }
+  const adapters = await requestAdapters();
+  const called = adapters.filter((adapter) => isCalled(adapter, name ?? ""));
+  const found = called.find(canBeOpened);
   if (found) return found;
-  if (known.length === 0) {
+  const others = adapters.filter(canBeOpened).map(nameOf).join(" or ");
+  const driver = "install the GPU's Vulkan driver, or Mesa's software driver (on Debian and " +
+    "Ubuntu: apt-get install mesa-vulkan-drivers).";
+  if (called.length > 0) {
     throw new DittoError(
-      "No WebGPU device was found: install the GPU's Vulkan driver, or Mesa's software driver " +
-        "(on Debian and Ubuntu: apt-get install mesa-vulkan-drivers).",
+      `${nameOf(called[0]!)} has less than WebGPU asks for, so that Deno cannot open it ` +
+        `(${lackedLimits(called[0]!.limits).join(", ")}): ` +
+        (others ? `take ${others}.` : driver),
       { code: "device" },
     );
   }
+  if (!others) throw new DittoError(`No WebGPU device was found: ${driver}`, { code: "device" });
   throw new DittoError(
-    `There is no WebGPU device with ${JSON.stringify(name)} in its name: there is ` +
-      `${known.map(nameOf).join(" and ")}.`,
+    `There is no WebGPU device with ${JSON.stringify(name)} in its name: there is ${others}.`,
     { code: "input" },
   );
 }

@@ -82,6 +82,19 @@ Deno.test(
   }),
 );
 
+Deno.test("no kernel but f16_builtin.wgsl calls WGSL's own conversions", async () => {
+  const kernels = new URL("../../kernels/", import.meta.url);
+  const calling: string[] = [];
+  for (const directory of ["", "lib/", "prompt/", "tree/"]) {
+    for await (const { name } of Deno.readDir(new URL(directory, kernels))) {
+      if (!name.endsWith(".wgsl")) continue;
+      const text = await Deno.readTextFile(new URL(directory + name, kernels));
+      if (/2x16float|quantizeToF16/.test(text)) calling.push(directory + name);
+    }
+  }
+  assertEquals(calling, ["lib/f16_builtin.wgsl"]);
+});
+
 /** How far the half behind this one is. */
 function spacing(half: number): number {
   return 2 ** (Math.max(Math.floor(Math.log2(Math.abs(half))), -14) - 10);

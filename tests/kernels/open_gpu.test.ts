@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mostSamplers } from "../../kernels/compiler.ts";
 import { type DeviceInfo, regionBytes } from "../../kernels/device.ts";
 import { DittoError } from "../../kernels/errors.ts";
+import { lackedLimits } from "../../kernels/least_limits.ts";
 import {
   buffersOf,
   largestLimits,
@@ -62,11 +63,86 @@ Deno.test("openGpu() and listDevices() find a device by a part of its name", asy
     const error = await assertRejects(
       () => open("H200"),
       DittoError,
-      `there is ${first!.name} and`,
+      `there is ${first!.name} or Graphics 770 or CPU.`,
     );
     assertEquals(error.code, "input");
   } finally {
     navigator.gpu.requestAdapter = requestAdapter;
+  }
+});
+
+/** Calls `run` while WebGPU has adapters of these names and limits. */
+async function withAdapters(
+  adapters: Partial<Record<"first" | "software", [description: string, limits: object]>>,
+  run: () => Promise<void>,
+): Promise<void> {
+  const { requestAdapter } = navigator.gpu;
+  navigator.gpu.requestAdapter = async ({ forceFallbackAdapter } = {}) => {
+    const given = forceFallbackAdapter ? adapters.software : adapters.first;
+    if (!given) return null;
+    const [description, limits] = given;
+    const adapter = (await requestAdapter.call(navigator.gpu, {}))!;
+    Object.defineProperty(adapter, "info", { value: { description } });
+    const value = new Proxy(adapter.limits, {
+      get: (all, name) => Reflect.get(name in limits ? limits : all, name),
+    });
+    Object.defineProperty(adapter, "limits", { value });
+    return adapter;
+  };
+  try {
+    await run();
+  } finally {
+    navigator.gpu.requestAdapter = requestAdapter;
+  }
+}
+
+Deno.test("a GPU that Deno cannot open is passed over", async () => {
+  const small = ["V3D 7.1", { maxColorAttachments: 4, minStorageBufferOffsetAlignment: 512 }] as [
+    string,
+    object,
+  ];
+  const lacks = "V3D 7.1 has less than WebGPU asks for, so that Deno cannot open it " +
+    "(minStorageBufferOffsetAlignment is 512 and not 256, maxColorAttachments is 4 and not 8): ";
+  const refused = async (name: string | undefined, message: string, code: DittoError["code"]) => {
+    const error = await assertRejects(() => openGpu({ name }), DittoError, message);
+    assertEquals(error.code, code);
+  };
+  await withAdapters({ first: small, software: ["CPU", {}] }, async () => {
+    assertEquals((await listDevices()).map(({ name }) => name), ["CPU"]);
+    for (const name of [undefined, "", "cpu"]) {
+      using gpu = await openGpu({ name });
+      assertEquals(gpu.info.name, "CPU");
+    }
+    await refused("v3d", `${lacks}take CPU.`, "device");
+    const message = 'There is no WebGPU device with "H200" in its name: there is CPU.';
+    await refused("H200", message, "input");
+  });
+  await withAdapters({ first: small }, async () => {
+    assertEquals(await listDevices(), []);
+    await refused(undefined, `${lacks}install the GPU's Vulkan driver`, "device");
+    await refused("H200", "No WebGPU device was found: install", "device");
+  });
+  await withAdapters({}, () => refused(undefined, "No WebGPU device was found: install", "device"));
+});
+
+Deno.test("what WebGPU asks for is what a device has that was asked for nothing", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter!.requestDevice();
+  const { limits } = device;
+  device.destroy();
+  const names = Object.keys(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(limits)))
+    .filter((name) =>
+      /^m(in|ax)/.test(name) && !/In(Vertex|Fragment)Stage$/.test(name)
+    ) as (keyof typeof limits)[];
+  assert(names.length >= 30, `${names}`);
+  assertEquals(lackedLimits(limits), []);
+  for (const name of names) {
+    const less = name.startsWith("min") ? limits[name]! * 2 : limits[name]! - 1;
+    const others = Object.fromEntries(names.map((name) => [name, limits[name]]));
+    assertEquals(
+      lackedLimits({ ...others, [name]: less } as unknown as GPUSupportedLimits),
+      [`${name} is ${less} and not ${limits[name]}`],
+    );
   }
 });
 
