@@ -10,7 +10,7 @@
  */
 import { openGpu } from "../kernels/open_gpu.ts";
 import type { PromptPrecision } from "../model/memory.ts";
-import { copyBandwidth } from "./copy_bandwidth.ts";
+import { copyBandwidth, transferBandwidth } from "./copy_bandwidth.ts";
 import { fastestOnGpu } from "./gpu_clock.ts";
 import { ModelOnGpu, type StageWork } from "./kernels/model_on_gpu.ts";
 import { multiplyAddRate } from "./multiply_add_rate.ts";
@@ -35,6 +35,11 @@ if (!bandwidth || !rate) {
   say("The device has no clock: no fractions, Deno's times only.");
 } else {
   say(`copies ${giga(bandwidth)} GB/s, does ${giga(rate)} billion multiply-adds of f32 a second`);
+  say(
+    `(its driver's own copies, which look at no bounds: ${
+      giga(await transferBandwidth(gpu))
+    } GB/s)`,
+  );
   await decodeTable(bandwidth);
   for (const precision of PRECISIONS) await promptTable(rate, precision);
 }
