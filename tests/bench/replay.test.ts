@@ -1,4 +1,5 @@
 /** The replay of recorded answers: its figures by hand, its command line, and what the tree drafter must reach. */
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { readAnswers, readWords, type RecordedAnswer } from "../../bench/replay/answers.ts";
 import {
@@ -161,8 +162,8 @@ async function isThere(file: URL): Promise<boolean> {
 
 Deno.test("the tree drafter reaches its targets on the recorded answers", async (t) => {
   const present = await isThere(TRACES) && await isThere(new URL("tokenizer.json", TOKENIZER));
-  const answers = present ? await readAnswers(TRACES.pathname) : [];
-  const words = present ? await readWords(TOKENIZER.pathname, answers) : [];
+  const answers = present ? await readAnswers(fileURLToPath(TRACES)) : [];
+  const words = present ? await readWords(fileURLToPath(TOKENIZER), answers) : [];
   for (const rowCost of [0, 0.03, 0.1]) {
     await t.step({
       name: present

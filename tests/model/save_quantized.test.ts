@@ -1,4 +1,5 @@
 /** Quantized checkpoints that are written to disk answer as those quantized while loading. */
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   DittoError,
@@ -47,7 +48,7 @@ for (
   ] as const
 ) {
   Deno.test(`saveQuantized(): ${fixture} in ${quantize} loads again and answers alike`, async () => {
-    const source = new URL(fixture, FIXTURES).pathname;
+    const source = fileURLToPath(new URL(fixture, FIXTURES));
     await using dir = new TempDir();
     const target = `${dir.path}/new/${quantize}`;
     const seen: number[] = [];
