@@ -266,7 +266,9 @@ function reserve(gpu: Gpu, bytes: number): void {
 /** A software device's memory is the machine's; what a real GPU has, WebGPU does not tell. */
 function availableBytes(device: DeviceInfo): number {
   const isKnown = device.isSoftware && isGranted({ name: "sys", kind: "systemMemoryInfo" });
-  return isKnown ? Deno.systemMemoryInfo().available : Infinity;
+  if (!isKnown) return Infinity;
+  const { available, free } = Deno.systemMemoryInfo();
+  return available || free; // on Windows Deno tells the latter only, and of the former 0
 }
 
 /** What is measured of a model on a device. */
