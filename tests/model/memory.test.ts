@@ -91,6 +91,34 @@ for (const [what, options, message] of refusals) {
   });
 }
 
+Deno.test({
+  name:
+    "on a software device a model has to fit what the machine has left, also where only what is free is known",
+  ignore: !(await listDevices())[0]!.isSoftware,
+  fn: async () => {
+    const { systemMemoryInfo } = Deno;
+    const load = async (available: number, free: number) => {
+      Deno.systemMemoryInfo = () => ({ ...systemMemoryInfo(), available, free });
+      using _model = await loadFrom(madeUp(SMALL, "F32"), null, { context: 64, rowCosts });
+    };
+    try {
+      const [little, enough] = [20_000, 100e6];
+      await load(enough, little);
+      await load(0, enough); // as on Windows
+      for (const [available, free] of [[little, enough], [0, little]] as const) {
+        const error = await assertRejects(
+          () => load(available, free),
+          DittoError,
+          "has 20.0 kB left",
+        );
+        assertEquals(error.code, "memory");
+      }
+    } finally {
+      Deno.systemMemoryInfo = systemMemoryInfo;
+    }
+  },
+});
+
 const DEVICE: DeviceInfo = {
   name: "a device",
   subgroupSize: 32,
