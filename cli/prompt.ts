@@ -37,6 +37,8 @@ export async function readPrompt(source: PromptSource): Promise<Prompt> {
 
 async function readFile(path: string): Promise<Uint8Array> {
   try {
+    // Windows would say that permission was denied.
+    if ((await Deno.stat(path)).isDirectory) throw new Deno.errors.IsADirectory(path);
     return await Deno.readFile(path);
   } catch (error) {
     throw new DittoError(`Cannot read ${path}: ${describeFileError(error)}.`, { cause: error });
