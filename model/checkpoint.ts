@@ -201,14 +201,17 @@ async function hasOwnHead(places: ReadonlyMap<string, Place>): Promise<boolean> 
  *
  * @throws {DittoError} If it is neither, or the URL is of no file on this machine.
  */
-export function directoryPath(directory: string | URL): string {
+export function directoryPath(
+  directory: string | URL,
+  isWindows = Deno.build.os === "windows",
+): string {
   const isUrl = directory instanceof URL;
   if (isUrl ? directory.protocol !== "file:" : typeof directory !== "string") {
     const found = isUrl ? directory.href : show(directory);
     throw new DittoError(`The directory is ${found}: it must be a path or a file: URL.`);
   }
   const path = isUrl || /^file:/i.test(directory) ? urlPath(directory) : directory;
-  return path.replace(/(?<=.)\/+$/, "");
+  return path.replace(isWindows ? /(?<=[^:])[\\/]+$/ : /(?<=.)\/+$/, "");
 }
 
 function urlPath(url: string | URL): string {

@@ -1,5 +1,7 @@
 /** Ditto in another project, which links a clone as README.md says. */
 import { assertEquals } from "@std/assert";
+import { tmpdir } from "node:os";
+import { fileURLToPath } from "node:url";
 import { ROOT } from "./cli/process.ts";
 import { TempDir } from "./model/tiny_checkpoint.ts";
 
@@ -32,8 +34,13 @@ const PROJECTS = {
   },
 };
 
+// In Windows' Deno 2.9, what is linked from another drive finds none of its imports.
+const ignore = Deno.build.os === "windows" &&
+  tmpdir()[0]!.toLowerCase() !== fileURLToPath(ROOT)[0]!.toLowerCase();
+
 for (const [name, compilerOptions] of Object.entries(PROJECTS)) {
-  Deno.test(`a project that links Ditto is checked and runs, with ${name}`, async () => {
+  const title = `a project that links Ditto is checked and runs, with ${name}`;
+  Deno.test({ name: title, ignore }, async () => {
     await using directory = await new TempDir().write({
       "deno.json": {
         links: [ROOT.href],
