@@ -195,13 +195,15 @@ Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind"
     "is 5",
     "function",
   );
-  await Deno.symlink("nowhere", `${source.path}/tokenizer.model`);
-  await refused(
-    () => saveQuantized(source.path, `${path}/q5`, "q4"),
-    "Cannot read",
-    "tokenizer.model",
-  );
-  await Deno.remove(`${source.path}/tokenizer.model`);
+  if (Deno.build.os !== "windows") { // where not everybody may make a link
+    await Deno.symlink("nowhere", `${source.path}/tokenizer.model`);
+    await refused(
+      () => saveQuantized(source.path, `${path}/q5`, "q4"),
+      "Cannot read",
+      "tokenizer.model",
+    );
+    await Deno.remove(`${source.path}/tokenizer.model`);
+  }
   assertEquals(names(path), ["notes.txt"]);
 
   await saveQuantized(source.path, `${path}/q8`, "q8");
