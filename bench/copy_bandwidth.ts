@@ -51,7 +51,7 @@ export async function copyBandwidth(gpu: Gpu): Promise<number | null> {
 /**
  * Bytes a second that the driver's own copies of a buffer read and write together, by the CPU's clock. A kernel looks at
  * bounds at each load and store (wgpu turns `robustBufferAccess2` on), for which some GPUs need instructions: what it
- * copies less is what they cost.
+ * copies less may be what they cost.
  */
 export async function transferBandwidth(gpu: Gpu): Promise<number> {
   const { device, info } = gpu;
