@@ -134,15 +134,17 @@ export class Compiler {
   }
 }
 
-function lazyKernel(
+/** A kernel from its text, to be compiled. */
+export function lazyKernel(
   device: GPUDevice,
-  label: Stage,
+  label: string,
   code: string,
   constants: Record<string, number>,
+  entryPoint = "main",
 ): Kernel {
   const pipeline = once(() => {
     const module = device.createShaderModule({ label, code });
-    const compute = { module, entryPoint: "main", constants };
+    const compute = { module, entryPoint, constants };
     return device.createComputePipeline({ label, layout: "auto", compute });
   });
   const layout = once(() => pipeline().getBindGroupLayout(0));

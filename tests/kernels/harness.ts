@@ -9,7 +9,7 @@
 import { AssertionError } from "@std/assert";
 import { Gpu } from "../../kernels/device.ts";
 import { openGpu, type OpenOptions } from "../../kernels/open_gpu.ts";
-import { type Bindable, Compiler, encode, type Kernel } from "../../kernels/compiler.ts";
+import { Compiler, encode, type Kernel, lazyKernel } from "../../kernels/compiler.ts";
 import { defaultProfile, type Profile } from "../../kernels/profile.ts";
 import type { Stage, Variant } from "../../kernels/stages.ts";
 import { Recorder } from "./record.ts";
@@ -92,22 +92,7 @@ export class Harness implements Disposable {
 
   /** Compiles a text that is no stage: one that calls functions of lib/. */
   kernelOf(code: string, entryPoint: string, constants: Record<string, number> = {}): Kernel {
-    const { device } = this.gpu;
-    const module = device.createShaderModule({ label: entryPoint, code });
-    const pipeline = device.createComputePipeline({
-      label: entryPoint,
-      layout: "auto",
-      compute: { module, entryPoint, constants },
-    });
-    const layout = pipeline.getBindGroupLayout(0);
-    const bind = (...buffers: Bindable[]) => {
-      const entries = buffers.map((buffer, binding) => ({
-        binding,
-        resource: { buffer: buffer as GPUBuffer },
-      }));
-      return { group: device.createBindGroup({ layout, entries }) };
-    };
-    return { pipeline, bind };
+    return lazyKernel(this.gpu.device, entryPoint, code, constants, entryPoint);
   }
 
   /** Workgroups of a product with so many quads of outputs. */
