@@ -11,7 +11,7 @@ import { paint } from "../cli/terminal.ts";
 import deno from "../deno.json" with { type: "json" };
 import { loadModel } from "../mod.ts";
 import { writeRandomCheckpoint } from "../tools/random_checkpoint.ts";
-import { FIXTURE, ROOT, run } from "./cli/process.ts";
+import { assertSentence, copyFixture, FIXTURE, ROOT, run } from "./cli/process.ts";
 import { tracesOrNull } from "./decode/traces.ts";
 import { TempDir } from "./model/tiny_checkpoint.ts";
 
@@ -30,10 +30,7 @@ Deno.test("decode.ts runs a model in Hugging Face's cache by its name", async ()
   await Deno.mkdir(`${repository}/refs`, { recursive: true });
   await Deno.mkdir(`${repository}/snapshots/0123abc`, { recursive: true });
   await Deno.writeTextFile(`${repository}/refs/main`, "0123abc");
-  const model = new URL(`${FIXTURE}/`, ROOT);
-  for await (const { name } of Deno.readDir(model)) {
-    await Deno.copyFile(new URL(name, model), `${repository}/snapshots/0123abc/${name}`);
-  }
+  await copyFixture(`${repository}/snapshots/0123abc`);
   const env = { HF_HOME: cache.path, HF_HUB_CACHE: "", HUGGINGFACE_HUB_CACHE: "" };
   const named = await run([...BASE, "--model", "org/tiny-7B"], { env });
   assertEquals([named.code, named.stdout], [0, (await run(BASE)).stdout], named.stderr);
@@ -200,28 +197,9 @@ Deno.test("decode.ts answers in token ids where the checkpoint has no tokenizer"
   assertMatch(stdout, /^(\d+ ){5}\n$/);
 });
 
-Deno.test("decode.ts ends with 2 and a sentence when it is used wrongly", async () => {
-  for (
-    const [args, part] of [
-      [["--model", FIXTURE, "--mdoel", "x"], "Did you mean --model"],
-      [[...BASE, "--color", "--no-color"], "contradict each other"],
-      [["--model", FIXTURE, "--prompt", ""], "--prompt needs a value"],
-      [[...BASE, "--num-draft", "32"], 'is "32" and must be a whole number from 0 to 31'],
-    ] as const
-  ) {
-    const { code, stdout, stderr } = await run(args);
-    assertEquals(code, 2, stderr);
-    assertEquals(stdout, "");
-    assertStringIncludes(stderr, part);
-    assertSentence(stderr);
-  }
-});
-
 Deno.test("decode.ts takes the context that prompt and answer need", async () => {
   await using directory = new TempDir();
-  for (const { name } of Deno.readDirSync(new URL(FIXTURE, ROOT))) {
-    await Deno.copyFile(new URL(`${FIXTURE}/${name}`, ROOT), `${directory.path}/${name}`);
-  }
+  await copyFixture(directory.path);
   const file = `${directory.path}/config.json`;
   const config = JSON.parse(await Deno.readTextFile(file));
   await Deno.writeTextFile(file, JSON.stringify({ ...config, max_position_embeddings: 20_000 }));
@@ -234,81 +212,6 @@ Deno.test("decode.ts takes the context that prompt and answer need", async () =>
   assertEquals(code, 0, stderr);
   const { promptTokens, tokens } = JSON.parse(stdout);
   assertEquals([promptTokens, tokens.length], [3800, 300]); // 4 more than 4096
-});
-
-Deno.test("decode.ts ends with 1 and a sentence when it fails", async () => {
-  await using directory = new TempDir();
-  const path = (name: string) => `${directory.path}/${name}`;
-  const write = (name: string, content: string | Uint8Array) =>
-    Deno.writeFile(
-      path(name),
-      typeof content === "string" ? new TextEncoder().encode(content) : content,
-    );
-  for (const name of ["empty", "damaged"]) await Deno.mkdir(path(name));
-  await write("damaged/config.json", '{"architectures": ["Mistral');
-  await write("latin1.txt", Uint8Array.of(0x5a, 0x77, 0xf6, 0x6c, 0x66));
-  await write("nothing.txt", "");
-  await write("outside.json", "[1, 384]");
-  await write("none.json", "[]");
-  await write("long.json", JSON.stringify(Array.from({ length: 64 }, () => 5)));
-  const model = ["--model", FIXTURE];
-  for (
-    const [args, part] of [
-      [["--model", path("missing"), "--prompt", "a"], path("missing")],
-      [["--model", path("empty"), "--prompt", "a"], "config.json"],
-      [["--model", path("damaged"), "--prompt", "a"], "config.json"],
-      [[...model, "--prompt-file", path("missing.txt")], "it does not exist"],
-      [[...model, "--prompt-file", path("latin1.txt")], "what begins at byte 2 is no character"],
-      [[...model, "--prompt-file", path("nothing.txt")], "is empty"],
-      [model, "standard input is empty"],
-      [[...model, "--prompt-ids", path("outside.json")], "Token 1 of the prompt is 384"],
-      [[...model, "--prompt-ids", path("none.json")], "The prompt is empty"],
-      [[...model, "--prompt-ids", path("long.json"), "--context", "64"], "has 64 tokens"],
-      [["--model", "tests/fixtures/odd-f32", "--prompt", "a"], "tokenizer.json"],
-    ] as const
-  ) {
-    const { code, stdout, stderr } = await run(args);
-    assertEquals(code, 1, `${args}: ${stderr}`);
-    assertEquals(stdout, "");
-    assertStringIncludes(stderr, part);
-    assertSentence(stderr);
-  }
-});
-
-Deno.test({
-  name: "decode.ts says in a sentence that it may not, and that its output has no room",
-  ignore: Deno.build.os === "windows", // which has no sh
-  fn: async () => {
-    const shell = async (command: string) => {
-      const env = { DENO: Deno.execPath() };
-      const shell = new Deno.Command("sh", {
-        args: ["-c", command],
-        cwd: ROOT,
-        env,
-        stdin: "null",
-      });
-      const { code, stdout, stderr } = await shell.output();
-      const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-      return { code, stdout: out!, stderr: err! };
-    };
-    const failing = async (command: string) => {
-      const { code, stderr } = await shell(command);
-      assertEquals(code, 1);
-      return stderr;
-    };
-    const denied = await failing('"$DENO" run --no-prompt decode.ts --version');
-    assertStringIncludes(denied, "Start it with deno run -A.");
-    assertSentence(denied);
-    if (Deno.build.os !== "linux") return;
-    const full = await failing('"$DENO" run -A decode.ts --version > /dev/full');
-    assertStringIncludes(full, "Standard output cannot be written");
-    assertSentence(full);
-    // What is told about an answer is no part of it.
-    const told = await shell(
-      '"$DENO" run -A decode.ts --model tests/fixtures/tiny-gqa-bf16 --prompt a 2> /dev/full',
-    );
-    assertEquals([told.code, told.stdout !== ""], [0, true]);
-  },
 });
 
 Deno.test(
@@ -349,12 +252,6 @@ Deno.test(
     }
   },
 );
-
-/** One line that a person can act on: no stack trace, no type's name. */
-function assertSentence(stderr: string): void {
-  assertMatch(stderr, /^\S.*[.)]\n$/);
-  assert(!/Error:|\bat file:|undefined|bug/.test(stderr), stderr);
-}
 
 Deno.test("decode.ts tells about itself and the devices", async () => {
   const help = await run(["--help"]);

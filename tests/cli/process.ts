@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assert, assertMatch } from "@std/assert";
 
 /** The repository. */
 export const ROOT = new URL("../../", import.meta.url);
@@ -72,4 +73,17 @@ async function finish(child: Deno.ChildProcess): Promise<Finished> {
 
 function decode(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
+}
+
+/** One line that a person can act on: no stack trace, no type's name. */
+export function assertSentence(stderr: string): void {
+  assertMatch(stderr, /^\S.*[.)]\n$/);
+  assert(!/Error:|\bat file:|undefined|bug/.test(stderr), stderr);
+}
+
+/** Copies the small checkpoint into a directory. */
+export async function copyFixture(directory: string): Promise<void> {
+  for await (const { name } of Deno.readDir(new URL(FIXTURE, ROOT))) {
+    await Deno.copyFile(new URL(`${FIXTURE}/${name}`, ROOT), `${directory}/${name}`);
+  }
 }
