@@ -5,13 +5,14 @@
  * @module
  */
 import { fastestOfEach } from "../kernels/clock.ts";
-import type { Gpu } from "../kernels/device.ts";
-import { type Compiler, encode } from "../kernels/compiler.ts";
+import type { BufferRegion, Gpu } from "../kernels/device.ts";
+import { Compiler, encode } from "../kernels/compiler.ts";
 import { type Profile, profileChoices } from "../kernels/profile.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { Forward } from "../model/forward.ts";
 import { type Dimensions, dimensions } from "../model/memory.ts";
+import { copyToTextures, freeTextures } from "../model/weight_textures.ts";
 import type { Weights } from "../model/weights.ts";
 import { chain, rowWords } from "./rows.ts";
 
@@ -38,7 +39,7 @@ export async function measureProfile(
   gpu: Gpu,
   compiler: Compiler,
   config: MistralConfig,
-  weights: Weights,
+  weights: Weights<BufferRegion>,
   d: Dimensions,
   signal?: AbortSignal,
 ): Promise<Profile | null> {
@@ -46,14 +47,15 @@ export async function measureProfile(
   const length = Math.min(LENGTH, d.context);
   const small = dimensions(config, length, d.cache, d.promptPrecision, d.promptRows);
   const time = async (name: keyof Profile, profile: Profile) => {
+    signal?.throwIfAborted();
+    if (name === "weightStorage") return await headTime(gpu, profile, config, few, small);
     const tried = compiler.withProfile(profile);
     using forward = new Forward(gpu, tried, config, few, small);
     await tried.compile(signal);
     const work = name === "promptProduct"
       ? promptWork(forward, small)
       : decodeWork(gpu, forward, small);
-    const times = await fastestOfEach(gpu, work, REPEATS);
-    return times && times.reduce((sum, time) => sum + time, 0);
+    return await totalTime(gpu, work);
   };
   const choices = profileChoices(gpu.info);
   let best = compiler.profile;
@@ -75,6 +77,35 @@ export async function measureProfile(
 }
 
 type Work = (pass: GPUComputePassEncoder) => void;
+
+async function totalTime(gpu: Gpu, work: readonly Work[]): Promise<number | null> {
+  const times = await fastestOfEach(gpu, work, REPEATS);
+  return times && times.reduce((sum, time) => sum + time, 0);
+}
+
+/**
+ * What the head takes of a pass of one row: its product tells which storage suits all of them, and with a compiler of its own
+ * the others are not compiled for both.
+ */
+async function headTime(
+  gpu: Gpu,
+  profile: Profile,
+  config: MistralConfig,
+  weights: Weights<BufferRegion>,
+  d: Dimensions,
+): Promise<number | null> {
+  const inTextures = profile.weightStorage === "texture"
+    ? copyToTextures(gpu, weights, true)
+    : null;
+  using forward = new Forward(gpu, new Compiler(gpu, profile), config, inTextures ?? weights, d);
+  gpu.device.queue.writeBuffer(forward.rows, 0, rowWords(chain(0, []), 0));
+  const head = forward.dispatches(1, 1).slice(-weights.head.parts.length); // which ends a pass
+  try {
+    return await totalTime(gpu, [(pass) => encode(pass, head)]);
+  } finally {
+    if (inTextures) freeTextures(gpu, inTextures);
+  }
+}
 
 function decodeWork(gpu: Gpu, forward: Forward, { context }: Dimensions): Work[] {
   const base = Math.max(0, context - MAX_ROWS);

@@ -27,6 +27,7 @@ import { isGranted } from "../model/permissions.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import { type LoadProgress, type WeightSource, WeightUpload } from "../model/weights.ts";
+import { copyToTextures, maxPartBytes } from "../model/weight_textures.ts";
 import { measureProfile } from "./device_profile.ts";
 import { Engine } from "./engine.ts";
 import { LanguageModel } from "./language_model.ts";
@@ -149,7 +150,7 @@ export async function loadFrom(
     const layout = layOutWeights(
       config,
       (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
-      Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
+      maxPartBytes(gpu.info),
     );
     const promptPrecision = checkPromptPrecision(options.promptPrecision, gpu.info);
     const d = dimensions(config, context, kvCache, promptPrecision, promptChunk(gpu.info));
@@ -168,16 +169,18 @@ export async function loadFrom(
       return upload;
     }, toError);
     await upload.run(onProgress, signal);
-    const { weights } = upload;
     const remembered = await rememberedOf(gpu.info, [config, d, layout]);
     const known = await remembered.get();
     let compiler = new Compiler(gpu, known?.profile);
     let profile = known?.profile ?? null;
     // It takes longer than the costs of rows, so it is measured only where that is once for all.
     if (!givenCosts && !known && await remembered.isWritable()) {
-      profile = await measureProfile(gpu, compiler, config, weights, d, signal);
+      profile = await measureProfile(gpu, compiler, config, upload.weights, d, signal);
       if (profile) compiler = compiler.withProfile(profile);
     }
+    const weights = compiler.profile.weightStorage === "texture"
+      ? await gpu.unlessOutOfMemory(() => copyToTextures(gpu, upload.weights, false), toError)
+      : upload.weights;
     const { vocabSize } = config;
     const [forward, engine] = await gpu.unlessOutOfMemory(() => {
       const forward = new Forward(gpu, compiler, config, weights, d);

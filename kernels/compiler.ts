@@ -31,7 +31,7 @@ export interface Bindings {
 }
 
 /** What a kernel reads or writes. */
-export type Bindable = GPUBuffer | BufferRegion;
+export type Bindable = GPUBuffer | BufferRegion | GPUTexture;
 
 /**
  * Compiles stages for one device; the same stage, variant and constants are compiled once. Whoever wants the rest of the
@@ -154,7 +154,7 @@ export function lazyKernel(
     },
     bind(...buffers) {
       const entries = buffers.map((bound, binding) => {
-        return { binding, resource: "buffer" in bound ? bound : { buffer: bound } };
+        return { binding, resource: resourceOf(bound) };
       });
       const group = once(() => device.createBindGroup({ label, layout: layout(), entries }));
       return {
@@ -164,6 +164,11 @@ export function lazyKernel(
       };
     },
   };
+}
+
+function resourceOf(bound: Bindable): GPUBindingResource {
+  if (bound instanceof GPUTexture) return bound.createView({ label: bound.label });
+  return "buffer" in bound ? bound : { buffer: bound };
 }
 
 /** What makes something when it is first called, and gives it again later. */

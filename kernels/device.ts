@@ -79,7 +79,7 @@ const LOSS_MS = 100;
  */
 const WAITS_IN_THE_CALL = /^2\.9\./.test(Deno.version.deno);
 
-/** A WebGPU device with the buffers made on it. Disposing it frees them all. */
+/** A WebGPU device with the buffers and textures made on it. Disposing it frees them all. */
 export class Gpu implements Disposable {
   /** The device itself. */
   readonly device: GPUDevice;
@@ -87,7 +87,7 @@ export class Gpu implements Disposable {
   readonly info: DeviceInfo;
   #failure: string | null = null;
   #waiting = new Set<(what: string) => void>();
-  #buffers = new Set<GPUBuffer>();
+  #owned = new Set<GPUBuffer | GPUTexture>();
   #wereMapped = new WeakSet<GPUBuffer>();
   #disposed = false;
 
@@ -177,7 +177,7 @@ export class Gpu implements Disposable {
       GPUBufferUsage.COPY_SRC,
   ): GPUBuffer {
     const buffer = this.device.createBuffer({ label, size: boundBytes(bytes), usage });
-    this.#buffers.add(buffer);
+    this.#owned.add(buffer);
     return buffer;
   }
 
@@ -209,6 +209,24 @@ export class Gpu implements Disposable {
       }
     }
     return regions;
+  }
+
+  /**
+   * Makes a texture filled with zeros.
+   *
+   * @param label What it holds, for error messages.
+   * @param width Texels of 16 bytes in a row.
+   * @param height Rows.
+   */
+  texture(label: string, width: number, height: number): GPUTexture {
+    const texture = this.device.createTexture({
+      label,
+      size: [width, height],
+      format: "rgba32uint",
+      usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+    });
+    this.#owned.add(texture);
+    return texture;
   }
 
   /** Makes a uniform buffer that holds `values`. */
@@ -243,10 +261,10 @@ export class Gpu implements Disposable {
     }
   }
 
-  /** Frees a buffer. */
-  free(buffer: GPUBuffer): void {
-    this.#buffers.delete(buffer);
-    buffer.destroy();
+  /** Frees a buffer or a texture. */
+  free(owned: GPUBuffer | GPUTexture): void {
+    this.#owned.delete(owned);
+    owned.destroy();
   }
 
   /**
@@ -314,12 +332,12 @@ export class Gpu implements Disposable {
     done.catch(() => {}); // a failure is announced by other means
   }
 
-  /** Frees every buffer and the device. */
+  /** Frees every buffer and texture, and the device. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const buffer of this.#buffers) buffer.destroy();
-    this.#buffers.clear();
+    for (const owned of this.#owned) owned.destroy();
+    this.#owned.clear();
     this.device.destroy();
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { DeviceInfo } from "./device.ts";
 import { MAX_ROWS } from "./stages.ts";
+import type { WeightStorage } from "./weight_types.ts";
 
 /** Choices among kernels that are equal to the bit and differ in speed, each from device to device. */
 export interface Profile {
@@ -20,6 +21,8 @@ export interface Profile {
   readonly spread: number;
   /** How chunks of a prompt are multiplied, if in f32. */
   readonly promptProduct: "tiles" | "lowTiles" | "lanes";
+  /** What weights lie in. */
+  readonly weightStorage: WeightStorage;
 }
 
 /**
@@ -54,6 +57,8 @@ export function profileChoices(
       : hasFewRegisters(info)
       ? ["lowTiles", "tiles"]
       : ["tiles", "lowTiles", ...(subgroupSize === 8 ? ["lanes" as const] : [])],
+    // Which is faster depends on how Mesa loads, by its version and the CPU's instructions.
+    weightStorage: isVector(info) ? ["texture", "buffer"] : ["buffer"],
   };
 }
 
@@ -75,14 +80,15 @@ export function hasFewRegisters({ isSoftware, subgroupSize, subgroupVaries }: De
 /** The profile of a device on which nothing was measured. */
 export function defaultProfile(info: DeviceInfo): Profile {
   const choices = profileChoices(info);
-  const { rowsTogether, piecesTogether, threads, quadsTogether, spread, promptProduct } = choices;
+  const { rowsTogether, piecesTogether, threads, quadsTogether, spread, ...others } = choices;
   return {
     rowsTogether: rowsTogether[0],
     piecesTogether: piecesTogether[0],
     threads: threads[0],
     quadsTogether: quadsTogether[0],
     spread: spread[0],
-    promptProduct: promptProduct[0],
+    promptProduct: others.promptProduct[0],
+    weightStorage: others.weightStorage[0],
   };
 }
 

@@ -77,15 +77,19 @@ import slots from "./lib/slots.wgsl" with { type: "text" };
 import source from "./lib/source.wgsl" with { type: "text" };
 import state from "./lib/state.wgsl" with { type: "text" };
 import threshold from "./lib/threshold.wgsl" with { type: "text" };
+import texelHalves from "./lib/texel_halves.wgsl" with { type: "text" };
+import texelWhole from "./lib/texel_whole.wgsl" with { type: "text" };
 import tree from "./lib/tree.wgsl" with { type: "text" };
 import vectorDot from "./lib/vector_dot.wgsl" with { type: "text" };
 import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
 import weightsF16 from "./lib/weights_f16.wgsl" with { type: "text" };
 import weightsF32 from "./lib/weights_f32.wgsl" with { type: "text" };
 import weightsF8 from "./lib/weights_f8.wgsl" with { type: "text" };
+import weightsInBuffer from "./lib/weights_in_buffer.wgsl" with { type: "text" };
+import weightsInTexture from "./lib/weights_in_texture.wgsl" with { type: "text" };
 import weightsQ4 from "./lib/weights_q4.wgsl" with { type: "text" };
 import weightsQ8 from "./lib/weights_q8.wgsl" with { type: "text" };
-import type { WeightType } from "./weight_types.ts";
+import type { WeightStorage, WeightType } from "./weight_types.ts";
 
 export type { WeightType } from "./weight_types.ts";
 
@@ -108,6 +112,8 @@ export type Lanes = keyof typeof lanesSources;
 export interface Variant {
   /** For stages that read weights. */
   weights?: WeightType;
+  /** Where these lie. Default: in buffers. */
+  storage?: WeightStorage;
   /** For stages that touch the KV cache. */
   cache?: CacheType;
 }
@@ -204,6 +210,7 @@ export function allSources(): string {
     ...[eight, ...Object.values(lanesSources), product, productVector, slots],
     ...[f16Builtin, f16Computed],
     ...[norm, normAhead, normVector],
+    ...[weightsInBuffer, weightsInTexture, texelWhole, texelHalves],
   ].join("\n");
 }
 
@@ -217,6 +224,12 @@ export interface Target {
   readonly convertsF16: boolean;
 }
 
+/** How a stage comes at its weights' words: Q4's are of 8 bytes, all others of 16. */
+function storageSource({ weights, storage }: Variant): string {
+  if (storage !== "texture") return weightsInBuffer;
+  return weightsInTexture + (weights === "Q4" ? texelHalves : texelWhole);
+}
+
 /** The whole WGSL text of a stage, as the compiler sees it. */
 export function stageSource(
   stage: Stage,
@@ -228,7 +241,7 @@ export function stageSource(
   const part = (lib: Lib): string => {
     switch (lib) {
       case "weights":
-        return eight + weightSources[variant.weights!];
+        return eight + weightSources[variant.weights!] + storageSource(variant);
       case "product":
         return quad + (isVector ? vectorDot + productVector : product) + lanesSources[lanes];
       case "norm":

@@ -11,6 +11,8 @@
 export type FloatType = "BF16" | "F16" | "F32" | "F8";
 /** Weights in 8 and 4 bits with scales; lib/quantized.wgsl describes them. */
 export type QuantizedType = "Q8" | "Q4";
+/** What weights lie in on the GPU: kernels/lib/weights_in_texture.wgsl says when a texture is the better. */
+export type WeightStorage = "buffer" | "texture";
 /** How weights are stored on the GPU. */
 export type WeightType = FloatType | QuantizedType;
 

@@ -94,10 +94,10 @@ export class Stages {
       | "head"
       | "promptScales"
       | PromptProduct["stage"],
-    { type, k8 }: Pick<Matrix, "type" | "k8">,
+    { type, storage, k8 }: Pick<Matrix, "type" | "storage" | "k8">,
     constants: Record<string, number> = {},
   ): Kernel {
-    const variant = { weights: type, cache: this.dimensions.cache };
+    const variant = { weights: type, storage, cache: this.dimensions.cache };
     return this.compiler.kernel(stage, variant, { ...this.#shape, K8: k8, ...constants });
   }
 

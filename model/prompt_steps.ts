@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Dispatch } from "../kernels/compiler.ts";
+import type { Bindable, Dispatch } from "../kernels/compiler.ts";
 import type { BufferRegion, Gpu } from "../kernels/device.ts";
 import { F16_PRODUCT } from "../kernels/profile.ts";
 import { MAX_WORKGROUPS } from "../kernels/stages.ts";
@@ -34,13 +34,17 @@ export function promptSteps(
   ) => {
     const { stage, ...tile } = scales ? F16_PRODUCT : stages.compiler.promptProduct;
     if (scales) {
-      const kernel = stages.product("promptScales", { type: "F32", k8: matrix.k8 });
+      const kernel = stages.product("promptScales", {
+        type: "F32",
+        storage: "buffer",
+        k8: matrix.k8,
+      });
       add(kernel, [input, b.promptScales, span], (size) => [size]);
     }
     const kernel = stages.product(stage, matrix, constants);
     for (const part of matrix.parts) {
       const across = Math.ceil(part.rows / tile.outputs);
-      const buffers = [part.weights, input, output, part.prompt, span];
+      const buffers: Bindable[] = [part.weights, input, output, part.prompt, span];
       if (scales) buffers.push(b.promptScales, scales.get(part)!);
       add(kernel, buffers, (size) => [across, Math.ceil(size / tile.rows)]);
     }

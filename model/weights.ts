@@ -9,6 +9,7 @@ import {
   type FloatType,
   isQuantized,
   rowBytes,
+  type WeightStorage,
   type WeightType,
 } from "../kernels/weight_types.ts";
 import type { TensorInfo } from "./checkpoint.ts";
@@ -28,10 +29,13 @@ const ASKED_BYTES = 40 << 20;
 /** Bytes asked for and not arrived at most, which bounds the memory in use. */
 const IN_FLIGHT_BYTES = 128 << 20;
 
+/** What a part of a matrix lies in. */
+type Place = BufferRegion | GPUTexture;
+
 /** A part of a matrix on the GPU. */
-export interface MatrixPart {
-  /** Its weights, [rows][bytes of a row], in the matrix's type. */
-  readonly weights: BufferRegion;
+export interface MatrixPart<In extends Place = Place> {
+  /** Its weights, [rows][bytes of a row], in the matrix's type and storage. */
+  readonly weights: In;
   /** Uniform for the decode stages: first unit, and outputs or pairs of outputs. */
   readonly decode: GPUBuffer;
   /** Uniform for prompt/matmul.wgsl: first column, and weight rows. */
@@ -43,29 +47,31 @@ export interface MatrixPart {
 }
 
 /** A matrix on the GPU. */
-export interface Matrix {
+export interface Matrix<In extends Place = Place> {
   readonly type: WeightType;
+  /** What its parts lie in. */
+  readonly storage: WeightStorage;
   /** Inputs / 8, rounded up. */
   readonly k8: number;
-  readonly parts: readonly MatrixPart[];
+  readonly parts: readonly MatrixPart<In>[];
 }
 
 /** A decoder layer on the GPU. Norms are their gains in f32, padded with zeros to whole eights. */
-export interface LayerWeights {
+export interface LayerWeights<In extends Place = Place> {
   readonly inputNorm: GPUBuffer;
-  readonly qkv: Matrix;
-  readonly out: Matrix;
+  readonly qkv: Matrix<In>;
+  readonly out: Matrix<In>;
   readonly postNorm: GPUBuffer;
-  readonly gateUp: Matrix;
-  readonly down: Matrix;
+  readonly gateUp: Matrix<In>;
+  readonly down: Matrix<In>;
 }
 
 /** A model's weights on the GPU. */
-export interface Weights {
-  readonly embedding: Matrix;
-  readonly layers: readonly LayerWeights[];
+export interface Weights<In extends Place = Place> {
+  readonly embedding: Matrix<In>;
+  readonly layers: readonly LayerWeights<In>[];
   readonly norm: GPUBuffer;
-  readonly head: Matrix;
+  readonly head: Matrix<In>;
 }
 
 /** Where weights come from: a `Checkpoint`, or something that makes them up. */
@@ -101,7 +107,7 @@ export async function loadWeights(
   layout: WeightLayout,
   onProgress: (progress: LoadProgress) => void = () => {},
   signal?: AbortSignal,
-): Promise<Weights> {
+): Promise<Weights<BufferRegion>> {
   const upload = new WeightUpload(gpu, source, layout);
   await upload.run(onProgress, signal);
   return upload.weights;
@@ -122,7 +128,7 @@ interface TensorPiece {
 /** Makes the buffers of a model's weights, then fills them piece by piece. */
 export class WeightUpload {
   /** The weights: zeros, until {@linkcode run} has ended. */
-  readonly weights: Weights;
+  readonly weights: Weights<BufferRegion>;
   #gpu: Gpu;
   #quantizer: Quantizer;
   #source: WeightSource;
@@ -147,7 +153,7 @@ export class WeightUpload {
     const embedded = this.#matrix(embedding);
     this.weights = {
       embedding: embedded,
-      layers: layers.map((layer): LayerWeights => ({
+      layers: layers.map((layer): LayerWeights<BufferRegion> => ({
         inputNorm: this.#gain(layer.inputNorm),
         qkv: this.#matrix(layer.qkv),
         out: this.#matrix(layer.out),
@@ -161,9 +167,9 @@ export class WeightUpload {
   }
 
   /** A matrix, whose parts take the next regions. */
-  #matrix(layout: MatrixLayout): Matrix {
+  #matrix(layout: MatrixLayout): Matrix<BufferRegion> {
     const { label, type, k8, rowsPerUnit, countPerUnit } = layout;
-    const parts = layout.parts.map(({ first, units, segments }): MatrixPart => {
+    const parts = layout.parts.map(({ first, units, segments }): MatrixPart<BufferRegion> => {
       const weights: BufferRegion = this.#regions.next().value;
       const rows = units * rowsPerUnit;
       let row = 0;
@@ -179,7 +185,7 @@ export class WeightUpload {
         prompt: this.#gpu.uniform(`${label}: part of a prompt`, [first * rowsPerUnit, rows]),
       };
     });
-    return { type, k8, parts };
+    return { type, storage: "buffer", k8, parts };
   }
 
   /** A norm's gain, widened to f32. */

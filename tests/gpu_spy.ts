@@ -12,7 +12,7 @@ export interface SeenBuffer {
 }
 
 /**
- * Sees every device and buffer that is made until it is disposed of, and which of them are still there. With a bound,
+ * Sees every device, buffer and texture that is made until it is disposed of, and which of them are still there. With a bound,
  * buffers beyond it are what WebGPU makes of them without memory: useless ones, of which a scope for such errors tells.
  */
 export class GpuSpy implements Disposable {
@@ -20,6 +20,8 @@ export class GpuSpy implements Disposable {
   readonly buffers: SeenBuffer[] = [];
   /** Those that were not destroyed. */
   readonly aliveBuffers = new Set<GPUBuffer>();
+  /** Textures that were not destroyed. */
+  readonly aliveTextures = new Set<GPUTexture>();
   /** Devices that were not destroyed, the latest last. */
   readonly aliveDevices = new Set<GPUDevice>();
   /** What buffers may have together. */
@@ -31,7 +33,7 @@ export class GpuSpy implements Disposable {
     this.memoryBytes = memoryBytes;
     // deno-lint-ignore no-this-alias
     const spy = this;
-    const { buffers, aliveBuffers, aliveDevices } = this;
+    const { buffers, aliveBuffers, aliveTextures, aliveDevices } = this;
     const scopes: { filter: GPUErrorFilter; isOutOfMemory: boolean }[] = [];
     this.#wrap(GPUDevice.prototype, "pushErrorScope", (push) =>
       function (this: GPUDevice, filter) {
@@ -89,6 +91,21 @@ export class GpuSpy implements Disposable {
     this.#wrap(GPUBuffer.prototype, "destroy", (destroy) =>
       function (this: GPUBuffer) {
         aliveBuffers.delete(this);
+        return destroy.apply(this);
+      });
+    this.#wrap(
+      GPUDevice.prototype,
+      "createTexture",
+      (create) =>
+        function (this: GPUDevice, descriptor) {
+          const texture = create.call(this, descriptor);
+          aliveTextures.add(texture);
+          return texture;
+        },
+    );
+    this.#wrap(GPUTexture.prototype, "destroy", (destroy) =>
+      function (this: GPUTexture) {
+        aliveTextures.delete(this);
         return destroy.apply(this);
       });
   }

@@ -6,12 +6,14 @@
 import { chain, rowWords } from "../../decode/rows.ts";
 import type { Gpu } from "../../kernels/device.ts";
 import { Compiler } from "../../kernels/compiler.ts";
+import { defaultProfile } from "../../kernels/profile.ts";
 import { MAX_ROWS } from "../../kernels/stages.ts";
 import type { MistralConfig } from "../../model/config.ts";
 import { Forward } from "../../model/forward.ts";
-import { layOutWeights } from "../../model/layout.ts";
+import { layOutWeights, matricesOf } from "../../model/layout.ts";
 import { dimensions, promptChunk, type PromptPrecision } from "../../model/memory.ts";
 import { loadWeights } from "../../model/weights.ts";
+import { copyToTextures, maxPartBytes } from "../../model/weight_textures.ts";
 import { randomWeights } from "../random_weights.ts";
 import { type Recorded, Recorder } from "./recorder.ts";
 
@@ -35,6 +37,8 @@ export class ModelOnGpu {
   #forward: Forward;
   #forwardF16: Forward | null;
   #recorder: Recorder;
+  /** Bytes of each matrix, by its label. */
+  #bytes: ReadonlyMap<string, number>;
 
   private constructor(
     config: MistralConfig,
@@ -43,6 +47,7 @@ export class ModelOnGpu {
     forward: Forward,
     forwardF16: Forward | null,
     recorder: Recorder,
+    bytes: ReadonlyMap<string, number>,
   ) {
     this.config = config;
     this.context = context;
@@ -50,22 +55,31 @@ export class ModelOnGpu {
     this.#forward = forward;
     this.#forwardF16 = forwardF16;
     this.#recorder = recorder;
+    this.#bytes = bytes;
   }
 
   /** Makes the weights and puts them on the GPU, to which they belong. */
   static async load(gpu: Gpu, config: MistralConfig, context: number): Promise<ModelOnGpu> {
     const recorder = new Recorder(gpu);
     const source = randomWeights(config);
-    const limit = Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes);
+    const limit = maxPartBytes(gpu.info);
     const layout = layOutWeights(config, (tensor) => source.tensors.get(tensor)!.dtype, limit);
-    const weights = await loadWeights(gpu, source, layout);
+    const inBuffers = await loadWeights(gpu, source, layout);
+    const isInTextures = defaultProfile(gpu.info).weightStorage === "texture";
+    const weights = isInTextures ? copyToTextures(gpu, inBuffers, false) : inBuffers;
     const forwardIn = (precision: PromptPrecision) => {
       const d = dimensions(config, context, "f16", precision, promptChunk(gpu.info));
       return new Forward(gpu, new Compiler(gpu), config, weights, d);
     };
     const forwardF16 = gpu.info.hasF16 ? forwardIn("f16") : null;
     forwardF16?.prepare(); // so that it is no part of a prompt
-    return new ModelOnGpu(config, context, gpu, forwardIn("f32"), forwardF16, recorder);
+    const { embedding, layers, head } = layout;
+    const bytes = new Map(
+      [embedding, ...matricesOf(layers), head].map(({ label, parts }) =>
+        [label, parts.reduce((sum, { bytes }) => sum + bytes, 0)] as const
+      ),
+    );
+    return new ModelOnGpu(config, context, gpu, forwardIn("f32"), forwardF16, recorder, bytes);
   }
 
   /**
@@ -75,12 +89,11 @@ export class ModelOnGpu {
   async decode(rows: number, length: number): Promise<StageWork[]> {
     const words = rowWords(chain(0, new Array(rows - 1).fill(0)), length - rows);
     this.#gpu.device.queue.writeBuffer(this.#forward.rows, 0, words);
-    return stages(
-      await this.#recorder.record(() => {
-        const encoder = this.#gpu.device.createCommandEncoder();
-        this.#forward.encode(encoder.beginComputePass(), MAX_ROWS, length);
-      }),
-    );
+    const recorded = await this.#recorder.record(() => {
+      const encoder = this.#gpu.device.createCommandEncoder();
+      this.#forward.encode(encoder.beginComputePass(), MAX_ROWS, length);
+    });
+    return stages(recorded, this.#bytes);
   }
 
   /**
@@ -100,7 +113,7 @@ export class ModelOnGpu {
       await forward.prefill(new Array(length).fill(1), 0);
     });
     const last = recorded.slice(-recorded.length / chunks);
-    return { stages: stages(last), tokens: length - (chunks - 1) * chunk };
+    return { stages: stages(last, this.#bytes), tokens: length - (chunks - 1) * chunk };
   }
 
   /** Weights of a matrix by its name in {@linkcode StageWork}; 0 for what is no matrix. */
@@ -118,28 +131,28 @@ export class ModelOnGpu {
   }
 }
 
-const WEIGHTS = /^weights of (layer \d+ )?(.*)$/;
+const WEIGHTS = /^weights of ((layer \d+ )?(.*))$/;
 /** Stages that make up attention in a decoding pass. */
 const ATTENTION = new Set(["attend", "combine"]);
 
 /** Puts together what is done in every layer, in the order of the first. */
-function stages(recorded: readonly Recorded[]): StageWork[] {
-  const found = new Map<string, { recorded: Recorded[]; layers: Set<string>; bytes: number }>();
+function stages(recorded: readonly Recorded[], bytes: ReadonlyMap<string, number>): StageWork[] {
+  const found = new Map<string, { recorded: Recorded[]; layers: Set<string>; read: Set<string> }>();
   for (const dispatch of recorded) {
     const weights = dispatch.bound.find(({ label }) => WEIGHTS.test(label));
-    const [, layer = "", matrix] = weights?.label.match(WEIGHTS) ?? [];
+    const [, label, layer = "", matrix] = weights?.label.match(WEIGHTS) ?? [];
     const name = matrix ?? (ATTENTION.has(dispatch.stage) ? "attention" : dispatch.stage);
     const cache = dispatch.bound.find(({ label }) => label.startsWith("KV cache"));
-    const work = found.get(name) ?? { recorded: [], layers: new Set(), bytes: 0 };
+    const work = found.get(name) ?? { recorded: [], layers: new Set(), read: new Set() };
     found.set(name, work);
     work.recorded.push(dispatch);
     if (weights || cache) work.layers.add(layer || cache?.label || "");
-    work.bytes += weights?.size ?? 0;
+    if (label) work.read.add(label);
   }
-  return [...found].map(([name, { recorded, layers, bytes }]) => ({
+  return [...found].map(([name, { recorded, layers, read }]) => ({
     name,
     layers: Math.max(1, layers.size),
-    weightBytes: bytes,
+    weightBytes: [...read].reduce((sum, label) => sum + bytes.get(label)!, 0),
     encode: (pass) => recorded.forEach((dispatch) => dispatch.encode(pass)),
   }));
 }

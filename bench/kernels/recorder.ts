@@ -7,15 +7,19 @@
  *
  * @module
  */
-import type { Bindable } from "../../kernels/compiler.ts";
 import type { BufferRegion, Gpu } from "../../kernels/device.ts";
+
+/** A buffer, a region of one, or a view of a texture. */
+interface Labelled {
+  readonly label: string;
+}
 
 /** A dispatch that the engine encoded. */
 export interface Recorded {
   /** The stage, by its pipeline's label. */
   readonly stage: string;
   /** What it sees, in the order of binding numbers. */
-  readonly bound: readonly Bindable[];
+  readonly bound: readonly Labelled[];
   /** Encodes it again. */
   readonly encode: (pass: GPUComputePassEncoder) => void;
 }
@@ -23,7 +27,7 @@ export interface Recorded {
 /** Records what one device is asked to do. Make it before what is to be recorded makes its bind groups. */
 export class Recorder {
   #device: GPUDevice;
-  #bound = new WeakMap<GPUBindGroup, Bindable[]>();
+  #bound = new WeakMap<GPUBindGroup, Labelled[]>();
 
   /** Begins to note bind groups. */
   constructor(gpu: Gpu) {
@@ -32,7 +36,9 @@ export class Recorder {
     gpu.device.createBindGroup = (descriptor) => {
       const group = createBindGroup(descriptor);
       const bound = [...descriptor.entries].map(({ resource }) =>
-        "label" in resource ? resource as BufferRegion : (resource as GPUBufferBinding).buffer
+        "label" in resource
+          ? resource as BufferRegion | GPUTextureView
+          : (resource as GPUBufferBinding).buffer
       );
       this.#bound.set(group, bound);
       return group;

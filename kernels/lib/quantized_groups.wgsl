@@ -1,7 +1,5 @@
 // Fetching the groups of weights in BITS bits, each a vector of WORDS words: see quantized.wgsl. What unpacks them
-// supplies BITS, WORDS and the vector's type.
-
-@group(0) @binding(0) var<storage, read> weights: array<Words>; // [rows of this part][row_words(BITS) / WORDS]
+// supplies BITS, WORDS and the vector's type. A row is row_words(BITS) / WORDS of them.
 
 const EIGHTS = 2u;
 
@@ -17,14 +15,14 @@ fn row_start(row: u32) -> u32 {
 
 fn scales_of(row: u32, group: u32) -> u32 {
   let at = scale_word(BITS, group);
-  return weights[row_start(row) + at / WORDS][at % WORDS];
+  return word(row_start(row) + at / WORDS, at % WORDS);
 }
 
 fn fetch(row: u32, group: u32) -> Stored {
-  return Stored(weights[row_start(row) + group], scales_of(row, group));
+  return Stored(words(row_start(row) + group), scales_of(row, group));
 }
 
 // The smallest scale of a row.
 fn row_scale(row: u32) -> f32 {
-  return bitcast<f32>(weights[row_start(row + 1u) - 1u][WORDS - 1u]);
+  return bitcast<f32>(word(row_start(row + 1u) - 1u, WORDS - 1u));
 }

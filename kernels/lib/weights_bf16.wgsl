@@ -1,14 +1,13 @@
 // Weights as the checkpoint stores them: bf16, two a word, eight a 16-byte load. bf16 is the upper half
-// of an f32, so widening is exact.
+// of an f32, so widening is exact. A row is K8 words of this size, padded with zeros.
 
-@group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][K8]
-
-alias Stored = vec4u;
+alias Words = vec4u;
+alias Stored = Words;
 
 const EIGHTS = 1u;
 
 fn fetch(row: u32, k8: u32) -> Stored {
-  return weights[row * K8 + k8];
+  return words(row * K8 + k8);
 }
 
 fn unpack(w: Stored, k8: u32, part: u32) -> Eight {

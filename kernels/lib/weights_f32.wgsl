@@ -1,14 +1,13 @@
-// Weights in f32, eight in two 16-byte loads.
+// Weights in f32, eight in two 16-byte loads. A row is 2 · K8 of these, padded with zeros.
 
-@group(0) @binding(0) var<storage, read> weights: array<vec4f>; // [rows of this part][2 · K8]
-
+alias Words = vec4u;
 alias Stored = Eight;
 
 const EIGHTS = 1u;
 
 fn fetch(row: u32, k8: u32) -> Stored {
   let i = row * K8 + k8;
-  return Eight(weights[2u * i], weights[2u * i + 1u]);
+  return Eight(bitcast<vec4f>(words(2u * i)), bitcast<vec4f>(words(2u * i + 1u)));
 }
 
 fn unpack(w: Stored, k8: u32, part: u32) -> Eight {

@@ -4,9 +4,8 @@
 //
 // A row is its bytes, padded with zeros to whole sixteens; 12 bytes of zeros; the f32 bits of its scale times 2^8.
 
-@group(0) @binding(0) var<storage, read> weights: array<vec4u>; // [rows of this part][sixteens() + 1]
-
-alias Stored = vec4u;
+alias Words = vec4u;
+alias Stored = Words;
 
 const EIGHTS = 2u;
 
@@ -20,7 +19,7 @@ fn row_start(row: u32) -> u32 {
 }
 
 fn fetch(row: u32, sixteen: u32) -> Stored {
-  return weights[row_start(row) + sixteen];
+  return words(row_start(row) + sixteen);
 }
 
 fn unpack(w: Stored, sixteen: u32, part: u32) -> Eight {
@@ -30,11 +29,11 @@ fn unpack(w: Stored, sixteen: u32, part: u32) -> Eight {
 fn widen(row: u32, k8: u32) -> Eight {
   let at = row_start(row) + k8 / 2u;
   let first = k8 % 2u * 2u;
-  return unpack_words(vec2u(weights[at][first], weights[at][first + 1u]));
+  return unpack_words(vec2u(word(at, first), word(at, first + 1u)));
 }
 
 fn row_scale(row: u32) -> f32 {
-  return bitcast<f32>(weights[row_start(row + 1u) - 1u].w);
+  return bitcast<f32>(word(row_start(row + 1u) - 1u, 3u));
 }
 
 fn unpack_words(w: vec2u) -> Eight {

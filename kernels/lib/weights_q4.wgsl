@@ -10,7 +10,7 @@ fn unpack(stored: Stored, group: u32, part: u32) -> Eight {
 
 fn widen(row: u32, k8: u32) -> Eight {
   let group = k8 / 2u;
-  return unpack_word(weights[row_start(row) + group][k8 % 2u], scales_of(row, group), group);
+  return unpack_word(word(row_start(row) + group, k8 % 2u), scales_of(row, group), group);
 }
 
 fn unpack_word(w: u32, scales: u32, group: u32) -> Eight {

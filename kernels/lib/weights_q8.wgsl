@@ -12,7 +12,7 @@ fn widen(row: u32, k8: u32) -> Eight {
   let group = k8 / 2u;
   let at = row_start(row) + group;
   let first = k8 % 2u * 2u;
-  return unpack_words(vec2u(weights[at][first], weights[at][first + 1u]), scales_of(row, group), group);
+  return unpack_words(vec2u(word(at, first), word(at, first + 1u)), scales_of(row, group), group);
 }
 
 fn unpack_words(w: vec2u, scales: u32, group: u32) -> Eight {

@@ -46,6 +46,11 @@ Deno.test("a profile is one of the choices that the device has", () => {
     assertEquals(profileChoices(info(false, lanes, true)).promptProduct, ["lowTiles", "tiles"]);
   }
   assertEquals(profileChoices(info(false, 32, true)).promptProduct, ["tiles", "lowTiles"]);
+  // A GPU reads buffers; a CPU's vectors may read textures faster.
+  assertEquals(profileChoices(info(true, 8)).weightStorage, ["texture", "buffer"]);
+  for (const [isSoftware, lanes] of [[false, 8], [false, 32], [true, 4], [true, null]] as const) {
+    assertEquals(profileChoices(info(isSoftware, lanes)).weightStorage, ["buffer"]);
+  }
 });
 
 Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer behind", async () => {
@@ -116,4 +121,33 @@ Deno.test("measureProfile() takes what is faster, and leaves what is hardly so",
   const d = dimensions(config, 300, "f32");
   const profile = await measureProfile(gpu, new Spy(gpu), config, weights, d);
   assertEquals(profile, { ...start, rowsTogether: 16, spread: 8 });
+});
+
+Deno.test("measureProfile() puts a CPU's weights where its head is faster", async () => {
+  const software = await openGpu();
+  // As if its subgroups were a CPU's vectors; nothing looks at what the kernels compute.
+  const vectors = { isSoftware: true, subgroupSize: 8, subgroupVaries: false };
+  using gpu = new Gpu(software.device, { ...software.info, ...vectors });
+  if (!gpu.device.features.has("timestamp-query") || !gpu.device.features.has("subgroups")) return;
+  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
+  const { config, tensors } = checkpoint;
+  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
+  const weights = await loadWeights(gpu, checkpoint, layout);
+  const d = dimensions(config, 300, "f32");
+  const start = defaultProfile(gpu.info);
+  assertEquals(start.weightStorage, "texture");
+  using spy = new GpuSpy();
+  for (
+    const [slower, expected] of [[1.2, "texture"], [0.98, "texture"], [0.9, "buffer"]] as const
+  ) {
+    // A clock that says what a buffer takes in times of a texture.
+    gpu.read = () => {
+      const nanoseconds = 1e6 * (spy.aliveTextures.size > 0 ? 1 : slower);
+      const stamps = Array.from({ length: 20 }, (_, i) => BigInt(i % 2 * Math.round(nanoseconds)));
+      return Promise.resolve(BigUint64Array.from(stamps).buffer);
+    };
+    const profile = await measureProfile(gpu, new Compiler(gpu), config, weights, d);
+    assertEquals(profile, { ...start, weightStorage: expected });
+    assertEquals(spy.aliveBuffers.size + spy.aliveTextures.size, 0);
+  }
 });

@@ -12,6 +12,7 @@ import { openGpu, type OpenOptions } from "../../kernels/open_gpu.ts";
 import { Compiler, encode, type Kernel, lazyKernel } from "../../kernels/compiler.ts";
 import { defaultProfile, type Profile } from "../../kernels/profile.ts";
 import type { Stage, Variant } from "../../kernels/stages.ts";
+import { copyToTexture } from "../../model/weight_textures.ts";
 import { Recorder } from "./record.ts";
 
 /** What a buffer holds. */
@@ -53,6 +54,8 @@ const recorder = recordTo ? new Recorder(recordTo) : null;
 export class Harness implements Disposable {
   readonly gpu: Gpu;
   readonly compiler: Compiler;
+  /** Those whose weights are in a texture. */
+  #textured = new WeakSet<Kernel>();
 
   constructor(gpu: Gpu, profile?: Partial<Profile>) {
     this.gpu = gpu;
@@ -80,9 +83,13 @@ export class Harness implements Disposable {
     return `${this.compiler.lanes} lanes${subgroupVaries ? " of more" : ""}`;
   }
 
-  /** Compiles a stage. */
-  kernel(stage: Stage, variant: Variant, constants: Record<string, number>): Kernel {
+  /** Compiles a stage. Where it reads weights, they are in what the profile says; those to be quantized in a buffer. */
+  kernel(stage: Stage, given: Variant, constants: Record<string, number>): Kernel {
+    const isTextured = given.weights && stage !== "quantize" &&
+      this.compiler.profile.weightStorage === "texture";
+    const variant: Variant = isTextured ? { ...given, storage: "texture" } : given;
     const kernel = this.compiler.kernel(stage, variant, constants);
+    if (isTextured) this.#textured.add(kernel);
     if (recorder) {
       const { source, used } = this.compiler.source(stage, variant, constants);
       recorder.name(kernel, stage, source, used);
@@ -124,14 +131,25 @@ export class Harness implements Disposable {
     for (const { buffer, offset } of places.values()) {
       encoder.copyBufferToBuffer(whole, offset, buffer, 0, buffer.size);
     }
+    const textures = new Map<Data, GPUTexture>();
+    for (const { kernel, bindings: [weights] } of jobs) {
+      if (!weights || !this.#textured.has(kernel) || textures.has(weights)) continue;
+      const { buffer } = places.get(weights)!;
+      const region = { label: "test", buffer, offset: 0, size: buffer.size };
+      textures.set(weights, copyToTexture(gpu, encoder, region));
+    }
+    const bind = ({ kernel, bindings }: Job) => {
+      const isTextured = this.#textured.has(kernel);
+      return kernel.bind(
+        ...bindings.map((data, binding) =>
+          isTextured && binding === 0 ? textures.get(data)! : places.get(data)!.buffer
+        ),
+      );
+    };
     const pass = encoder.beginComputePass();
     encode(
       pass,
-      jobs.map(({ kernel, bindings, workgroups }) => ({
-        kernel,
-        bindings: kernel.bind(...bindings.map((data) => places.get(data)!.buffer)),
-        workgroups,
-      })),
+      jobs.map((job) => ({ ...job, bindings: bind(job) })),
     );
     pass.end();
     for (const data of outputs) {
@@ -157,6 +175,7 @@ export class Harness implements Disposable {
       return image.subarray(offset / 4, offset / 4 + data.length);
     });
     for (const { buffer } of places.values()) gpu.free(buffer);
+    for (const texture of textures.values()) gpu.free(texture);
     gpu.free(whole);
     gpu.free(staging);
   }

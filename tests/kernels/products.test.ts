@@ -16,13 +16,22 @@ const harnesses = [
   await Harness.open({ subgroups: false }),
   await Harness.open({ smallestSubgroup: 4 }),
 ];
-/** What a GPU may choose otherwise. */
-const others = [
-  await Harness.likeGpu({ rowsTogether: 16, piecesTogether: 2, threads: 256 }),
-  await Harness.likeGpu({ rowsTogether: 8, piecesTogether: 4, threads: 32 }),
-];
+/** What a device may choose otherwise. */
+const families = [
+  [
+    gpu,
+    await Harness.likeGpu({ weightStorage: "texture" }),
+    await Harness.likeGpu({ rowsTogether: 16, piecesTogether: 2, threads: 256 }),
+    await Harness.likeGpu({ rowsTogether: 8, piecesTogether: 4, threads: 32 }),
+  ],
+  ...device.compiler.isVector
+    ? [[device, await Harness.open({}, { weightStorage: "buffer" })]]
+    : [],
+] as const;
 Deno.test.afterAll(() => {
-  for (const harness of new Set([device, ...harnesses, ...others])) harness[Symbol.dispose]();
+  for (const harness of new Set([device, ...harnesses, ...families.flat()])) {
+    harness[Symbol.dispose]();
+  }
 });
 
 /**
@@ -75,13 +84,17 @@ for (const harness of harnesses) {
   }
 }
 
-for (const [name, make] of Object.entries(stages)) {
+for (
+  const [name, make, family] of families.flatMap((family) =>
+    Object.entries(stages).map(([name, make]) => [name, make, family] as const)
+  )
+) {
   Deno.test(
-    `${name}: the same with other rows in registers, more fetched ahead, other workgroups`,
+    `${name}: the same with weights elsewhere, other rows in registers … (${family[0].lanes})`,
     seeded(async ({ seed }) => {
       const weights = new Random(seed).pick(["BF16", "F16", "F32", "F8", "Q8", "Q4"] as const);
       const shape = { weights, cache: "f16", k: 300, outputs: 259, parts: 3 } as const;
-      const all = [gpu, ...others].map((harness) => ({
+      const all = family.map((harness) => ({
         harness,
         product: make(new Random(seed), harness, shape),
       }));

@@ -154,7 +154,8 @@ Deno.test(
         bindings: [matrix.rows(0, outputs), packed, Uint32Array.of(0), Uint32Array.of(0, 1)],
         workgroups: [outputs] as const,
       };
-      await harness.run([quantize, product], [sums]);
+      await harness.run([quantize], [packed]);
+      await harness.run([product], [sums]);
       return sums.subarray(0, outputs);
     };
 

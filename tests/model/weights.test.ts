@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { shapeConfig } from "../../bench/shapes.ts";
 import { loadFrom } from "../../decode/load_model.ts";
-import { type DeviceInfo, Gpu } from "../../kernels/device.ts";
+import { type BufferRegion, type DeviceInfo, Gpu } from "../../kernels/device.ts";
 import { openGpu } from "../../kernels/open_gpu.ts";
 import { FLOAT_BYTES, type FloatType, isQuantized } from "../../kernels/weight_types.ts";
 import { DittoError, loadModel, type LoadProgress } from "../../mod.ts";
@@ -126,7 +126,11 @@ function expectedParts(
   });
 }
 
-async function assertMatrix(gpu: Gpu, matrix: Matrix, parts: Uint8Array[]): Promise<void> {
+async function assertMatrix(
+  gpu: Gpu,
+  matrix: Matrix<BufferRegion>,
+  parts: Uint8Array[],
+): Promise<void> {
   assertEquals(matrix.parts.length, parts.length);
   for (const [i, part] of parts.entries()) {
     const { buffer, offset, size } = matrix.parts[i]!.weights;
@@ -150,7 +154,7 @@ Deno.test(
         quantizedType(tensor, quantization) ?? data.get(tensor)!.dtype;
       const layout = layOutWeights(source.config, typeOf, random.pick([600, 1000, 1 << 20]));
       const weights = await loadWeights(gpu, source, layout);
-      const check = (matrix: Matrix, of: MatrixLayout) =>
+      const check = (matrix: Matrix<BufferRegion>, of: MatrixLayout) =>
         assertMatrix(gpu, matrix, expectedParts(of, data));
       await Promise.all([
         check(weights.embedding, layout.embedding),
@@ -230,7 +234,7 @@ Deno.test("a matrix of more rows than go to the GPU at once lies there to its la
       const layout = layOutWeights(source.config, () => type, 1 << 26);
       const { embedding } = await loadWeights(gpu, source, layout);
       const { rowBytes } = layout.embedding;
-      const [{ weights }] = embedding.parts as [MatrixPart];
+      const [{ weights }] = embedding.parts as [MatrixPart<BufferRegion>];
       const found = new Uint8Array(await gpu.read(weights.buffer, weights.offset, weights.size));
       for (const row of [0, 1, 65_533, 65_534, 65_535, 65_536, 65_537, LONG - 1]) {
         const own = new Uint8Array(hidden * FLOAT_BYTES[dtype]);
