@@ -90,8 +90,8 @@ fn main(
     first_query = first;
     let quads = select(1u, QUADS, first + 4u < count);
     let sight = load_queries(first, count, quads, thread);
-    if (thread < 4u * quads) {
-      trace(thread);
+    for (var query = thread; query < 4u * quads; query += THREADS) {
+      trace(query);
     }
     workgroupBarrier();
     for (var c = sight.first / CHUNK + workgroup.x; c * CHUNK < sight.end; c += workgroups.x) {

@@ -4,8 +4,8 @@
  * @module
  */
 import type { DeviceInfo } from "./device.ts";
-import { isVector } from "./profile.ts";
-import { CHUNK, MAX_ROWS } from "./stages.ts";
+import { vectorLanes } from "./profile.ts";
+import { CHUNK, MAX_ROWS, type VectorLanes } from "./stages.ts";
 
 /** Workgroup memory that every device has, in bytes. */
 const WORKGROUP_BYTES = 16384;
@@ -14,8 +14,8 @@ const WORKGROUP_THREADS = 256;
 
 /** What a device's attention is laid out by: rules, and not timings, since the order of sums depends on it. */
 export interface AttentionRules {
-  /** Whether subgroups are a CPU's vector registers of eight: the stages ending in _vector. */
-  readonly isVector: boolean;
+  /** Lanes of subgroups that are a CPU's vector registers, for the stages ending in _vector; null where they are not. */
+  readonly vector: VectorLanes | null;
   /** Whether a CPU plays the device: each thread takes part in every barrier there, so there are fewer of them. */
   readonly isSoftware: boolean;
   /** Threads that share a key at most; within a subgroup of 8 (lib/attention_shared.wgsl). */
@@ -26,7 +26,7 @@ export interface AttentionRules {
 export function attentionRules(info: DeviceInfo): AttentionRules {
   const { isSoftware, subgroupSize } = info;
   return {
-    isVector: isVector(info),
+    vector: vectorLanes(info),
     isSoftware,
     sharers: isSoftware || subgroupSize === null || subgroupSize < 8 ? 1 : 4,
   };
@@ -52,11 +52,11 @@ export function attentionTile(
 ): AttentionTile {
   // Sharers take sixteen pairs each at once, lanes of a vector four together.
   const sharers = Math.min(rules.sharers, powerOfTwo(half / 16));
-  const unit = rules.isVector ? 4 : 16 * sharers;
+  const unit = rules.vector ? 4 : 16 * sharers;
   const pairs = Math.ceil(half / unit) * unit;
   const tile = powerOfTwo(half);
   const alone = rules.isSoftware ? 32 : 64;
-  const threads = rules.isVector ? 8 : Math.max(alone * sharers, tile);
+  const threads = rules.vector ?? Math.max(alone * sharers, tile);
   const scorers = Math.min(threads, CHUNK / 2);
   const found = Math.max(scorers, threads > tile ? tile : 0);
   const pool = 2 * pairs + CHUNK; // of a quad, in vec4f

@@ -8,12 +8,12 @@ import type { BufferRegion, Gpu } from "./device.ts";
 import {
   defaultProfile,
   hasFewRegisters,
-  isVector,
   type Profile,
   PROMPT_PRODUCTS,
   type PromptProduct,
+  vectorLanes,
 } from "./profile.ts";
-import { type Stage, stageSource, type Variant } from "./stages.ts";
+import { type Stage, stageSource, type Variant, type VectorLanes } from "./stages.ts";
 import { turn } from "./turn.ts";
 
 /** A stage, which is compiled when it is first looked at. */
@@ -49,8 +49,8 @@ export class Compiler {
   readonly promptProduct: PromptProduct;
   /** Quads of queries of a prompt that a workgroup's keys and values serve, if they fit its memory. */
   readonly promptQuads: 1 | 2;
-  /** Whether subgroups are a CPU's vector registers of eight. */
-  readonly isVector: boolean;
+  /** Lanes of subgroups that are a CPU's vector registers; null where they are not. */
+  readonly vector: VectorLanes | null;
   /** What attention is laid out by. */
   readonly attention: AttentionRules;
   #gpu: Gpu;
@@ -65,12 +65,12 @@ export class Compiler {
     this.#gpu = gpu;
     this.profile = profile;
     this.lanes = gpu.info.subgroupSize ?? 8;
-    this.isVector = isVector(gpu.info);
+    this.vector = vectorLanes(gpu.info);
     this.attention = attentionRules(gpu.info);
     this.#groups = Math.max(1, profile.threads / this.lanes);
     this.#samplers = gpu.info.isSoftware ? 256 : mostSamplers(gpu.device.limits); // on a CPU no more are at once
     // Lanes share a quad, or each has its own.
-    this.quads = this.isVector ? this.#groups * this.lanes : this.#groups;
+    this.quads = this.vector ? this.#groups * this.lanes : this.#groups;
     this.promptProduct = PROMPT_PRODUCTS[profile.promptProduct];
     this.promptQuads = hasFewRegisters(gpu.info) ? 1 : 2;
   }
@@ -115,7 +115,7 @@ export class Compiler {
   ): { source: string; used: Record<string, number> } {
     const { subgroupSize, subgroupVaries, convertsF16 } = this.#gpu.info;
     const lanes = subgroupSize === null ? "workgroup" : subgroupVaries ? "shuffle" : "subgroup";
-    const source = stageSource(stage, variant, { lanes, isVector: this.isVector, convertsF16 });
+    const source = stageSource(stage, variant, { lanes, vector: this.vector, convertsF16 });
     const all: Record<string, number> = {
       LANES: this.lanes,
       GROUPS: this.#groups,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { DeviceInfo } from "./device.ts";
-import { MAX_ROWS } from "./stages.ts";
+import { MAX_ROWS, type VectorLanes } from "./stages.ts";
 import type { WeightStorage } from "./weight_types.ts";
 
 /** Choices among kernels that are equal to the bit and differ in speed, each from device to device. */
@@ -27,16 +27,17 @@ export interface Profile {
 
 /**
  * What may be chosen on a device: the first of each is what is taken unless another was measured to be faster.
- * Where the CPU plays the device there is nothing to choose: measuring takes 3 to 15 s there, and ends now with one
- * profile and now with another, about as fast as what is taken (llvmpipe, SwiftShader, two idle cores).
+ * Where the CPU plays the device there is nothing to choose but what weights lie in: measuring all takes 3 to 15 s there,
+ * and ends now with one profile and now with another, about as fast as what is taken (llvmpipe, SwiftShader, two idle cores).
  */
 export function profileChoices(
   info: DeviceInfo,
 ): { readonly [Name in keyof Profile]: readonly [Profile[Name], ...Profile[Name][]] } {
   const { isSoftware, subgroupSize } = info;
   const lanes = subgroupSize ?? 8;
-  const threads = isVector(info)
-    ? [8] // a quad each; one vector a workgroup, so that small matrices give both cores work
+  const vector = vectorLanes(info);
+  const threads = vector
+    ? [vector] // a quad each; one vector a workgroup, so that small matrices give both cores work
     : [64, 32, 128, 256].filter((threads) => threads >= lanes);
   if (isSoftware || subgroupSize === null) threads.length = 1;
   return {
@@ -50,7 +51,7 @@ export function profileChoices(
     // On a CPU an idle workgroup costs as much as a small busy one, and a pass without drafts would pay for the
     // drafts it does not have (attention of one row after 300, model in the box, llvmpipe: 2.6 ms with 2, 1.7 with 1).
     spread: isSoftware ? [1] : [MAX_ROWS, 8, 2],
-    promptProduct: isVector(info)
+    promptProduct: vector
       ? ["lanes"]
       : isSoftware
       ? ["tiles"]
@@ -58,13 +59,15 @@ export function profileChoices(
       ? ["lowTiles", "tiles"]
       : ["tiles", "lowTiles", ...(subgroupSize === 8 ? ["lanes" as const] : [])],
     // Which is faster depends on how Mesa loads, by its version and the CPU's instructions.
-    weightStorage: isVector(info) ? ["texture", "buffer"] : ["buffer"],
+    weightStorage: vector ? ["texture", "buffer"] : ["buffer"],
   };
 }
 
-/** Whether subgroups are a CPU's vector registers of eight. */
-export function isVector({ isSoftware, subgroupSize, subgroupVaries }: DeviceInfo): boolean {
-  return isSoftware && subgroupSize === 8 && !subgroupVaries;
+/** Lanes of subgroups that are a CPU's vector registers: 8 of llvmpipe on x86, 4 on ARM; null where they are not. */
+export function vectorLanes(info: DeviceInfo): VectorLanes | null {
+  const { isSoftware, subgroupSize, subgroupVaries } = info;
+  if (!isSoftware || subgroupVaries) return null;
+  return subgroupSize === 4 || subgroupSize === 8 ? subgroupSize : null;
 }
 
 /**
@@ -107,7 +110,7 @@ export interface PromptProduct {
   readonly outputs: number;
 }
 
-/** The ways there are in f32: in tiles, for GPUs; lane by lane, for vector registers of 8 on a CPU. */
+/** The ways there are in f32: in tiles, for GPUs; lane by lane, for vector registers on a CPU. */
 export const PROMPT_PRODUCTS = {
   tiles: { stage: "promptMatmul", rows: 64, outputs: 128 },
   lowTiles: { stage: "promptMatmulLow", rows: 32, outputs: 128 },

@@ -80,6 +80,8 @@ import threshold from "./lib/threshold.wgsl" with { type: "text" };
 import texelHalves from "./lib/texel_halves.wgsl" with { type: "text" };
 import texelWhole from "./lib/texel_whole.wgsl" with { type: "text" };
 import tree from "./lib/tree.wgsl" with { type: "text" };
+import vectorEight from "./lib/vector_eight.wgsl" with { type: "text" };
+import vectorFour from "./lib/vector_four.wgsl" with { type: "text" };
 import vectorDot from "./lib/vector_dot.wgsl" with { type: "text" };
 import weightsBf16 from "./lib/weights_bf16.wgsl" with { type: "text" };
 import weightsF16 from "./lib/weights_f16.wgsl" with { type: "text" };
@@ -104,6 +106,9 @@ export const SLICE = 4096;
 
 /** How keys and values are stored. */
 export type CacheType = "f16" | "f32";
+
+/** Lanes that a CPU's vector registers may have. */
+export type VectorLanes = 4 | 8;
 
 /** How the lanes of a product add up: as a subgroup, as a part of one, or through workgroup memory. */
 export type Lanes = keyof typeof lanesSources;
@@ -163,10 +168,16 @@ const libSources = {
   state,
   threshold,
   tree,
-  vectorDot,
 };
 
-type Lib = keyof typeof libSources | "weights" | "product" | "norm" | "cache" | "attention";
+type Lib =
+  | keyof typeof libSources
+  | "weights"
+  | "product"
+  | "norm"
+  | "cache"
+  | "attention"
+  | "vectorDot";
 
 const stages = {
   accept: [accept, "rows", "source", "state", "best"],
@@ -208,6 +219,7 @@ export function allSources(): string {
       sources,
     ) => Object.values(sources)),
     ...[eight, ...Object.values(lanesSources), product, productVector, slots],
+    ...[vectorDot, vectorFour, vectorEight],
     ...[f16Builtin, f16Computed],
     ...[norm, normAhead, normVector],
     ...[weightsInBuffer, weightsInTexture, texelWhole, texelHalves],
@@ -218,8 +230,8 @@ export function allSources(): string {
 export interface Target {
   /** How the lanes of a product add up. */
   readonly lanes: Lanes;
-  /** Whether subgroups are a CPU's vector registers of eight. */
-  readonly isVector: boolean;
+  /** Lanes of subgroups that are a CPU's vector registers; null where they are not. */
+  readonly vector: VectorLanes | null;
   /** Whether WGSL's conversions of f16 can be used. */
   readonly convertsF16: boolean;
 }
@@ -234,20 +246,23 @@ function storageSource({ weights, storage }: Variant): string {
 export function stageSource(
   stage: Stage,
   variant: Variant,
-  { lanes, isVector, convertsF16 }: Target,
+  { lanes, vector, convertsF16 }: Target,
 ): string {
   const [main, ...libs] = stages[stage] as [string, ...Lib[]];
-  const sharing = isVector ? "vector" : lanes === "workgroup" ? "alone" : "shared";
+  const sharing = vector ? "vector" : lanes === "workgroup" ? "alone" : "shared";
+  const ofVector = vector === 4 ? vectorFour : vectorEight;
   const part = (lib: Lib): string => {
     switch (lib) {
       case "weights":
         return eight + weightSources[variant.weights!] + storageSource(variant);
       case "product":
-        return quad + (isVector ? vectorDot + productVector : product) + lanesSources[lanes];
+        return quad + (vector ? part("vectorDot") + productVector : product) + lanesSources[lanes];
       case "norm":
-        return norm + (isVector ? normVector : normAhead);
+        return norm + (vector ? normVector : normAhead);
       case "attention":
-        return attentionSources[sharing] + cachedSources[variant.cache!];
+        return attentionSources[sharing] + cachedSources[variant.cache!] + (vector ? ofVector : "");
+      case "vectorDot":
+        return vectorDot + ofVector;
       case "cache":
         return cacheSources[variant.cache!] + slots;
       default:

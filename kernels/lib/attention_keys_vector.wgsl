@@ -1,7 +1,7 @@
-// How keys meet queries where subgroups are a CPU's vector registers of 8 (llvmpipe): a workgroup is one vector, and a
-// thread has the positions thread, thread + 8, … of a chunk, four at a time. Loads are what takes time: each lane makes
+// How keys meet queries where subgroups are a CPU's vector registers of 4 or 8 (llvmpipe): a workgroup is one vector, and a
+// thread has the positions thread, thread + THREADS, … of a chunk, four at a time. Loads are what takes time: each lane makes
 // them one by one, of 16 bytes at best, also where all lanes load the same. So of eight neighbours in the pool each lane
-// loads one, and all take it from there. (What loads take: bench/README.md.)
+// loads one, or with four lanes two, and all take them from there. (What loads take: bench/README.md.)
 //
 // They are also what takes time to compile: each value that is loaded or stored is a loop over the lanes, and the time
 // grows with the square of their number. So what is done rarely is written once, in a loop.
@@ -16,9 +16,19 @@ fn query_place(i: u32) -> u32 {
   return i;
 }
 
-// Four neighbouring pairs of a quad's queries from i on: lane n has the first dimensions of pair i + n, lane 4 + n the second.
-fn hold_queries(quad: u32, i: u32, thread: u32) -> vec4f {
-  return pool[queries_at(quad) + i + select(thread, PAIRS - 4u + thread, thread >= 4u)];
+// Of the pool, what a lane holds of four neighbours and of another four; with eight lanes only one of both.
+struct Held {
+  lower: vec4f,
+  upper: vec4f,
+}
+
+// The four from `lower` on, and those from `upper` on.
+fn hold(lower: u32, upper: u32, thread: u32) -> Held {
+  let mine = pool[select(lower, upper, thread >= 4u) + thread % 4u];
+  if (VECTOR == 8u) {
+    return Held(mine, mine);
+  }
+  return Held(mine, pool[upper + thread]);
 }
 
 // Scores of four keys with a quad's queries.
@@ -42,15 +52,15 @@ fn four_scores(quad: u32, key: vec4u, thread: u32) -> FourScores {
   var s = FourScores();
   var i = 0u;
   loop {
-    let q = hold_queries(quad, i, thread);
+    let q = hold(queries_at(quad) + i, queries_at(quad) + PAIRS + i, thread);
     let a = four_pairs(key.x, i);
     let b = four_pairs(key.y, i);
     let c = four_pairs(key.z, i);
     let d = four_pairs(key.w, i);
-    s = add_keys(s, subgroupBroadcast(q, 0u), subgroupBroadcast(q, 4u), a.a, b.a, c.a, d.a);
-    s = add_keys(s, subgroupBroadcast(q, 1u), subgroupBroadcast(q, 5u), a.b, b.b, c.b, d.b);
-    s = add_keys(s, subgroupBroadcast(q, 2u), subgroupBroadcast(q, 6u), a.c, b.c, c.c, d.c);
-    s = add_keys(s, subgroupBroadcast(q, 3u), subgroupBroadcast(q, 7u), a.d, b.d, c.d, d.d);
+    s = add_keys(s, subgroupBroadcast(q.lower, 0u), subgroupBroadcast(q.upper, UPPER + 0u), a.a, b.a, c.a, d.a);
+    s = add_keys(s, subgroupBroadcast(q.lower, 1u), subgroupBroadcast(q.upper, UPPER + 1u), a.b, b.b, c.b, d.b);
+    s = add_keys(s, subgroupBroadcast(q.lower, 2u), subgroupBroadcast(q.upper, UPPER + 2u), a.c, b.c, c.c, d.c);
+    s = add_keys(s, subgroupBroadcast(q.lower, 3u), subgroupBroadcast(q.upper, UPPER + 3u), a.d, b.d, c.d, d.d);
     continuing {
       i += 4u;
       break if i >= PAIRS;

@@ -1,5 +1,5 @@
-// How weights meet values where subgroups are a CPU's vector registers of 8: see attention_keys_vector.wgsl. A thread has
-// four neighbouring pairs of dimensions, so that it loads 16 bytes of a position's value at once, and the workgroup 32.
+// How weights meet values where subgroups are a CPU's vector registers: see attention_keys_vector.wgsl. A thread has
+// four neighbouring pairs of dimensions, so that it loads 16 bytes of a position's value at once.
 
 // Sums of four neighbouring pairs.
 struct FourSums {
@@ -59,15 +59,16 @@ fn select_sums(otherwise: FourSums, sums: FourSums, chosen: vec4<bool>) -> FourS
 
 // Adds eight positions from p on that all queries see, and whose values are in the ring, for a quad.
 fn add_eight(quad: u32, before: FourSums, chunk: u32, p: u32, i: u32, thread: u32) -> FourSums {
-  let w = pool[weights_at(quad) + p - chunk * CHUNK + thread];
-  var sums = add_value(before, subgroupBroadcast(w, 0u), value_at(p, i));
-  sums = add_value(sums, subgroupBroadcast(w, 1u), value_at(p + 1u, i));
-  sums = add_value(sums, subgroupBroadcast(w, 2u), value_at(p + 2u, i));
-  sums = add_value(sums, subgroupBroadcast(w, 3u), value_at(p + 3u, i));
-  sums = add_value(sums, subgroupBroadcast(w, 4u), value_at(p + 4u, i));
-  sums = add_value(sums, subgroupBroadcast(w, 5u), value_at(p + 5u, i));
-  sums = add_value(sums, subgroupBroadcast(w, 6u), value_at(p + 6u, i));
-  return add_value(sums, subgroupBroadcast(w, 7u), value_at(p + 7u, i));
+  let at = weights_at(quad) + p - chunk * CHUNK;
+  let w = hold(at, at + 4u, thread);
+  var sums = add_value(before, subgroupBroadcast(w.lower, 0u), value_at(p, i));
+  sums = add_value(sums, subgroupBroadcast(w.lower, 1u), value_at(p + 1u, i));
+  sums = add_value(sums, subgroupBroadcast(w.lower, 2u), value_at(p + 2u, i));
+  sums = add_value(sums, subgroupBroadcast(w.lower, 3u), value_at(p + 3u, i));
+  sums = add_value(sums, subgroupBroadcast(w.upper, UPPER + 0u), value_at(p + 4u, i));
+  sums = add_value(sums, subgroupBroadcast(w.upper, UPPER + 1u), value_at(p + 5u, i));
+  sums = add_value(sums, subgroupBroadcast(w.upper, UPPER + 2u), value_at(p + 6u, i));
+  return add_value(sums, subgroupBroadcast(w.upper, UPPER + 3u), value_at(p + 7u, i));
 }
 
 fn add_to_both(sums: Sums, wa: vec4f, wb: vec4f, v: FourPairs) -> Sums {
@@ -76,12 +77,12 @@ fn add_to_both(sums: Sums, wa: vec4f, wb: vec4f, v: FourPairs) -> Sums {
 
 // Adds four such positions for both quads: lane n has the first quad's weights for p + n, lane 4 + n the second's.
 fn add_four_to_both(before: Sums, chunk: u32, p: u32, i: u32, thread: u32) -> Sums {
-  let quad = thread / 4u;
-  let w = pool[weights_at(quad) + p - chunk * CHUNK + thread % 4u];
-  var sums = add_to_both(before, subgroupBroadcast(w, 0u), subgroupBroadcast(w, 4u), value_at(p, i));
-  sums = add_to_both(sums, subgroupBroadcast(w, 1u), subgroupBroadcast(w, 5u), value_at(p + 1u, i));
-  sums = add_to_both(sums, subgroupBroadcast(w, 2u), subgroupBroadcast(w, 6u), value_at(p + 2u, i));
-  return add_to_both(sums, subgroupBroadcast(w, 3u), subgroupBroadcast(w, 7u), value_at(p + 3u, i));
+  let at = p - chunk * CHUNK;
+  let w = hold(weights_at(0u) + at, weights_at(1u) + at, thread);
+  var sums = add_to_both(before, subgroupBroadcast(w.lower, 0u), subgroupBroadcast(w.upper, UPPER + 0u), value_at(p, i));
+  sums = add_to_both(sums, subgroupBroadcast(w.lower, 1u), subgroupBroadcast(w.upper, UPPER + 1u), value_at(p + 1u, i));
+  sums = add_to_both(sums, subgroupBroadcast(w.lower, 2u), subgroupBroadcast(w.upper, UPPER + 2u), value_at(p + 2u, i));
+  return add_to_both(sums, subgroupBroadcast(w.lower, 3u), subgroupBroadcast(w.upper, UPPER + 3u), value_at(p + 3u, i));
 }
 
 // Adds positions of the ring one by one, for those queries that see them.

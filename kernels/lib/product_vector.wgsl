@@ -10,7 +10,7 @@
 // A stage supplies what it does to product.wgsl; here finish is called by every lane, for its own quad.
 
 override K8: u32;     // summed dimension / 8, rounded up; padding is zero on both sides
-override LANES: u32;  // 8
+override LANES: u32;  // VECTOR
 override GROUPS: u32; // subgroups of a workgroup
 
 @group(0) @binding(1) var<storage, read> rows: Rows;
@@ -23,9 +23,13 @@ struct Eightfold {
 
 // Adds an eight: part `part` of piece `k`.
 fn add(sums: vec4f, row: u32, k: u32, part: u32, w: Weights, lane: u32) -> vec4f {
-  let plane = row * 2u * EIGHTS + 2u * part + lane / 4u;
-  let mine = x[(plane * plane_width() + k) * 4u + lane % 4u];
-  return dot_lanes(w, mine, sums);
+  let plane = row * 2u * EIGHTS + 2u * part;
+  let lower = x[((plane + lane / 4u) * plane_width() + k) * 4u + lane % 4u];
+  var upper = lower;
+  if (VECTOR == 4u) {
+    upper = x[((plane + 1u) * plane_width() + k) * 4u + lane];
+  }
+  return dot_lanes(w, lower, upper, sums);
 }
 
 fn add_four(sums: Four, row: u32, k: u32, part: u32, w: Weights, lane: u32) -> Four {

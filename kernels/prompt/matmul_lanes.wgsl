@@ -1,14 +1,20 @@
-// What matmul.wgsl does, where subgroups are a CPU's vector registers of eight (vector_dot.wgsl): there workgroup memory and
+// What matmul.wgsl does, where subgroups are a CPU's vector registers (vector_dot.wgsl): there workgroup memory and
 // barriers cost too. A lane makes four outputs for 8 rows. A row's sum runs over rising k, as there.
 
 @group(0) @binding(1) var<storage, read> a: array<f32>; // [rows][8 · K8]
 
 const ROWS = 8u;
-const THREADS = 8u;
+const THREADS = 8u; // a vector, or two
 
 // The sums of a lane's four outputs with one row, and an eight more of them.
 fn add(sums: vec4f, row: u32, k8: u32, w: Weights, lane: u32) -> vec4f {
-  return dot_lanes(w, a[(row * K8 + k8) * 8u + lane], sums);
+  let at = (row * K8 + k8) * 8u + lane;
+  let lower = a[at];
+  var upper = lower;
+  if (VECTOR == 4u) {
+    upper = a[at + 4u];
+  }
+  return dot_lanes(w, lower, upper, sums);
 }
 
 @compute @workgroup_size(THREADS)

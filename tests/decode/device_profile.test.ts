@@ -37,18 +37,21 @@ Deno.test("a profile is one of the choices that the device has", () => {
       for (const value of wrong) assert(!isProfile(value, device), JSON.stringify(value));
     }
   }
-  assertEquals(defaultProfile(info(true, 8)).promptProduct, "lanes");
+  for (const lanes of [4, 8]) {
+    assertEquals(profileChoices(info(true, lanes)).promptProduct, ["lanes"]);
+    assertEquals(profileChoices(info(true, lanes)).threads, [lanes]);
+    // A GPU reads buffers; a CPU's vectors may read textures faster.
+    assertEquals(profileChoices(info(true, lanes)).weightStorage, ["texture", "buffer"]);
+  }
   assertEquals(defaultProfile(info(false, 32)).promptProduct, "tiles");
-  assertEquals(profileChoices(info(true, 4)).promptProduct, ["tiles"]);
+  assertEquals(profileChoices(info(true, 16)).promptProduct, ["tiles"]);
   // Its lanes talk to each other by number, so a subgroup must have eight.
   assertEquals(profileChoices(info(false, 8)).promptProduct, ["tiles", "lowTiles", "lanes"]);
   for (const lanes of [8, 16]) {
     assertEquals(profileChoices(info(false, lanes, true)).promptProduct, ["lowTiles", "tiles"]);
   }
   assertEquals(profileChoices(info(false, 32, true)).promptProduct, ["tiles", "lowTiles"]);
-  // A GPU reads buffers; a CPU's vectors may read textures faster.
-  assertEquals(profileChoices(info(true, 8)).weightStorage, ["texture", "buffer"]);
-  for (const [isSoftware, lanes] of [[false, 8], [false, 32], [true, 4], [true, null]] as const) {
+  for (const [isSoftware, lanes] of [[false, 4], [false, 32], [true, 16], [true, null]] as const) {
     assertEquals(profileChoices(info(isSoftware, lanes)).weightStorage, ["buffer"]);
   }
 });

@@ -9,10 +9,11 @@ function workgroupBytes({ POOL, FOUND, SUMS }: Record<string, number>): number {
 }
 
 const devices: readonly AttentionRules[] = [
-  { isVector: true, isSoftware: true, sharers: 1 },
-  { isVector: false, isSoftware: true, sharers: 1 },
-  { isVector: false, isSoftware: false, sharers: 1 },
-  { isVector: false, isSoftware: false, sharers: 4 },
+  { vector: 8, isSoftware: true, sharers: 1 },
+  { vector: 4, isSoftware: true, sharers: 1 },
+  { vector: null, isSoftware: true, sharers: 1 },
+  { vector: null, isSoftware: false, sharers: 1 },
+  { vector: null, isSoftware: false, sharers: 4 },
 ];
 
 Deno.test("attentionTile() keeps to what every device has, for all head sizes", () => {
@@ -24,10 +25,10 @@ Deno.test("attentionTile() keeps to what every device has, for all head sizes", 
         const what = JSON.stringify({ ...rules, half, constants });
         assert(workgroupBytes(constants) <= 16384, what);
         assert(Math.max(THREADS!, COMBINERS!) <= 256, what);
-        assert(PAIRS! >= half && PAIRS! % (rules.isVector ? 4 : 16 * SHARERS!) === 0, what);
+        assert(PAIRS! >= half && PAIRS! % (rules.vector ? 4 : 16 * SHARERS!) === 0, what);
         assert(TILE! >= half && COMBINERS! >= TILE!, what);
-        assert(rules.isVector || THREADS! >= TILE!, what);
-        assert(THREADS! >= queries && SCORERS! <= THREADS!, what); // a thread a query's path
+        assert(rules.vector || THREADS! >= TILE!, what);
+        assert(SCORERS! <= THREADS!, what);
         assert(FOUND! >= SCORERS! && (THREADS! / TILE! < 2 || FOUND! >= TILE!), what);
         assertEquals(queries, 4 * QUADS!, what);
         for (const n of [THREADS, SHARERS, TILE, SCORERS, COMBINERS]) {

@@ -79,7 +79,7 @@ export class Harness implements Disposable {
   get lanes(): string {
     const { subgroupSize, subgroupVaries } = this.gpu.info;
     if (subgroupSize === null) return "no subgroups";
-    if (this.compiler.isVector) return `a vector of ${subgroupSize}`;
+    if (this.compiler.vector) return `a vector of ${subgroupSize}`;
     return `${this.compiler.lanes} lanes${subgroupVaries ? " of more" : ""}`;
   }
 

@@ -12,7 +12,7 @@ const device = await Harness.open();
 const harnesses = [
   gpu,
   // Where that is no CPU's vectors, its products are those of a GPU.
-  ...device.compiler.isVector ? [device] : [],
+  ...device.compiler.vector ? [device] : [],
   await Harness.open({ subgroups: false }),
   await Harness.open({ smallestSubgroup: 4 }),
 ];
@@ -24,9 +24,7 @@ const families = [
     await Harness.likeGpu({ rowsTogether: 16, piecesTogether: 2, threads: 256 }),
     await Harness.likeGpu({ rowsTogether: 8, piecesTogether: 4, threads: 32 }),
   ],
-  ...device.compiler.isVector
-    ? [[device, await Harness.open({}, { weightStorage: "buffer" })]]
-    : [],
+  ...device.compiler.vector ? [[device, await Harness.open({}, { weightStorage: "buffer" })]] : [],
 ] as const;
 Deno.test.afterAll(() => {
   for (const harness of new Set([device, ...harnesses, ...families.flat()])) {

@@ -93,9 +93,9 @@ export class Operands {
     this.#normed = normed;
     // A sum: its products, a lane's chain, then the lanes. The norm: half of what its own sum is off (the root), and 10
     // for the division, the root and the scaling.
-    const { lanes, isVector } = harness.compiler;
+    const { lanes, vector } = harness.compiler;
     const piece = 4 * planes(shape.weights);
-    const chain = isVector ? this.#stride : piece * Math.ceil(k / piece / lanes) + lanes;
+    const chain = vector ? this.#stride : piece * Math.ceil(k / piece / lanes) + lanes;
     const squaresChain = Math.ceil(this.#stride / 16 / lanes) + 3 + lanes;
     const scale = shape.weights === "F8" ? 1 : 0; // those of other types are powers of two
     this.#roundings = 1 + chain + scale + (normed ? squaresChain / 2 + 10 : 0);

@@ -103,7 +103,9 @@ const matrices: readonly (readonly [number, number, number])[] = [
 
 /** The products that run on this device. */
 const products: PromptProduct[] = Object.values(PROMPT_PRODUCTS)
-  .filter(({ stage }) => stage !== "promptMatmulLanes" || harness.gpu.info.subgroupSize === 8);
+  .filter(({ stage }) =>
+    stage !== "promptMatmulLanes" || harness.compiler.vector || harness.gpu.info.subgroupSize === 8
+  );
 if (harness.gpu.info.hasF16) products.push(F16_PRODUCT);
 
 /** Makes the powers of two that bring rows into the range of f16. */

@@ -32,7 +32,7 @@ fn sums_of_pairs(@builtin(local_invocation_index) thread: u32) {
 
 /** The sampler's text with another entry point. */
 function sumsKernel(): Kernel {
-  const target = { lanes: "workgroup", isVector: false, convertsF16: true } as const;
+  const target = { lanes: "workgroup", vector: null, convertsF16: true } as const;
   const code = stageSource("sample", {}, target) + SUMS;
   return harness.kernelOf(code, "sums_of_pairs", { VOCAB: 1, SLICES: 1, SAMPLERS: THREADS });
 }
