@@ -10,6 +10,7 @@ import type { MistralConfig } from "./config.ts";
 import { DittoError } from "./errors.ts";
 import { isQuantized } from "../kernels/weight_types.ts";
 import { matricesOf, type MatrixLayout, type WeightLayout } from "./layout.ts";
+import { storedBytes } from "./weight_textures.ts";
 
 /** A token of a prompt, and one of its answer. */
 export const LEAST_CONTEXT = 2;
@@ -172,7 +173,8 @@ export interface MemoryNeed {
 }
 
 /**
- * Adds up what a model needs and checks it against the device. Uniforms, of 64 bytes at most, do not count.
+ * Adds up what a model needs and checks it against the device. Uniforms, of 64 bytes at most, do not count; nor does the
+ * buffer from which weights move to textures, which has been freed before caches and workspaces are made.
  *
  * @param generation Bytes of the buffers that decoding needs besides in a context of so many tokens, by their names.
  * @param availableBytes Memory the device can still give, where that is known.
@@ -193,7 +195,7 @@ export function checkMemory(
   const parts = [embedding, ...(head === embedding ? [] : [head]), ...inLayers].flatMap(
     ({ label, parts }) => parts.map(({ bytes }) => [`the weights of ${label}`, bytes] as const),
   );
-  const weights = sum(parts.map(([, bytes]) => regionBytes(bytes))) +
+  const weights = sum(parts.map(([, bytes]) => storedBytes(bytes, device))) +
     (2 * layers.length + 1) * d.hiddenStride * 4;
   const scales = d.promptPrecision === "f16" ? scaleBytes(inLayers) : 0;
   const needIn = (context: number) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BufferRegion, DeviceInfo, Gpu } from "../kernels/device.ts";
+import { type BufferRegion, type DeviceInfo, type Gpu, regionBytes } from "../kernels/device.ts";
 import { profileChoices } from "../kernels/profile.ts";
 import { matricesOf } from "./layout.ts";
 import type { Matrix, Weights } from "./weights.ts";
@@ -16,11 +16,20 @@ const ROW_BYTES = TEXELS * TEXEL_BYTES;
 /** What a texture can hold on any device: WebGPU allows 8192 rows everywhere. */
 const MAX_TEXTURE_BYTES = 8192 * ROW_BYTES;
 
+/** Whether weights may come to textures on a device. */
+function mayMove(info: DeviceInfo): boolean {
+  return profileChoices(info).weightStorage.includes("texture");
+}
+
 /** Bytes that a part of a matrix may have: what a kernel sees of a buffer, and a texture holds where it may come to one. */
 export function maxPartBytes(info: DeviceInfo): number {
   const { maxBindingBytes, maxBufferBytes } = info;
-  const mayMove = profileChoices(info).weightStorage.includes("texture");
-  return Math.min(maxBindingBytes, maxBufferBytes, mayMove ? MAX_TEXTURE_BYTES : Infinity);
+  return Math.min(maxBindingBytes, maxBufferBytes, mayMove(info) ? MAX_TEXTURE_BYTES : Infinity);
+}
+
+/** Bytes that a part of a matrix takes on a device: in whole rows of a texture, if it may come to one. */
+export function storedBytes(bytes: number, info: DeviceInfo): number {
+  return mayMove(info) ? Math.ceil(bytes / ROW_BYTES) * ROW_BYTES : regionBytes(bytes);
 }
 
 /**

@@ -44,7 +44,8 @@ Deno.test(
       const isUniform = ({ usage }: GPUBuffer) => (usage & GPUBufferUsage.UNIFORM) !== 0;
       const transient = alive.filter(({ label }) => label === "staging");
       const counted = alive.filter((b) => !isUniform(b) && !transient.includes(b));
-      const bytes = counted.reduce((sum, { size }) => sum + size, 0);
+      const inTextures = [...spy.aliveTextures].map(({ width, height }) => 16 * width * height);
+      const bytes = [...counted.map(({ size }) => size), ...inTextures].reduce((a, b) => a + b, 0);
       const { memory } = model;
       assertEquals(memory.total, memory.weights + memory.cache + memory.workspaces);
       // Every buffer is rounded up to 16 bytes.
