@@ -45,8 +45,8 @@ export function profileChoices(
     rowsTogether: isSoftware ? [4] : [4, 8, 16],
     piecesTogether: isSoftware ? [1] : [2, 4, 1],
     threads: threads as [number, ...number[]],
-    // Two read keys and values half as often; on a CPU one quad alone then costs almost as much as two (model in the box,
-    // one row: 1.2 times on llvmpipe, where eight rows gain nothing, and 1.7 times on SwiftShader).
+    // Two read keys and values half as often; on a CPU that saves a tenth of attention at best, and takes longer to compile
+    // (bench/README.md). Without vectors one quad alone then costs almost as much as two.
     quadsTogether: isSoftware ? [1] : hasFewRegisters(info) ? [1, 2] : [2, 1],
     // On a CPU an idle workgroup costs as much as a small busy one, and a pass without drafts would pay for the
     // drafts it does not have (attention of one row after 300, model in the box, llvmpipe: 2.6 ms with 2, 1.7 with 1).
