@@ -17,7 +17,7 @@ fi
 mkdir -p "$1"
 cd "$1"
 
-apt-get install -y -qq curl meson python3-mako libdrm-dev libexpat1-dev zlib1g-dev libzstd-dev bison flex pkg-config
+apt-get install -y -qq curl meson python3-mako libdrm-dev libexpat1-dev zlib1g-dev libzstd-dev bison flex pkg-config glslang-tools
 curl -fsSL http://deb.debian.org/debian/pool/main/m/mesa/mesa_22.3.6.orig.tar.gz | tar -xz
 cd mesa-22.3.6
 
