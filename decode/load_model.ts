@@ -165,7 +165,7 @@ export async function loadFrom(
       );
     const upload = await gpu.unlessOutOfMemory(() => {
       const upload = new WeightUpload(gpu, source, layout);
-      reserve(gpu, memory.cache + memory.workspaces);
+      reserve(gpu, memory.total - upload.bufferBytes);
       return upload;
     }, toError);
     await upload.run(onProgress, signal);

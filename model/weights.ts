@@ -129,6 +129,8 @@ interface TensorPiece {
 export class WeightUpload {
   /** The weights: zeros, until {@linkcode run} has ended. */
   readonly weights: Weights<BufferRegion>;
+  /** Bytes of the buffers in which they lie. */
+  readonly bufferBytes: number;
   #gpu: Gpu;
   #quantizer: Quantizer;
   #source: WeightSource;
@@ -148,7 +150,8 @@ export class WeightUpload {
     this.#gpu = gpu;
     this.#quantizer = new Quantizer(gpu);
     this.#source = source;
-    this.#regions = gpu.regions("weights", parts).values();
+    const regions = gpu.regions("weights", parts);
+    this.#regions = regions.values();
     this.#totalBytes = parts.reduce((sum, { bytes }) => sum + bytes, 0);
     const embedded = this.#matrix(embedding);
     this.weights = {
@@ -164,6 +167,9 @@ export class WeightUpload {
       norm: this.#gain(norm),
       head: isTied ? embedded : this.#matrix(head),
     };
+    const gains = this.weights.layers.flatMap((layer) => [layer.inputNorm, layer.postNorm]);
+    const buffers = [...new Set(regions.map(({ buffer }) => buffer)), ...gains, this.weights.norm];
+    this.bufferBytes = buffers.reduce((sum, { size }) => sum + size, 0);
   }
 
   /** A matrix, whose parts take the next regions. */

@@ -397,7 +397,7 @@ Deno.test("a device without memory for a model is refused before a weight is rea
   const { weights, total } = await load();
   assert(reads > 0);
   reads = 0;
-  // Too little for a part of the weights, for all of them, and for what comes after them.
+  // Too little for a part of the weights, for all of them (with what textures need more), and for what comes after them.
   for (const memoryBytes of [1000, weights - 1, weights + 10_000, total - 1]) {
     using spy = new GpuSpy(memoryBytes);
     const { message } = await assertRejects(load, DittoError);
