@@ -24,6 +24,7 @@ import {
 } from "../model/memory.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, requireTokenizer } from "../model/tokenizer.ts";
+import { maxPartBytes } from "../model/weight_textures.ts";
 import { loadWeights, type WeightSource } from "../model/weights.ts";
 import { count, runMain } from "./arguments.ts";
 import { compareLogits, type Quality } from "./quality/compare.ts";
@@ -135,7 +136,7 @@ async function logitsOf(
   const layout = layOutWeights(
     config,
     (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
-    Math.min(gpu.info.maxBindingBytes, gpu.info.maxBufferBytes),
+    maxPartBytes(gpu.info),
   );
   const d = dimensions(config, window, "f16", promptPrecision, promptChunk(gpu.info));
   const others = (context: number) => generationBuffers(config.vocabSize, context);

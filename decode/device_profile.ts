@@ -94,10 +94,9 @@ async function headTime(
   weights: Weights<BufferRegion>,
   d: Dimensions,
 ): Promise<number | null> {
-  const inTextures = profile.weightStorage === "texture"
-    ? copyToTextures(gpu, weights, true)
-    : null;
-  using forward = new Forward(gpu, new Compiler(gpu, profile), config, inTextures ?? weights, d);
+  const one = { ...weights, layers: weights.layers.slice(0, 1) }; // a pass has one at least
+  const inTextures = profile.weightStorage === "texture" ? copyToTextures(gpu, one, true) : null;
+  using forward = new Forward(gpu, new Compiler(gpu, profile), config, inTextures ?? one, d);
   gpu.device.queue.writeBuffer(forward.rows, 0, rowWords(chain(0, []), 0));
   const head = forward.dispatches(1, 1).slice(-weights.head.parts.length); // which ends a pass
   try {
