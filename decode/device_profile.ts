@@ -9,6 +9,7 @@ import type { BufferRegion, Gpu } from "../kernels/device.ts";
 import { Compiler, encode } from "../kernels/compiler.ts";
 import { type Profile, profileChoices } from "../kernels/profile.ts";
 import { MAX_ROWS } from "../kernels/stages.ts";
+import type { WeightStorage } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { Forward } from "../model/forward.ts";
 import { type Dimensions, dimensions } from "../model/memory.ts";
@@ -24,6 +25,10 @@ const LENGTH = 512;
 const ROWS = [1, 8, 16] as const;
 /** Each is timed this often; the fastest counts. */
 const REPEATS = 6;
+/** Bytes of weights that are read at least when these are timed alone: a small model's head takes 0.1 ms, which is too little. */
+const TIMED_BYTES = 32 << 20;
+/** How often, since other processes on the CPU disturb it. */
+const STORAGE_REPEATS = 15;
 /** What another choice has to gain, so that noise alone does not choose. */
 const GAIN = 0.95;
 
@@ -48,7 +53,6 @@ export async function measureProfile(
   const small = dimensions(config, length, d.cache, d.promptPrecision, d.promptRows);
   const time = async (name: keyof Profile, profile: Profile) => {
     signal?.throwIfAborted();
-    if (name === "weightStorage") return await headTime(gpu, profile, config, few, small);
     const tried = compiler.withProfile(profile);
     using forward = new Forward(gpu, tried, config, few, small);
     await tried.compile(signal);
@@ -63,6 +67,13 @@ export async function measureProfile(
     const others = choices[name].filter((value) => value !== best[name]);
     const isUnused = name === "promptProduct" && small.promptPrecision === "f16";
     if (others.length === 0 || isUnused) continue;
+    if (name === "weightStorage") {
+      signal?.throwIfAborted();
+      const weightStorage = await fasterStorage(gpu, best, config, few, small);
+      if (weightStorage === null) return null;
+      best = { ...best, weightStorage };
+      continue;
+    }
     let least = await time(name, best);
     if (least === null) return null;
     for (const value of others) {
@@ -84,25 +95,36 @@ async function totalTime(gpu: Gpu, work: readonly Work[]): Promise<number | null
 }
 
 /**
- * What the head takes of a pass of one row: its product tells which storage suits all of them, and with a compiler of its own
- * the others are not compiled for both.
+ * In what the head of a pass of one row reads its weights faster, both tried in turns: what holds for the head holds for all
+ * products, and with compilers of their own these are not compiled for both.
  */
-async function headTime(
+async function fasterStorage(
   gpu: Gpu,
   profile: Profile,
   config: MistralConfig,
   weights: Weights<BufferRegion>,
   d: Dimensions,
-): Promise<number | null> {
+): Promise<WeightStorage | null> {
   const one = { ...weights, layers: weights.layers.slice(0, 1) }; // a pass has one at least
-  const inTextures = profile.weightStorage === "texture" ? copyToTextures(gpu, one, true) : null;
-  using forward = new Forward(gpu, new Compiler(gpu, profile), config, inTextures ?? one, d);
-  gpu.device.queue.writeBuffer(forward.rows, 0, rowWords(chain(0, []), 0));
-  const head = forward.dispatches(1, 1).slice(-weights.head.parts.length); // which ends a pass
+  const inTextures = copyToTextures(gpu, one, true);
+  const forwardFrom = (weights: Weights) =>
+    new Forward(gpu, new Compiler(gpu, profile), config, weights, d);
+  using textured = forwardFrom(inTextures);
+  using buffered = forwardFrom(one);
+  const bytes = weights.head.parts.reduce((sum, part) => sum + part.weights.size, 0);
+  const heads = Math.ceil(TIMED_BYTES / bytes);
+  const work = [textured, buffered].map((forward) => {
+    gpu.device.queue.writeBuffer(forward.rows, 0, rowWords(chain(0, []), 0));
+    const head = forward.dispatches(1, 1).slice(-weights.head.parts.length); // which ends a pass
+    return (pass: GPUComputePassEncoder) => {
+      for (let i = 0; i < heads; i++) encode(pass, head);
+    };
+  });
   try {
-    return await totalTime(gpu, [(pass) => encode(pass, head)]);
+    const times = await fastestOfEach(gpu, work, STORAGE_REPEATS);
+    return times && (times[1]! < times[0]! * GAIN ? "buffer" : "texture");
   } finally {
-    if (inTextures) freeTextures(gpu, inTextures);
+    freeTextures(gpu, inTextures);
   }
 }
 
