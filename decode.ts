@@ -28,8 +28,7 @@ async function run(options: Options): Promise<number> {
       await print(await devicesText());
       return 0;
     case "decode":
-      if (options.saveQuantized === null || !options.load.quantize) return await answer(options);
-      return await save(options, options.load.quantize, options.saveQuantized);
+      return options.save ? await save(options, options.save) : await answer(options);
   }
 }
 

@@ -43,6 +43,7 @@ export type { SamplingOptions } from "./decode/sampling.ts";
 export { type DeviceInfo } from "./kernels/device.ts";
 export { listDevices, type OpenOptions } from "./kernels/open_gpu.ts";
 export type { Profile } from "./kernels/profile.ts";
+export type { WeightStorage } from "./kernels/weight_types.ts";
 export type { Prompt } from "./decode/prompt.ts";
 export type { Architecture, MistralConfig } from "./model/config.ts";
 export { DittoError, type DittoErrorCode } from "./model/errors.ts";

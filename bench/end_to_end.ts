@@ -9,6 +9,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import type { LanguageModel } from "../decode/language_model.ts";
 import { loadFrom, type LoadOptions } from "../decode/load_model.ts";
+import { FEW_COUNTS, SLOW_MS } from "../decode/row_costs.ts";
 import { listDevices, openGpu, type OpenOptions } from "../kernels/open_gpu.ts";
 import { DittoError } from "../kernels/errors.ts";
 import type { WeightType } from "../kernels/weight_types.ts";
@@ -56,10 +57,7 @@ const HELP = `Times the engine on a model's real shape with made-up weights.
 
 /** Software devices run this many layers unless told otherwise: the whole would take hours. */
 const SOFTWARE_LAYERS = 2;
-/** A pass that takes longer is timed at {@linkcode FEW_ROWS} only (decode/row_costs.ts): other costs are guesses. */
-const SLOW_PASS_MS = 150;
 const ROWS = [1, 2, 4, 8, 12, 16, 32];
-const FEW_ROWS = [1, 4, 8];
 /** Prompts, contexts and numbers of tokens to measure, on a GPU and where the CPU plays one. */
 const HARDWARE = { prefill: [128, 1024, 4096], plain: [128, 1024, 16384], tokens: 256, runs: 3 };
 const SOFTWARE = { prefill: [128], plain: [128], tokens: 8, runs: 1 };
@@ -276,9 +274,11 @@ async function loadAnew(
   }
 }
 
+/** Those that were measured: on a slow device the others are guesses. */
 function rowCosts(model: LanguageModel, passMs: number): Record<string, number> {
-  const rows = passMs > SLOW_PASS_MS ? FEW_ROWS : ROWS;
-  return Object.fromEntries(rows.map((n) => [n, model.rowCosts[n - 1]!]));
+  const cost = (rows: number) => model.rowCosts[rows - 1]!;
+  const isSlow = SLOW_MS.some(([rows, most]) => passMs * cost(rows) > most);
+  return Object.fromEntries((isSlow ? FEW_COUNTS : ROWS).map((rows) => [rows, cost(rows)]));
 }
 
 function giga(perSecond: number | null): string {

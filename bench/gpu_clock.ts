@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { timeOnGpu } from "../kernels/clock.ts";
+import { fastestOfEach } from "../kernels/clock.ts";
 import type { Gpu } from "../kernels/device.ts";
 
 /**
- * The shortest of some runs of the same work, since whatever else runs on the machine only ever adds.
+ * The fastest of some runs of the same work.
  *
  * @param runs How often it runs. Default 8.
  * @returns Seconds; null where the device has no clock, or one too coarse to tell.
@@ -18,9 +18,8 @@ export async function fastestOnGpu(
   runs = 8,
 ): Promise<number | null> {
   gpu.device.pushErrorScope("validation"); // refused work takes no time, which would look like a coarse clock
-  const times = await timeOnGpu(gpu, new Array(runs).fill(encode));
+  const [fastest = 0] = await fastestOfEach(gpu, [encode], runs) ?? [];
   const error = await gpu.device.popErrorScope();
   if (error) throw new Error(`The device refused what was to be timed: ${error.message}`);
-  const fastest = times ? Math.min(...times) : 0;
-  return fastest > 0 ? fastest / 1e9 : null;
+  return fastest > 0 && fastest < Infinity ? fastest / 1e9 : null;
 }

@@ -153,11 +153,23 @@ const OPTION_GROUPS = {
   },
 } satisfies Record<string, Record<string, Option>>;
 
+type Groups = typeof OPTION_GROUPS;
+/** The name of an option. */
+export type OptionName = { [Title in keyof Groups]: keyof Groups[Title] }[keyof Groups];
+
 /** The options by name. */
-export const OPTIONS: Readonly<Record<string, Option>> = Object.assign(
+export const OPTIONS: Readonly<Record<OptionName, Option>> = Object.assign(
   {},
   ...Object.values(OPTION_GROUPS),
 );
+
+/** The names, in the order of the help. */
+export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
+
+/** Whether this is the name of an option. */
+export function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(OPTIONS, name);
+}
 
 /** The text of --help. */
 export function helpText(): string {

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import type { GenerateOptions, LoadOptions, PromptPrecision, Quantization } from "../mod.ts";
-import { type Option, OPTIONS } from "./option_table.ts";
+import { isOptionName, OPTION_NAMES, type OptionName, OPTIONS } from "./option_table.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** Where the prompt comes from. */
@@ -14,12 +14,20 @@ export type PromptSource =
   | { readonly kind: "file" | "ids" | "messages"; readonly path: string }
   | { readonly kind: "stdin" };
 
+/** A copy of a model that is to be written. */
+export interface SaveOptions {
+  /** In how many bits. */
+  readonly quantization: Quantization;
+  /** The directory to make. */
+  readonly target: string;
+}
+
 /** What the command line asks for. */
 export interface Options {
   /** What to do. */
   readonly action: "decode" | "help" | "version" | "list-devices";
-  /** Where to write the model in the bits of `load.quantize`, instead of answering. */
-  readonly saveQuantized: string | null;
+  /** The copy to write instead of answering. */
+  readonly save: SaveOptions | null;
   /** The checkpoint directory, if one was named. */
   readonly model: string | null;
   /** Where the prompt comes from. */
@@ -44,9 +52,9 @@ export interface Options {
   readonly notes: readonly string[];
 }
 
-const SWITCHES = Object.keys(OPTIONS).filter((name) => !OPTIONS[name]!.value);
-const WITH_VALUE = Object.keys(OPTIONS).filter((name) => OPTIONS[name]!.value);
-const LISTS = Object.keys(OPTIONS).filter((name) => OPTIONS[name]!.isList);
+const SWITCHES = OPTION_NAMES.filter((name) => !OPTIONS[name].value);
+const WITH_VALUE = OPTION_NAMES.filter((name) => OPTIONS[name].value);
+const LISTS = OPTION_NAMES.filter((name) => OPTIONS[name].isList);
 
 /** The options that give a prompt, and how. */
 const PROMPT_KINDS = [
@@ -72,7 +80,6 @@ export function parseOptions(args: readonly string[]): Options {
     ? "list-devices"
     : "decode";
   forbidBoth(given, "color", "no-color");
-  checkSave(given);
   if (given.has("no-lookup")) {
     forbidBoth(given, "no-lookup", "drafter", "num-draft", "max-ngram");
   }
@@ -96,7 +103,7 @@ export function parseOptions(args: readonly string[]): Options {
   }
   return {
     action,
-    saveQuantized: given.get("save-quantized")?.at(-1) ?? null,
+    save: saveOptions(given),
     model: given.get("model")?.at(-1) ?? null,
     prompt,
     chat: given.has("chat"),
@@ -112,7 +119,7 @@ export function parseOptions(args: readonly string[]): Options {
 }
 
 /** The options that were given, with their values; a switch has none. */
-type Given = ReadonlyMap<string, readonly string[]>;
+type Given = ReadonlyMap<OptionName, readonly string[]>;
 
 function parse(args: readonly string[]): Given {
   for (const arg of args) checkSwitch(arg);
@@ -124,15 +131,16 @@ function parse(args: readonly string[]): Given {
     unknown(arg, name) {
       if (name === undefined && arg !== "") throw strayArgument(arg);
       // parseArgs takes `--prompt=` for an option of that name, and `--prompt ""` for two arguments.
-      if (name?.endsWith("=") && name.slice(0, -1) in OPTIONS) throw noValue(name.slice(0, -1));
+      const bare = name?.endsWith("=") ? name.slice(0, -1) : "";
+      if (isOptionName(bare)) throw noValue(bare);
       if (name !== undefined) throw unknownOption(arg, args);
     },
   });
-  const given = new Map<string, readonly string[]>();
-  for (const [name, option] of Object.entries(OPTIONS)) {
+  const given = new Map<OptionName, readonly string[]>();
+  for (const name of OPTION_NAMES) {
     const value = flags[name];
     const values = Array.isArray(value) ? value : [value];
-    if (!option.value) {
+    if (!OPTIONS[name].value) {
       if (value) given.set(name, []);
     } else if (value !== undefined && values.length > 0) {
       if (values.some((each) => each === "")) throw noValue(name);
@@ -151,8 +159,8 @@ function strayArgument(arg: string): UsageError {
   );
 }
 
-function noValue(name: string): UsageError {
-  const { value } = OPTIONS[name]!;
+function noValue(name: OptionName): UsageError {
+  const { value } = OPTIONS[name];
   if (!value) return new UsageError(`--${name} is a switch and takes no value.`);
   return new UsageError(
     `--${name} needs a value, and it is missing or empty. Write --${name} ${value}, or ` +
@@ -162,7 +170,8 @@ function noValue(name: string): UsageError {
 
 function unknownOption(arg: string, args: readonly string[]): UsageError {
   const before = args[args.findIndex((each) => each.startsWith(arg)) - 1]?.replace(/^--/, "");
-  if (before !== undefined && WITH_VALUE.includes(before)) throw noValue(before);
+  const waiting = WITH_VALUE.find((option) => option === before);
+  if (waiting) throw noValue(waiting);
   const name = arg.replace(/=.*$/s, "");
   const bare = name.replace(/^-+/, "");
   const near = meantBy(bare);
@@ -173,19 +182,19 @@ function unknownOption(arg: string, args: readonly string[]): UsageError {
 /** parseArgs takes any `--quiet=…` for a yes, and `--no-color=…` for a value of an option "color". */
 function checkSwitch(arg: string): void {
   const [, name] = /^--([^=]+)=/.exec(arg) ?? [];
-  if (name !== undefined && SWITCHES.includes(name)) throw noValue(name);
+  const given = SWITCHES.find((option) => option === name);
+  if (given) throw noValue(given);
 }
 
 /** The options that a word was meant for: mistyped, or else with letters left out, as in `temp` and `max-tokens`. */
 function meantBy(word: string): string[] {
-  const options = Object.keys(OPTIONS);
-  const mistyped = options.filter((option) => {
+  const mistyped = OPTION_NAMES.filter((option) => {
     const edits = distance(option, word);
     return edits <= 2 && 2 * edits < word.length;
   });
   if (mistyped.length > 0 || word.length < 3) return mistyped;
   const letters = new RegExp(`^${[...word].map((letter) => RegExp.escape(letter)).join(".*")}`);
-  return options.filter((option) => letters.test(option));
+  return OPTION_NAMES.filter((option) => letters.test(option));
 }
 
 /** Edits that turn one word into another. */
@@ -201,7 +210,7 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-function forbidBoth(given: Given, name: string, ...others: string[]): void {
+function forbidBoth(given: Given, name: OptionName, ...others: OptionName[]): void {
   const other = given.has(name) && others.find((each) => given.has(each));
   if (other) {
     throw new UsageError(`--${name} and --${other} contradict each other: leave one of them out.`);
@@ -222,7 +231,7 @@ function promptSource(given: Given): PromptSource {
 function loadOptions(given: Given): LoadOptions {
   const context = number(given, "context");
   const kvCache = choice(given, "kv-cache") as "f16" | "f32" | undefined;
-  const quantize = choice(given, "quantize") as Quantization | undefined;
+  const quantize = quantizationOf(given);
   const promptPrecision = choice(given, "prompt-precision") as PromptPrecision | undefined;
   const name = given.get("device")?.at(-1);
   return {
@@ -234,9 +243,11 @@ function loadOptions(given: Given): LoadOptions {
   };
 }
 
-function checkSave(given: Given): void {
-  if (!given.has("save-quantized")) return;
-  if (!given.has("quantize")) {
+function saveOptions(given: Given): SaveOptions | null {
+  const target = given.get("save-quantized")?.at(-1);
+  if (target === undefined) return null;
+  const quantization = quantizationOf(given);
+  if (!quantization) {
     throw new UsageError("--save-quantized needs to know in how many bits: give --quantize too.");
   }
   const used = ["model", "quantize", "device", "save-quantized", "quiet"];
@@ -247,6 +258,11 @@ function checkSave(given: Given): void {
         `leave one of them out.`,
     );
   }
+  return { quantization, target };
+}
+
+function quantizationOf(given: Given): Quantization | undefined {
+  return choice(given, "quantize") as Quantization | undefined;
 }
 
 function generateOptions(given: Given): GenerateOptions {
@@ -274,7 +290,7 @@ function generateOptions(given: Given): GenerateOptions {
 
 function notesOn(given: Given): string[] {
   const notes: string[] = [];
-  const idle = ["top-k", "top-p", "min-p", "seed"].filter((name) => given.has(name));
+  const idle = (["top-k", "top-p", "min-p", "seed"] as const).filter((name) => given.has(name));
   if (idle.length > 0 && !number(given, "temperature")) {
     notes.push(
       `--${idle.join(", --")} ${idle.length > 1 ? "do" : "does"} nothing without a --temperature ` +
@@ -290,10 +306,10 @@ function notesOn(given: Given): string[] {
   return notes;
 }
 
-function number(given: Given, name: string): number | undefined {
+function number(given: Given, name: OptionName): number | undefined {
   const text = given.get(name)?.at(-1);
   if (text === undefined) return undefined;
-  const { range: [min, max] = [-Infinity, Infinity], isReal } = OPTIONS[name]!;
+  const { range: [min, max] = [-Infinity, Infinity], isReal } = OPTIONS[name];
   const pattern = isReal ? /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i : /^[+-]?\d+$/;
   const value = Number(text);
   if (pattern.test(text) && value >= min && value <= max) return value;
@@ -302,9 +318,9 @@ function number(given: Given, name: string): number | undefined {
   throw new UsageError(`--${name} is ${JSON.stringify(text)} and must be ${kind} ${least} ${max}.`);
 }
 
-function choice(given: Given, name: string): string | undefined {
+function choice(given: Given, name: OptionName): string | undefined {
   const text = given.get(name)?.at(-1);
-  const { choices = [] }: Option = OPTIONS[name]!;
+  const { choices = [] } = OPTIONS[name];
   if (text === undefined || choices.includes(text)) return text;
   throw new UsageError(
     `--${name} is ${JSON.stringify(text)} and must be ${choices.join(" or ")}.`,

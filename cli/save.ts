@@ -8,15 +8,14 @@ import { chooseModel } from "./choose_model.ts";
 import { slowDriverNote } from "./devices.ts";
 import { bytesText } from "./figures.ts";
 import { Interrupt } from "./interrupt.ts";
-import type { Options } from "./options.ts";
+import type { Options, SaveOptions } from "./options.ts";
 import { ProgressBar } from "./progress_bar.ts";
 import { tell } from "./terminal.ts";
 
 /** Does what --save-quantized asks for. Returns the exit code. */
 export async function save(
   { model, quiet, load: { device } }: Options,
-  quantization: Quantization,
-  target: string,
+  { quantization, target }: SaveOptions,
 ): Promise<number> {
   const { directory, note } = chooseModel(model);
   for (const each of [note, await slowDriverNote()]) {

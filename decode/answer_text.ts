@@ -13,6 +13,7 @@ export class AnswerText {
   whole = "";
   /** Whether a stop string came. */
   isStopped = false;
+  #isBegun = false;
   #decoder: StreamDecoder | null;
   #stops: StopStrings;
   /** Stop strings that are the name of a special token, which is no part of any text. */
@@ -36,6 +37,7 @@ export class AnswerText {
 
   /** Takes a pass's tokens. Returns those up to the end of a stop string, and the text that may be shown now. */
   push(tokens: readonly number[]): { kept: readonly number[]; shown: string } {
+    this.#isBegun ||= tokens.length > 0;
     let shown = "";
     let kept = tokens;
     for (const [i, token] of tokens.entries()) {
@@ -56,9 +58,12 @@ export class AnswerText {
     return { kept, shown };
   }
 
-  /** Ends the text. Returns what was held back; the second time, nothing. */
+  /**
+   * Ends the text. Returns what was held back; the second time, nothing. Nothing, too, before the first token: a character
+   * that the text before leaves unfinished is no part of the answer.
+   */
   end(): string {
-    if (this.isStopped) return "";
+    if (this.isStopped || !this.#isBegun) return "";
     const rest = this.#rest();
     this.whole += rest;
     return rest;

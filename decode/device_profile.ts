@@ -13,8 +13,8 @@ import type { WeightStorage } from "../kernels/weight_types.ts";
 import type { MistralConfig } from "../model/config.ts";
 import { Forward } from "../model/forward.ts";
 import { type Dimensions, dimensions } from "../model/memory.ts";
-import { copyToTextures, freeTextures } from "../model/weight_textures.ts";
-import type { Weights } from "../model/weights.ts";
+import { copyToTextures } from "../model/weight_textures.ts";
+import type { Matrix, Weights } from "../model/weights.ts";
 import { chain, rowWords } from "./rows.ts";
 
 /** Layers that are timed: of a prompt's last layer only keys and values are computed. */
@@ -95,8 +95,8 @@ async function totalTime(gpu: Gpu, work: readonly Work[]): Promise<number | null
 }
 
 /**
- * In what the head of a pass of one row reads its weights faster, both tried in turns: what holds for the head holds for all
- * products, and with compilers of their own these are not compiled for both.
+ * In what the head of a pass of one row reads its weights faster, or its first part, both tried in turns: what holds for it
+ * holds for all products, and with compilers of their own these are not compiled for both.
  */
 async function fasterStorage(
   gpu: Gpu,
@@ -105,17 +105,16 @@ async function fasterStorage(
   weights: Weights<BufferRegion>,
   d: Dimensions,
 ): Promise<WeightStorage | null> {
-  const one = { ...weights, layers: weights.layers.slice(0, 1) }; // a pass has one at least
-  const inTextures = copyToTextures(gpu, one, true);
-  const forwardFrom = (weights: Weights) =>
-    new Forward(gpu, new Compiler(gpu, profile), config, weights, d);
-  using textured = forwardFrom(inTextures);
-  using buffered = forwardFrom(one);
-  const bytes = weights.head.parts.reduce((sum, part) => sum + part.weights.size, 0);
-  const heads = Math.ceil(TIMED_BYTES / bytes);
+  const part = { ...weights.head, parts: weights.head.parts.slice(0, 1) };
+  const inTexture = copyToTextures(gpu, part);
+  const forwardFrom = (head: Matrix) =>
+    new Forward(gpu, new Compiler(gpu, profile), config, { ...weights, head }, d);
+  using textured = forwardFrom(inTexture);
+  using buffered = forwardFrom(part);
+  const heads = Math.ceil(TIMED_BYTES / part.parts[0]!.weights.size);
   const work = [textured, buffered].map((forward) => {
     gpu.device.queue.writeBuffer(forward.rows, 0, rowWords(chain(0, []), 0));
-    const head = forward.dispatches(1, 1).slice(-weights.head.parts.length); // which ends a pass
+    const head = forward.dispatches(1, 1).slice(-1); // which ends a pass
     return (pass: GPUComputePassEncoder) => {
       for (let i = 0; i < heads; i++) encode(pass, head);
     };
@@ -124,7 +123,7 @@ async function fasterStorage(
     const times = await fastestOfEach(gpu, work, STORAGE_REPEATS);
     return times && (times[1]! < times[0]! * GAIN ? "buffer" : "texture");
   } finally {
-    freeTextures(gpu, inTextures);
+    for (const { weights } of inTexture.parts) gpu.free(weights);
   }
 }
 

@@ -27,7 +27,7 @@ import { isGranted } from "../model/permissions.ts";
 import { type Quantization, quantizedType } from "../model/quantization.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import { type LoadProgress, type WeightSource, WeightUpload } from "../model/weights.ts";
-import { copyToTextures, maxPartBytes } from "../model/weight_textures.ts";
+import { maxPartBytes, moveToTextures } from "../model/weight_textures.ts";
 import { measureProfile } from "./device_profile.ts";
 import { Engine } from "./engine.ts";
 import { LanguageModel } from "./language_model.ts";
@@ -78,8 +78,8 @@ export interface LoadOptions {
   /**
    * What passes of 1, 2, … 32 rows cost relative to one row, 1 to 1000 and none less than the one before it: lookup drafts
    * what is worth its cost. Default: what is measured on the device, in a short text and a long one, once for each device
-   * and shape of model. Only then is it tried whether passes of many rows give each row the bits it has alone
-   * (`LanguageModel.maxDrafts`).
+   * and shape of model. Only then is it tried, unless it is known, whether passes of many rows give each row the bits it has
+   * alone (`LanguageModel.maxDrafts`).
    */
   readonly rowCosts?: readonly number[] | undefined;
   /** Ends the loading between two steps, such as compiling a kernel; it then fails with the signal's reason. */
@@ -179,7 +179,7 @@ export async function loadFrom(
       if (profile) compiler = compiler.withProfile(profile);
     }
     const weights = compiler.profile.weightStorage === "texture"
-      ? await gpu.unlessOutOfMemory(() => copyToTextures(gpu, upload.weights, false), toError)
+      ? await gpu.unlessOutOfMemory(() => moveToTextures(gpu, upload.weights), toError)
       : upload.weights;
     const { vocabSize } = config;
     const [forward, engine] = await gpu.unlessOutOfMemory(() => {
@@ -193,9 +193,8 @@ export async function loadFrom(
     const passTimes = givenCosts
       ? null
       : await engine.measurePassTimes(longest, known?.passTimes ?? null, signal);
-    const maxRows = givenCosts
-      ? MAX_ROWS
-      : known?.maxRows ?? await losslessRows(gpu, { forward, vocabSize, context }, signal);
+    const maxRows = known?.maxRows ??
+      (givenCosts ? MAX_ROWS : await losslessRows(gpu, { forward, vocabSize, context }, signal));
     if (profile && passTimes) await remembered.set({ profile, passTimes, maxRows });
     signal?.throwIfAborted();
     return new LanguageModel({

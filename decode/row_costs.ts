@@ -22,12 +22,12 @@ const REPEATS = 3;
  */
 const SOFTWARE = { repeats: 8, fewRows: 8, repeatsOfMany: 2 } as const;
 /** Those in a long text, and those of a slow device, where they are timed once. */
-const FEW_COUNTS = [1, 4, 8] as const;
+export const FEW_COUNTS = [1, 4, 8] as const;
 /**
  * A device is slow if a pass of so many rows takes more than these milliseconds. One of 32 rows may take four times what one
  * of eight does, and drivers give up on a submission that takes seconds (Windows on two): Deno 2.9 does not survive that.
  */
-const SLOW_MS = [[1, 200], [8, 400]] as const;
+export const SLOW_MS = [[1, 200], [8, 400]] as const;
 /** What is known already is timed again for about so long whenever the model is loaded. */
 const AGAIN_MS = 100;
 /** Tokens of the text in which passes are timed. */

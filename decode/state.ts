@@ -25,8 +25,8 @@ export interface PassResult {
   /** Drafts it verified. */
   readonly drafted: number;
   /**
-   * Where the draft was copied from, an index into prompt and answer: that of the last draft that was
-   * accepted, or else of the first; 0 without drafts.
+   * Where the continuation begins, an index into prompt and answer, from which the last draft that was accepted was
+   * copied, or else the first draft; 0 without drafts.
    */
   readonly source: number;
   /** Tokens right before the source that match the end of the text, perhaps none; 0 without drafts. */

@@ -108,7 +108,7 @@ export interface TreeOptions {
 export interface TreeDraft {
   /** Row 0 is the last token, the others are drafts. */
   readonly rows: readonly Row[];
-  /** For each row, where in the text it was copied from; 0 for row 0. */
+  /** For each row, where in the text the continuation begins that it was copied from; 0 for row 0. */
   readonly sources: readonly number[];
   /** For each row, how many tokens before its candidate's place agreed; 0 for row 0. */
   readonly ngrams: readonly number[];
@@ -148,7 +148,7 @@ export function draftTree(
       { token: tokens[tokens.length - 1]!, parent: 0, depth: 0 },
       ...drafts.map(({ token, parent, depth }) => ({ token, parent, depth })),
     ],
-    sources: [0, ...drafts.map((draft) => draft.source)],
+    sources: [0, ...drafts.map(({ source, depth }) => source + 1 - depth)],
     ngrams: [0, ...drafts.map((draft) => draft.ngram)],
     state: { length: tokens.length, source, bias, grown },
   };

@@ -83,15 +83,14 @@ export function hasFewRegisters({ isSoftware, subgroupSize, subgroupVaries }: De
 /** The profile of a device on which nothing was measured. */
 export function defaultProfile(info: DeviceInfo): Profile {
   const choices = profileChoices(info);
-  const { rowsTogether, piecesTogether, threads, quadsTogether, spread, ...others } = choices;
   return {
-    rowsTogether: rowsTogether[0],
-    piecesTogether: piecesTogether[0],
-    threads: threads[0],
-    quadsTogether: quadsTogether[0],
-    spread: spread[0],
-    promptProduct: others.promptProduct[0],
-    weightStorage: others.weightStorage[0],
+    rowsTogether: choices.rowsTogether[0],
+    piecesTogether: choices.piecesTogether[0],
+    threads: choices.threads[0],
+    quadsTogether: choices.quadsTogether[0],
+    spread: choices.spread[0],
+    promptProduct: choices.promptProduct[0],
+    weightStorage: choices.weightStorage[0],
   };
 }
 

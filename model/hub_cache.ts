@@ -7,7 +7,7 @@
 import { environmentVariable, isGranted } from "./permissions.ts";
 
 /** The name of a repository: that of an organization or a user, and its own. */
-const REPOSITORY = /^[\w.-]+\/[\w.-]+$/;
+const REPOSITORY = /^\w[\w.-]*\/\w[\w.-]*$/;
 
 /** Whether this could be the name of a repository. */
 export function isRepository(name: string): boolean {

@@ -173,8 +173,9 @@ export interface MemoryNeed {
 }
 
 /**
- * Adds up what a model needs and checks it against the device. Uniforms, of 64 bytes at most, do not count; nor does the
- * buffer from which weights move to textures, which has been freed before caches and workspaces are made.
+ * Adds up what a model needs and checks it against the device. Uniforms, of 64 bytes at most, do not count; nor do the
+ * buffer from which weights move to textures, and the part of the head that is timed in both, which have been freed before
+ * caches and workspaces are made.
  *
  * @param generation Bytes of the buffers that decoding needs besides in a context of so many tokens, by their names.
  * @param availableBytes Memory the device can still give, where that is known.

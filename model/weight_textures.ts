@@ -32,17 +32,29 @@ export function storedBytes(bytes: number, info: DeviceInfo): number {
   return mayMove(info) ? Math.ceil(bytes / ROW_BYTES) * ROW_BYTES : regionBytes(bytes);
 }
 
+/** Copies a matrix, of parts that have {@linkcode maxPartBytes} at most. */
+export function copyToTextures(gpu: Gpu, matrix: Matrix<BufferRegion>): Matrix<GPUTexture> {
+  const encoder = gpu.device.createCommandEncoder();
+  const copied = inTextures(matrix, (region) => copyToTexture(gpu, encoder, region));
+  gpu.device.queue.submit([encoder.finish()]);
+  return copied;
+}
+
+function inTextures(
+  matrix: Matrix<BufferRegion>,
+  textureOf: (region: BufferRegion) => GPUTexture,
+): Matrix<GPUTexture> {
+  const parts = matrix.parts.map((part) => ({ ...part, weights: textureOf(part.weights) }));
+  return { ...matrix, storage: "texture", parts };
+}
+
 /**
- * Copies weights from buffers to textures, a buffer at a time.
+ * Moves weights from buffers to textures, a buffer at a time: each is freed before the next is copied, which bounds the
+ * memory in use.
  *
  * @param weights Matrices of parts that have {@linkcode maxPartBytes} at most.
- * @param keepBuffers Whether they stay. Otherwise each is freed before the next is copied, which bounds the memory in use.
  */
-export function copyToTextures(
-  gpu: Gpu,
-  weights: Weights<BufferRegion>,
-  keepBuffers: boolean,
-): Weights<GPUTexture> {
+export function moveToTextures(gpu: Gpu, weights: Weights<BufferRegion>): Weights<GPUTexture> {
   const { embedding, layers, head } = weights;
   const matrices = [...new Set([embedding, ...matricesOf(layers), head])];
   const regions = matrices.flatMap(({ parts }) => parts.map(({ weights }) => weights));
@@ -51,15 +63,13 @@ export function copyToTextures(
     const encoder = gpu.device.createCommandEncoder();
     for (const region of inBuffer) textures.set(region, copyToTexture(gpu, encoder, region));
     gpu.device.queue.submit([encoder.finish()]);
-    if (keepBuffers) continue;
     gpu.free(buffer);
     gpu.finish().catch(() => {}); // until then it is kept; a failure is announced by other means
   }
-  const inTextures = new Map(matrices.map((matrix): [Matrix, Matrix<GPUTexture>] => {
-    const parts = matrix.parts.map((part) => ({ ...part, weights: textures.get(part.weights)! }));
-    return [matrix, { ...matrix, storage: "texture", parts }];
-  }));
-  const moved = (matrix: Matrix) => inTextures.get(matrix)!;
+  const copies = new Map(
+    matrices.map((matrix) => [matrix, inTextures(matrix, (region) => textures.get(region)!)]),
+  );
+  const moved = (matrix: Matrix<BufferRegion>) => copies.get(matrix)!;
   return {
     ...weights,
     embedding: moved(embedding),
@@ -72,13 +82,6 @@ export function copyToTextures(
     })),
     head: moved(head),
   };
-}
-
-/** Frees the textures of weights that are in some. */
-export function freeTextures(gpu: Gpu, { embedding, layers, head }: Weights<GPUTexture>): void {
-  for (const { parts } of new Set([embedding, ...matricesOf(layers), head])) {
-    for (const { weights } of parts) gpu.free(weights);
-  }
 }
 
 /** Encodes the copy of a region to a new texture. */

@@ -92,15 +92,7 @@ export interface LoadProgress {
   readonly totalBytes: number;
 }
 
-/**
- * Loads a model's weights, and quantizes those that the layout has in fewer bits than the source.
- *
- * @param onProgress Called after every chunk.
- * @param signal Ends it between two chunks; it then fails with the signal's reason.
- * @throws {DittoError} If a file cannot be read to its end, a weight that is to be quantized is infinite or no number, a
- * weight in F8 is no number or its scale none that it can have, or the device fails. What was allocated by then belongs to
- * `gpu`, which the caller disposes, and so after an abort.
- */
+/** Loads a model's weights: {@linkcode WeightUpload}, from beginning to end. */
 export async function loadWeights(
   gpu: Gpu,
   source: WeightSource,
@@ -253,7 +245,15 @@ export class WeightUpload {
     }
   }
 
-  /** Fills the buffers, as {@linkcode loadWeights} says. */
+  /**
+   * Fills the buffers, and quantizes those weights that the layout has in fewer bits than the source.
+   *
+   * @param onProgress Called after every chunk.
+   * @param signal Ends it between two chunks; it then fails with the signal's reason.
+   * @throws {DittoError} If a file cannot be read to its end, a weight that is to be quantized is infinite or no number, a
+   * weight in F8 is no number or its scale none that it can have, or the device fails. What was allocated by then belongs to
+   * `gpu`, which the caller disposes, and so after an abort.
+   */
   async run(
     onProgress: (progress: LoadProgress) => void = () => {},
     signal?: AbortSignal,

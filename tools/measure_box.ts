@@ -13,6 +13,7 @@
  */
 import { parseArgs } from "node:util";
 import { runMain } from "../bench/arguments.ts";
+import { MODEL_IN_THE_BOX } from "../cli/choose_model.ts";
 import { loadModel, type Message } from "../mod.ts";
 
 /** One example: a chat that ends with a question, and its one right answer. */
@@ -64,7 +65,7 @@ async function main(): Promise<void> {
   }
   const examples = Number(options.examples);
   if (!(examples >= 1)) return refuse("examples", options.examples, "a number from 1 on");
-  const directory = options.model ?? new URL("../demo/ditto-tiny", import.meta.url);
+  const directory = options.model ?? MODEL_IN_THE_BOX;
   using model = await loadModel(directory, {
     ...(quantize && { quantize }),
     ...(promptPrecision && { promptPrecision }),

@@ -8,10 +8,10 @@
  *
  * @module
  */
+import { MODEL_IN_THE_BOX } from "../cli/choose_model.ts";
 import { EXAMPLES } from "../demo/examples.ts";
 import { type GenerateOptions, type LanguageModel, loadModel } from "../mod.ts";
 
-const MODEL = new URL("../demo/ditto-tiny", import.meta.url);
 /** A pass takes so many seconds; then the whole answers stay for some more. */
 const TICK_SECONDS = 0.1;
 const REST_SECONDS = 5;
@@ -115,7 +115,7 @@ function escape(text: string): string {
 
 /** The picture. */
 export async function picture(): Promise<string> {
-  using model = await loadModel(MODEL, { rowCosts: new Array(32).fill(1) });
+  using model = await loadModel(MODEL_IN_THE_BOX, { rowCosts: new Array(32).fill(1) });
   return draw([
     await answer(model, "Without lookup", { promptLookupNumTokens: 0 }),
     await answer(model, "With lookup", {}),

@@ -13,7 +13,7 @@ import { Forward } from "../../model/forward.ts";
 import { layOutWeights, matricesOf } from "../../model/layout.ts";
 import { dimensions, promptChunk, type PromptPrecision } from "../../model/memory.ts";
 import { loadWeights } from "../../model/weights.ts";
-import { copyToTextures, maxPartBytes } from "../../model/weight_textures.ts";
+import { maxPartBytes, moveToTextures } from "../../model/weight_textures.ts";
 import { randomWeights } from "../random_weights.ts";
 import { type Recorded, Recorder } from "./recorder.ts";
 
@@ -66,7 +66,7 @@ export class ModelOnGpu {
     const layout = layOutWeights(config, (tensor) => source.tensors.get(tensor)!.dtype, limit);
     const inBuffers = await loadWeights(gpu, source, layout);
     const isInTextures = defaultProfile(gpu.info).weightStorage === "texture";
-    const weights = isInTextures ? copyToTextures(gpu, inBuffers, false) : inBuffers;
+    const weights = isInTextures ? moveToTextures(gpu, inBuffers) : inBuffers;
     const forwardIn = (precision: PromptPrecision) => {
       const d = dimensions(config, context, "f16", precision, promptChunk(gpu.info));
       return new Forward(gpu, new Compiler(gpu), config, weights, d);

@@ -14,7 +14,7 @@ import script from "./page.js" with { type: "text" };
 export interface PageContent {
   /** The text of each token of prompt and answer. */
   readonly texts: readonly string[];
-  /** The passes that made the answer. */
+  /** The answer, in pieces. */
   readonly pieces: readonly Piece[];
   /** Whether drafts were looked up. */
   readonly isLookup: boolean;
@@ -48,7 +48,8 @@ const COLORS = 6;
 /** What each pass copied from where. */
 export function pagePasses({ pieces, result }: PageContent): PagePass[] {
   let first = result.promptTokens;
-  return pieces.map(({ tokens: { length }, drafted, accepted, source, ngram }) => {
+  const passes = pieces.filter(({ tokens }) => tokens.length > 0); // others are text that was held back
+  return passes.map(({ tokens: { length }, drafted, accepted, source, ngram }) => {
     const pass = { first, length, drafted, source, ngram, copied: accepted };
     first += length;
     return pass;

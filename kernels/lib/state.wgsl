@@ -1,4 +1,4 @@
-// Where a generation stands. Kept in step with STATE in decode/state.ts.
+// Where a generation stands. Kept in step with STOPS and initialState() in decode/state.ts.
 
 const RUNNING = 0u;
 const STOP_EOS = 1u;

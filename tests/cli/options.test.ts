@@ -16,7 +16,7 @@ function assertRefused(line: string, ...parts: string[]): void {
 Deno.test("parseOptions() asks for nothing that was not asked for", () => {
   assertEquals(parseOptions([]), {
     action: "decode",
-    saveQuantized: null,
+    save: null,
     model: null,
     prompt: { kind: "stdin" },
     chat: false,
@@ -58,7 +58,7 @@ Deno.test("parseOptions() hands every option to the place where it counts", () =
     "--color --quiet --json --logits-digest --html a.html";
   assertEquals(parseOptions(words(line)), {
     action: "decode",
-    saveQuantized: null,
+    save: null,
     model: "some dir",
     prompt: { kind: "text", text: "--a b" },
     chat: true,
@@ -190,7 +190,7 @@ Deno.test("parseOptions() refuses options that contradict each other", () => {
   assertRefused("--prompt a --system b", "--system", "give --chat too");
   assertRefused("--save-quantized d", "give --quantize too");
   const save = parseOptions(words("--model m --quantize q8 --save-quantized d --quiet"));
-  assertEquals([save.saveQuantized, save.load.quantize], ["d", "q8"]);
+  assertEquals(save.save, { quantization: "q8", target: "d" });
   assertRefused("--quantize q8 --save-quantized d --json", "--save-quantized", "--json has no");
 });
 

@@ -57,6 +57,21 @@ const TREE: PageContent = {
   result: { ...CONTENT.result, tokens: [6, 7, 5, 6, 5], drafted: 8, accepted: 3 },
 };
 
+Deno.test("a page knows no pass for text that an abort brought to light", () => {
+  const rest = {
+    pass: 1,
+    tokens: [],
+    text: "held back",
+    drafted: 0,
+    accepted: 0,
+    source: 0,
+    ngram: 0,
+  };
+  const content = { ...CONTENT, pieces: [...CONTENT.pieces, rest] };
+  assertEquals(pagePasses(content), pagePasses(CONTENT));
+  assertEquals(pageHtml(content), pageHtml(CONTENT));
+});
+
 Deno.test("pagePasses() takes for copied what was drafted, and not what only looks so", () => {
   const copied = (content: PageContent) => pagePasses(content).map(({ copied }) => copied);
   assertEquals(copied(TREE), [2, 1]);

@@ -52,6 +52,21 @@ Deno.test("a model's answer keeps SentencePiece's first space after a text or it
   }
 });
 
+Deno.test("an answer without tokens has no text, whatever the prompt leaves unfinished", async () => {
+  const tokenizer = await load(BYTE_LEVEL);
+  const before = tokenizer.encode("aé", { addSpecialTokens: false }).slice(0, -1);
+  assertEquals(tokenizer.decode(before), "a\ufffd");
+  assertEquals(textOf(new AnswerText(tokenizer, before, []), []), "");
+  assertEquals(textOf(new AnswerText(tokenizer, before, []), [[]]), "");
+  const half = tokenizer.encode("é", { addSpecialTokens: false }).slice(0, 1);
+  assertEquals(textOf(new AnswerText(tokenizer, [], []), [half]), "\ufffd"); // one with a token has
+  const source = madeUp({ ...SMALL, vocab_size: 300 }, "BF16");
+  using model = await loadFrom(source, tokenizer, { context: 50, rowCosts });
+  const generation = model.generate(before, { maxNewTokens: 0 });
+  assertEquals(await Array.fromAsync(generation), []);
+  assertEquals((await generation.result()).text, "");
+});
+
 for (const [kind, json] of Object.entries({ SENTENCEPIECE, METASPACE, BYTE_LEVEL })) {
   Deno.test(
     `prompt and answer make the text of all their tokens, wherever it is cut (${kind})`,
@@ -66,10 +81,13 @@ for (const [kind, json] of Object.entries({ SENTENCEPIECE, METASPACE, BYTE_LEVEL
           passes.push(ids.slice(begin, end));
           begin = end;
         }
-        // A character of several bytes that the cut is within belongs to the answer.
-        const before = tokenizer.streamDecoder().push(ids.slice(0, cut));
+        // A character of several bytes that the cut is within belongs to the answer, unless that has no tokens.
+        const prompt = tokenizer.streamDecoder();
+        const before = prompt.push(ids.slice(0, cut));
+        const rest = cut === ids.length ? prompt.flush() : "";
         const text = textOf(new AnswerText(tokenizer, ids.slice(0, cut), []), passes);
-        assertEquals(before + text, tokenizer.decode(ids), JSON.stringify({ ids, cut }));
+        assertEquals(before + rest + text, tokenizer.decode(ids), JSON.stringify({ ids, cut }));
+        if (cut === ids.length) assertEquals(text, "");
       }
     }),
   );

@@ -145,7 +145,9 @@ Deno.test("measureProfile() puts a CPU's weights where its head is faster", asyn
   ) {
     // A clock that says what a buffer takes in times of a texture, which has its turn first.
     gpu.read = () => {
-      const stamps = Array.from({ length: 100 }, () => [0, 1e6, 0, 1e6 * slower]).flat().map(BigInt);
+      const stamps = Array.from({ length: 100 }, () => [0, 1e6, 0, 1e6 * slower]).flat().map(
+        BigInt,
+      );
       return Promise.resolve(BigUint64Array.from(stamps).buffer);
     };
     const profile = await measureProfile(gpu, new Compiler(gpu), config, weights, d);

@@ -1,7 +1,7 @@
 /** What loading does about a device on which passes of many rows are not lossless. */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type LanguageModel, loadModel, type LoadOptions } from "../../mod.ts";
-import { FIXTURE, run } from "../cli/process.ts";
+import { FIXTURE, ROOT, run } from "../cli/process.ts";
 import { TempDir } from "../model/tiny_checkpoint.ts";
 import { DIRECTORY, rowCosts } from "./one_model.ts";
 import { spoilWhere } from "./spoiled_shaders.ts";
@@ -62,6 +62,18 @@ Deno.test("what was found is remembered, and decode.ts tells of it where it is l
   assert(few.stderr.includes("lookup drafts 3 tokens a pass at most"), few.stderr);
   assert(few.report.drafted <= 3 * few.report.passes);
   assertEquals(few.report.tokens, report.tokens);
+
+  // Costs that are given say nothing about bits.
+  const script = `import { loadModel } from "./mod.ts";
+    const rowCosts = new Array(32).fill(1);
+    using model = await loadModel("${FIXTURE}", { context: 64, rowCosts });
+    console.log(model.maxDrafts);`;
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["eval", script],
+    cwd: ROOT,
+    env: { DITTO_CACHE: temporary.path },
+  });
+  assertEquals(new TextDecoder().decode((await command.output()).stdout), "3\n");
 
   await Deno.writeTextFile(file, JSON.stringify({ ...known, maxRows: 1 }));
   const none = await decode();

@@ -155,7 +155,7 @@ function assertWellFormed(draft: TreeDraft, tokens: readonly number[], options: 
   const all = paths(draft);
   assertEquals(new Set(all.map(String)).size, all.length, "No path stands in the tree twice.");
   all.forEach((path, i) => {
-    const start = sources[i + 1]! + 1 - path.length;
+    const start = sources[i + 1]!;
     const n = ngrams[i + 1]!;
     assertEquals(path, tokens.slice(start, start + path.length), "A path is copied from the text.");
     const text = wordsOf(tokens, options);

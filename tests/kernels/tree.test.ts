@@ -101,8 +101,7 @@ function specified({ length, draft }: Step, step: number) {
     rows[ROWS.token + row] = token;
     rows[ROWS.parent + row] = parent;
     rows[ROWS.depth + row] = depth;
-    if (row === 0) return;
-    sources.set([draft.sources[row]! - depth + 1, draft.ngrams[row]!], 2 * row);
+    if (row > 0) sources.set([draft.sources[row]!, draft.ngrams[row]!], 2 * row);
   });
   return { rows, sources };
 }

@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import { findModel } from "../../model/hub_cache.ts";
+import { assert, assertEquals } from "@std/assert";
+import { findModel, isRepository } from "../../model/hub_cache.ts";
 import { TempDir } from "./tiny_checkpoint.ts";
 
 const COMMIT = "b35d4df0123456789abcdef0123456789abcdef0";
@@ -33,6 +33,7 @@ Deno.test("findModel() leaves what is a path, or is not in the cache", async () 
   await same("org/model", null);
   await same("org/model", `${cache.path}/nowhere`);
   await same("/org/model");
+  for (const path of ["./model", "../model", "org/..", "./."]) assert(!isRepository(path), path);
   await same("org/model/");
   await same("model");
   await same("");

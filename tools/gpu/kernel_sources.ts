@@ -22,6 +22,7 @@ import { Forward } from "../../model/forward.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { dimensions, promptChunk, type PromptPrecision } from "../../model/memory.ts";
 import { quantizedType } from "../../model/quantization.ts";
+import { maxPartBytes } from "../../model/weight_textures.ts";
 import { loadWeights } from "../../model/weights.ts";
 
 const CONTEXT = 4096;
@@ -67,7 +68,7 @@ if (import.meta.main) {
   const layout = layOutWeights(
     config,
     (tensor) => quantizedType(tensor, quantization) ?? source.tensors.get(tensor)!.dtype,
-    gpu.info.maxBindingBytes,
+    maxPartBytes(gpu.info),
   );
   const loaded = await loadWeights(gpu, source, layout);
   const compiler = new Writer(gpu, { ...defaultProfile(gpu.info), ...profile });

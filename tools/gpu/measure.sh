@@ -39,7 +39,7 @@ engine() {
 case $part in
 right)
   step 30 devices deno run -A decode.ts --list-devices
-  step 420 tests deno task test:device
+  step 390 tests deno task test:device
   step 60 prompt_cache deno test -A tests/decode/prompt_cache.test.ts
   step 120 demo deno task demo
   ;;
