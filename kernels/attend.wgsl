@@ -83,7 +83,7 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  kv_head = workgroup.y;
+  kv_head = workgroup.x;
   let count = rows.count * (HEADS / KV_HEADS);
   query_count = count;
   for (var first = workgroup.z * 4u * QUADS; first < count; first += workgroups.z * 4u * QUADS) {
@@ -94,7 +94,7 @@ fn main(
       trace(query);
     }
     workgroupBarrier();
-    for (var c = sight.first / CHUNK + workgroup.x; c * CHUNK < sight.end; c += workgroups.x) {
+    for (var c = sight.first / CHUNK + workgroup.y; c * CHUNK < sight.end; c += workgroups.y) {
       chunk = c;
       let scores = score(c, sight, quads, thread);
       gather(c, sight, quads, thread);

@@ -107,14 +107,35 @@ export interface PromptProduct {
   /** Rows and outputs that a workgroup makes. */
   readonly rows: number;
   readonly outputs: number;
+  /**
+   * In what workgroups that follow each other differ. If in their rows, a GPU has the weights from memory once and not once for
+   * each tile of rows; the rows of a chunk are some megabytes, which stay in its cache. A CPU's caches hold the weights of
+   * the model in the box, and then its L1 is better filled with rows.
+   */
+  readonly first: "rows" | "outputs";
 }
 
 /** The ways there are in f32: in tiles, for GPUs; lane by lane, for vector registers on a CPU. */
 export const PROMPT_PRODUCTS = {
-  tiles: { stage: "promptMatmul", rows: 64, outputs: 128 },
-  lowTiles: { stage: "promptMatmulLow", rows: 32, outputs: 128 },
-  lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 32 },
+  tiles: { stage: "promptMatmul", rows: 64, outputs: 128, first: "rows" },
+  lowTiles: { stage: "promptMatmulLow", rows: 32, outputs: 128, first: "rows" },
+  lanes: { stage: "promptMatmulLanes", rows: 8, outputs: 32, first: "outputs" },
 } as const satisfies Record<Profile["promptProduct"], PromptProduct>;
 
 /** The way with multiply-adds of f16. Its bits are others, so that speed alone must never choose it. */
-export const F16_PRODUCT: PromptProduct = { stage: "promptMatmulF16", rows: 64, outputs: 128 };
+export const F16_PRODUCT: PromptProduct = {
+  stage: "promptMatmulF16",
+  rows: 64,
+  outputs: 128,
+  first: "rows",
+};
+
+/** Workgroups that multiply so many rows of a chunk with so many outputs. */
+export function tileWorkgroups(
+  tile: PromptProduct,
+  rows: number,
+  outputs: number,
+): [number, number] {
+  const [down, across] = [Math.ceil(rows / tile.rows), Math.ceil(outputs / tile.outputs)];
+  return tile.first === "rows" ? [down, across] : [across, down];
+}

@@ -7,8 +7,8 @@ struct Part {
 
 @group(0) @binding(7) var<uniform> part: Part;
 
-fn row_factor(row: u32, lane: u32, index: u32) -> f32 {
-  return 1.0;
+fn row_factors(row: u32, count: u32, lane: u32, index: u32) -> vec4f {
+  return vec4f(1.0);
 }
 
 fn weight_rows(quad: u32) -> vec4u {

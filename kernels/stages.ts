@@ -173,6 +173,7 @@ const libSources = {
 type Lib =
   | keyof typeof libSources
   | "weights"
+  | "lanes"
   | "product"
   | "norm"
   | "cache"
@@ -201,7 +202,7 @@ const stages = {
   promptMatmulLow: [promptMatmul, "weights", "promptProduct", "promptTile", "promptSumsFour"],
   promptMatmulF16: [promptMatmulF16, "weights", "promptProduct", "promptTile", "promptSumsEight"],
   promptMatmulLanes: [promptMatmulLanes, "weights", "promptProduct", "quad", "vectorDot"],
-  promptNormalize: [promptNormalize],
+  promptNormalize: [promptNormalize, "lanes"],
   promptRope: [promptRope, "rows", "rotate", "cache"],
   promptScales: [promptScales, "weights", "rowPeak"],
   treeCandidates: [treeCandidates, "rows", "state", "tree"],
@@ -256,7 +257,9 @@ export function stageSource(
       case "weights":
         return eight + weightSources[variant.weights!] + storageSource(variant);
       case "product":
-        return quad + (vector ? part("vectorDot") + productVector : product) + lanesSources[lanes];
+        return quad + (vector ? part("vectorDot") + productVector : product) + part("lanes");
+      case "lanes":
+        return lanesSources[lanes];
       case "norm":
         return norm + (vector ? normVector : normAhead);
       case "attention":

@@ -60,7 +60,8 @@ export function decodeSteps(
       (rows, chunks) => {
         const tiles = Math.min(stages.attentionTiles("attend", rows), spread);
         const enough = Math.ceil(ENOUGH_WORKGROUPS / chunks / numKeyValueHeads);
-        return [Math.min(chunks, MAX_WORKGROUPS), numKeyValueHeads, Math.min(tiles, enough)];
+        // Heads first: their keys and values of a position lie side by side.
+        return [numKeyValueHeads, Math.min(chunks, MAX_WORKGROUPS), Math.min(tiles, enough)];
       },
     );
     add(

@@ -5,7 +5,7 @@
  */
 import type { Bindable, Dispatch } from "../kernels/compiler.ts";
 import type { BufferRegion, Gpu } from "../kernels/device.ts";
-import { F16_PRODUCT } from "../kernels/profile.ts";
+import { F16_PRODUCT, tileWorkgroups } from "../kernels/profile.ts";
 import { MAX_WORKGROUPS } from "../kernels/stages.ts";
 import type { MistralConfig } from "./config.ts";
 import { matricesOf } from "./layout.ts";
@@ -32,7 +32,7 @@ export function promptSteps(
     output: GPUBuffer,
     constants: { STRIDE: number; ADD: number },
   ) => {
-    const { stage, ...tile } = scales ? F16_PRODUCT : stages.compiler.promptProduct;
+    const tile = scales ? F16_PRODUCT : stages.compiler.promptProduct;
     if (scales) {
       const kernel = stages.product("promptScales", {
         type: "F32",
@@ -41,16 +41,19 @@ export function promptSteps(
       });
       add(kernel, [input, b.promptScales, span], (size) => [size]);
     }
-    const kernel = stages.product(stage, matrix, constants);
+    const kernel = stages.product(tile.stage, matrix, constants);
     for (const part of matrix.parts) {
-      const across = Math.ceil(part.rows / tile.outputs);
       const buffers: Bindable[] = [part.weights, input, output, part.prompt, span];
       if (scales) buffers.push(b.promptScales, scales.get(part)!);
-      add(kernel, buffers, (size) => [across, Math.ceil(size / tile.rows)]);
+      add(kernel, buffers, (size) => tileWorkgroups(tile, size, part.rows));
     }
   };
   const normalize = stages.kernel("promptNormalize", { STRIDE: hiddenStride });
-  const threads = (count: number): Step["workgroups"] => (size) => [Math.ceil(count / 64), size];
+  /** For each row, workgroups that make so many values each. */
+  const across = (count: number, values: number): Step["workgroups"] => (size) => [
+    Math.ceil(count / values),
+    size,
+  ];
 
   for (const part of weights.embedding.parts) {
     const kernel = stages.product("promptEmbed", weights.embedding);
@@ -63,7 +66,7 @@ export function promptSteps(
     add(
       stages.kernel("promptRope", { STRIDE: qkvSize }),
       [b.promptQkv, b.rope, b.promptQ, cache, span],
-      threads(qkvSize / 2),
+      across(qkvSize / 2, 64),
     );
     // The last layer ends with its keys and values: the prompt's own logits are not wanted.
     if (i === weights.layers.length - 1) return;
@@ -78,7 +81,7 @@ export function promptSteps(
     matmul(layer.gateUp, b.promptNormed, b.promptGateUp, { STRIDE: width, ADD: 0 });
     for (const part of layer.gateUp.parts) {
       const kernel = stages.kernel("promptGate", { STRIDE: intermediateStride, WIDTH: width });
-      add(kernel, [b.promptGateUp, b.promptH, part.decode], threads(part.count));
+      add(kernel, [b.promptGateUp, b.promptH, part.decode], across(part.count, 256));
     }
     matmul(layer.down, b.promptH, b.promptX, { STRIDE: hiddenStride, ADD: 1 });
   });
@@ -102,11 +105,13 @@ function attended(config: MistralConfig, d: Dimensions, position: number): numbe
 }
 
 /**
- * Rows of the chunk of a prompt that begins at `position`: as many as fit one, or fewer where one layer's attention alone
- * would take twice of what is submitted at once. For Mistral-7B that is beyond 23k tokens.
+ * Rows of the chunk of a prompt that begins at `position`: as many as fit one, or fewer where one layer's attention alone, or
+ * its largest matrix, would take twice of what is submitted at once. For Mistral-7B that is beyond 23k tokens.
  */
 export function promptRowsAt(config: MistralConfig, d: Dimensions, position: number): number {
-  const rows = Math.floor(2 * SUBMITTED / attended(config, d, position));
+  const { hiddenSize, intermediateSize } = config;
+  const most = Math.max(attended(config, d, position), 2 * hiddenSize * intermediateSize);
+  const rows = Math.floor(2 * SUBMITTED / most);
   return Math.max(1, Math.min(rows, d.promptRows));
 }
 

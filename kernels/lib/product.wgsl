@@ -24,7 +24,8 @@
 //
 // A stage supplies
 //   weight_rows(quad) -> vec4u              the weight rows of a quad, in range even where the quad is past the end
-//   row_factor(row, lane, index) -> f32     what multiplies a row's sums, such as a norm; called by all lanes
+//   row_factors(row, count, lane, index) -> vec4f  what multiplies the sums of up to four rows from `row` on, such as a norm;
+//                                           called by all lanes
 //   finish(row, quad, sums, scales)         what becomes of the sums, not yet times scales; called by one lane a row
 
 override K8: u32;      // summed dimension / 8, rounded up; padding is zero on both sides
@@ -102,13 +103,9 @@ fn multiply(workgroup: u32, index: u32) {
 // One lane a row finishes it, so that the tails of four rows run side by side.
 fn finish_four(row: u32, quad: u32, sums: vec4f, scales: vec4f, lane: u32, index: u32) {
   let count = min(4u, rows.count - row);
-  var factor = 0.0;
-  for (var i = 0u; i < count; i++) {
-    let found = row_factor(row + i, lane, index);
-    if (lane == i) { factor = found; }
-  }
+  let factors = row_factors(row, count, lane, index);
   if (lane < count) {
-    finish(row + lane, quad, sums, factor * scales);
+    finish(row + lane, quad, sums, member(factors, lane) * scales);
   }
 }
 

@@ -105,10 +105,14 @@ fn multiply(workgroup: u32, index: u32) {
     } else {
       sums = eight(row, n, lane);
     }
+    var factors = vec4f();
     for (var i = 0u; i < count; i++) {
+      if (i % 4u == 0u) {
+        factors = row_factors(row + i, min(4u, count - i), lane, index);
+      }
       var mine = of_row(sums.first, i);
       if (i >= 4u) { mine = of_row(sums.last, i - 4u); }
-      finish(row + i, quad, mine, row_factor(row + i, lane, index) * scales);
+      finish(row + i, quad, mine, member(factors, i % 4u) * scales);
     }
     row += count;
   }

@@ -25,6 +25,15 @@ struct Weights {
   d: Eight,
 }
 
+// One of four values, by its number. (Spelled out: a vector that is indexed is kept in memory.)
+fn member(v: vec4f, i: u32) -> f32 {
+  var mine = v.x;
+  if (i == 1u) { mine = v.y; }
+  if (i == 2u) { mine = v.z; }
+  if (i == 3u) { mine = v.w; }
+  return mine;
+}
+
 // Pieces of a row.
 fn pieces() -> u32 {
   return (K8 + EIGHTS - 1u) / EIGHTS;

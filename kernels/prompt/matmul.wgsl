@@ -9,8 +9,8 @@ alias TileSums = Sums;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let row0 = workgroup.y * ROWS;
-  let n0 = workgroup.x * OUTPUTS;
+  let row0 = workgroup.x * ROWS;
+  let n0 = workgroup.y * OUTPUTS;
   let across = across_of(thread);
   let down = down_of(thread);
   var s = Sums();

@@ -168,7 +168,7 @@ export class Attention {
         {
           kernel: attend,
           bindings: [words, q, cache, sums, peaks],
-          workgroups: [Math.min(chunks, chunksAtOnce), kvHeads, spread],
+          workgroups: [kvHeads, Math.min(chunks, chunksAtOnce), spread],
         },
         { kernel: combine, bindings: [words, sums, peaks, out], workgroups: [heads, spread] },
       ],
