@@ -21,16 +21,21 @@ import { chain, rowWords } from "./rows.ts";
 const LAYERS = 2;
 /** Tokens of the text at whose end they are timed. */
 const LENGTH = 512;
-/** Rows of the passes that are timed: a plain step, and some that check drafts. Their sum counts. */
+/** Rows of the passes that are timed: a plain step, and some that check drafts. */
 const ROWS = [1, 8, 16] as const;
+/** Rows of a prompt that are timed where all would take longer than this: drivers give up on a submission that takes seconds. */
+const FEW_ROWS = 64;
+const SLOW_MS = 300;
 /** Each is timed this often; the fastest counts. */
 const REPEATS = 6;
 /** Bytes of weights that are read at least when these are timed alone: a small model's head takes 0.1 ms, which is too little. */
 const TIMED_BYTES = 32 << 20;
 /** How often, since other processes on the CPU disturb it. */
 const STORAGE_REPEATS = 15;
-/** What another choice has to gain, so that noise alone does not choose. */
+/** What another choice has to gain in the mean, so that noise alone does not choose. */
 const GAIN = 0.95;
+/** What a plain step may lose by it: every answer has such steps, and some have no others. */
+const LOSS = 1.02;
 
 /**
  * Tries the choices one after another, and keeps what is faster.
@@ -56,10 +61,9 @@ export async function measureProfile(
     const tried = compiler.withProfile(profile);
     using forward = new Forward(gpu, tried, config, few, small);
     await tried.compile(signal);
-    const work = name === "promptProduct"
-      ? promptWork(forward, small)
-      : decodeWork(gpu, forward, small);
-    return await totalTime(gpu, work);
+    return name === "promptProduct"
+      ? await promptTimes(gpu, forward, small)
+      : await fastestOfEach(gpu, decodeWork(gpu, forward, small), REPEATS);
   };
   const choices = profileChoices(gpu.info);
   let best = compiler.profile;
@@ -78,8 +82,8 @@ export async function measureProfile(
     if (least === null) return null;
     for (const value of others) {
       const profile = { ...best, [name]: value };
-      const found = await time(name, profile) ?? Infinity;
-      if (found >= least * GAIN) continue;
+      const found = await time(name, profile);
+      if (!found || !isFaster(found, least)) continue;
       least = found;
       best = profile;
     }
@@ -89,9 +93,11 @@ export async function measureProfile(
 
 type Work = (pass: GPUComputePassEncoder) => void;
 
-async function totalTime(gpu: Gpu, work: readonly Work[]): Promise<number | null> {
-  const times = await fastestOfEach(gpu, work, REPEATS);
-  return times && times.reduce((sum, time) => sum + time, 0);
+/** Whether times are better than others of the same work, the first of which is a plain step or all there is. */
+function isFaster(times: readonly number[], others: readonly number[]): boolean {
+  const ratios = times.map((time, i) => time / others[i]!);
+  const mean = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
+  return mean < GAIN && ratios[0]! <= LOSS;
 }
 
 /**
@@ -136,6 +142,20 @@ function decodeWork(gpu: Gpu, forward: Forward, { context }: Dimensions): Work[]
   });
 }
 
-function promptWork(forward: Forward, { promptRows }: Dimensions): Work[] {
-  return [(pass) => encode(pass, forward.promptDispatches(new Array(promptRows).fill(0), 0))];
+/** Nanoseconds that a row of a prompt's chunk takes; null where the device has no clock. */
+async function promptTimes(
+  gpu: Gpu,
+  forward: Forward,
+  { promptRows }: Dimensions,
+): Promise<number[] | null> {
+  const time = async (rows: number, repeats: number) => {
+    const work: Work = (pass) => encode(pass, forward.promptDispatches(new Array(rows).fill(0), 0));
+    const times = await fastestOfEach(gpu, [work], repeats);
+    return times && times.map((time) => time / rows);
+  };
+  const few = Math.min(FEW_ROWS, promptRows);
+  const first = await time(few, 1);
+  if (!first) return null;
+  const isSlow = first[0]! * promptRows > SLOW_MS * 1e6;
+  return await time(isSlow ? few : promptRows, REPEATS);
 }

@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { measureProfile } from "../../decode/device_profile.ts";
 import { chain, rowWords } from "../../decode/rows.ts";
 import type { Gpu } from "../../kernels/device.ts";
 import { Compiler } from "../../kernels/compiler.ts";
-import { defaultProfile } from "../../kernels/profile.ts";
 import { MAX_ROWS } from "../../kernels/stages.ts";
 import type { MistralConfig } from "../../model/config.ts";
 import { Forward } from "../../model/forward.ts";
@@ -65,12 +65,15 @@ export class ModelOnGpu {
     const limit = maxPartBytes(gpu.info);
     const layout = layOutWeights(config, (tensor) => source.tensors.get(tensor)!.dtype, limit);
     const inBuffers = await loadWeights(gpu, source, layout);
-    const isInTextures = defaultProfile(gpu.info).weightStorage === "texture";
+    const dimensionsIn = (precision: PromptPrecision) =>
+      dimensions(config, context, "f16", precision, promptChunk(gpu.info));
+    const any = new Compiler(gpu);
+    const profile = await measureProfile(gpu, any, config, inBuffers, dimensionsIn("f32"));
+    const compiler = profile ? any.withProfile(profile) : any;
+    const isInTextures = compiler.profile.weightStorage === "texture";
     const weights = isInTextures ? moveToTextures(gpu, inBuffers) : inBuffers;
-    const forwardIn = (precision: PromptPrecision) => {
-      const d = dimensions(config, context, "f16", precision, promptChunk(gpu.info));
-      return new Forward(gpu, new Compiler(gpu), config, weights, d);
-    };
+    const forwardIn = (precision: PromptPrecision) =>
+      new Forward(gpu, compiler, config, weights, dimensionsIn(precision));
     const forwardF16 = gpu.info.hasF16 ? forwardIn("f16") : null;
     forwardF16?.prepare(); // so that it is no part of a prompt
     const { embedding, layers, head } = layout;

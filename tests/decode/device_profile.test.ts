@@ -5,6 +5,7 @@ import { openGpu } from "../../kernels/open_gpu.ts";
 import { Compiler } from "../../kernels/compiler.ts";
 import { defaultProfile, isProfile, type Profile, profileChoices } from "../../kernels/profile.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
+import { Forward } from "../../model/forward.ts";
 import { layOutWeights } from "../../model/layout.ts";
 import { dimensions } from "../../model/memory.ts";
 import { loadWeights } from "../../model/weights.ts";
@@ -115,15 +116,52 @@ Deno.test("measureProfile() takes what is faster, and leaves what is hardly so",
   // A clock that says so.
   gpu.read = () => {
     const isSlow = tried.promptProduct !== start.promptProduct;
-    const nanoseconds = 1e6 * (tried.rowsTogether === 16 ? 0.9 : 1) *
+    const factor = (tried.rowsTogether === 16 ? 0.9 : 1) *
       (tried.spread === 8 ? 0.8 : 1) *
       (tried.piecesTogether === 4 ? 0.97 : 1) * (isSlow ? 1.1 : 1);
-    const stamps = Array.from({ length: 200 }, (_, i) => BigInt(i % 2 * Math.round(nanoseconds)));
-    return Promise.resolve(BigUint64Array.from(stamps).buffer);
+    const stamps = Array.from({ length: 100 }, (_, run) => {
+      const isPlain = run % 3 === 0; // of passes of 1, 8 and 16 rows
+      return [0, Math.round(1e6 * factor * (tried.quadsTogether === 1 ? isPlain ? 1.05 : 0.5 : 1))];
+    }).flat();
+    return Promise.resolve(BigUint64Array.from(stamps.map(BigInt)).buffer);
   };
   const d = dimensions(config, 300, "f32");
   const profile = await measureProfile(gpu, new Spy(gpu), config, weights, d);
   assertEquals(profile, { ...start, rowsTogether: 16, spread: 8 });
+});
+
+Deno.test("measureProfile() gives a slow GPU a few rows of a prompt at a time", async () => {
+  const software = await openGpu();
+  using gpu = new Gpu(software.device, { ...software.info, isSoftware: false });
+  if (!gpu.device.features.has("timestamp-query")) return;
+  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
+  const { config, tensors } = checkpoint;
+  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
+  const weights = await loadWeights(gpu, checkpoint, layout);
+  class Spy extends Compiler {
+    override withProfile(): Compiler {
+      return super.withProfile(this.profile);
+    }
+  }
+  const d = dimensions(config, 130, "f32", "f32", 128);
+  const { encode, promptDispatches } = Forward.prototype;
+  for (const [milliseconds, most] of [[140, 128], [160, 64]] as const) {
+    const rows: number[] = [];
+    Forward.prototype.promptDispatches = function (ids, position) {
+      rows.push(ids.length);
+      return promptDispatches.call(this, ids, position);
+    };
+    Forward.prototype.encode = () => {}; // decoding passes are timed too, which takes its time
+    // A clock that says what 64 rows take, whatever ran.
+    const stamps = Array.from({ length: 100 }, (_, i) => BigInt(i % 2 * milliseconds * 1e6));
+    gpu.read = () => Promise.resolve(BigUint64Array.from(stamps).buffer);
+    try {
+      assert(await measureProfile(gpu, new Spy(gpu), config, weights, d));
+    } finally {
+      Object.assign(Forward.prototype, { encode, promptDispatches });
+    }
+    assertEquals(Math.max(...rows), most, `${milliseconds} ms for 64 rows`);
+  }
 });
 
 Deno.test("measureProfile() puts a CPU's weights where its head is faster", async () => {

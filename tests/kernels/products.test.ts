@@ -22,7 +22,7 @@ const families = [
     gpu,
     await Harness.likeGpu({ weightStorage: "texture" }),
     await Harness.likeGpu({ rowsTogether: 16, piecesTogether: 2, threads: 256 }),
-    await Harness.likeGpu({ rowsTogether: 8, piecesTogether: 4, threads: 32 }),
+    await Harness.likeGpu({ rowsTogether: 4, piecesTogether: 4, threads: 32 }),
   ],
   ...device.compiler.vector ? [[device, await Harness.open({}, { weightStorage: "buffer" })]] : [],
 ] as const;
