@@ -16,10 +16,8 @@ import { chain, type Row, rowWords } from "./rows.ts";
 
 /** Row counts that are tried: all copies of loops over rows, and of those over their queries. */
 const COUNTS = [2, 4, 8, 16, MAX_ROWS] as const;
-/** Where in the text the rows stand: in its third chunk of attention, just behind what is committed. */
+/** Where in the text the last row stands: in its third chunk of attention, and most of those it follows in the second. */
 const POSITION = 260;
-/** Tokens in the cache right before; further back it has little more than zeros. */
-const COMMITTED = 4;
 /** Dispatches of a submission: drivers give up on one that takes seconds, and Deno 2.9 does not survive that. */
 const DISPATCHES = 16;
 /** After so long no more is tried, and what was not tried is not used: more rows would hardly pay on a device this slow. */
@@ -31,8 +29,8 @@ export function isLosslessRows(value: unknown): value is number {
 }
 
 /**
- * Tries passes of more and more rows, all with the same token at the same place in the text: each row's logits have to be
- * those of the row alone.
+ * Tries passes of more and more rows: a row's logits have to be those it has alone, whether it stands beside others, or
+ * below drafts whose keys and values are not in the ring yet.
  *
  * @param model Its pass, whose cache is overwritten around position 260.
  * @param signal Ends it early; it then fails with the signal's reason.
@@ -47,7 +45,7 @@ export async function losslessRows(
   },
   signal?: AbortSignal,
 ): Promise<number> {
-  const run = async (rows: readonly Row[], base: number, committed = 0): Promise<Uint32Array> => {
+  const run = async (rows: readonly Row[], base: number, committed = 0) => {
     gpu.device.queue.writeBuffer(forward.rows, 0, rowWords(rows, base, committed));
     const dispatches = forward.dispatches(rows.length, base + rows.length);
     for (let i = 0; i < dispatches.length; i += DISPATCHES) {
@@ -55,25 +53,34 @@ export async function losslessRows(
       submit(gpu.device, dispatches.slice(i, i + DISPATCHES));
       await turn();
     }
-    return new Uint32Array(await gpu.read(forward.logits, 0, rows.length * vocabSize * 4));
   };
-  const position = Math.min(POSITION, context - 1);
-  const committed = Math.min(COMMITTED, position);
+  const logits = async (row: number, count = 1) =>
+    new Uint32Array(
+      await gpu.read(forward.logits, row * vocabSize * 4, count * vocabSize * 4),
+    );
   // Some that are in use: the last of a vocabulary may have no more than zeros.
-  const [token = 0, ...past] = [4, 3, 5, 2, 6].map((eighths) =>
-    Math.floor(vocabSize * eighths / 8)
+  const text = Array.from(
+    { length: Math.min(MAX_ROWS, context) },
+    (_, i) => Math.floor(vocabSize * (2 + 5 * i % 17 / 4) / 8),
   );
-  if (committed > 0) {
-    await run(chain(past[0]!, past.slice(1, committed)), position - committed);
-  }
-  const row = { token, parent: 0, depth: 0 };
-  const alone = await run([row], position, committed);
-  const start = performance.now(); // by now all kernels are compiled
+  const position = Math.min(POSITION, context - 1);
+  const [last] = chain(text.at(-1)!, []);
+  await run([last!], position); // after which all kernels are compiled
+  const start = performance.now();
   let found = 1;
   for (const count of COUNTS) {
     if (performance.now() - start > PATIENCE_MS) break;
-    const logits = await run(new Array(count).fill(row), position);
-    if (logits.some((bits, i) => bits !== alone[i % vocabSize])) break;
+    const [first = 0, ...drafts] = text.slice(-count);
+    const base = position - drafts.length;
+    // Plain decoding has those before it in the ring.
+    if (drafts.length > 0) await run(chain(first, drafts.slice(0, -1)), base);
+    await run([last!], position, drafts.length);
+    const alone = await logits(0);
+    await run(new Array(count).fill(last), position);
+    const beside = await logits(0, count);
+    await run(chain(first, drafts), base);
+    const below = await logits(drafts.length);
+    if ([...beside, ...below].some((bits, i) => bits !== alone[i % vocabSize])) break;
     found = count;
   }
   return found;

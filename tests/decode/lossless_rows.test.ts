@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isLosslessRows, losslessRows } from "../../decode/lossless_rows.ts";
 import { openCheckpoint } from "../../model/checkpoint.ts";
 import { Parts, type PartsOptions } from "../model/parts.ts";
-import { spoilWhere } from "./spoiled_shaders.ts";
+import { spoilAncestor, spoilWhere } from "./spoiled_shaders.ts";
 
 /** Tries a fixture's passes. */
 async function tryRows(name: string, options: PartsOptions, signal?: AbortSignal): Promise<number> {
@@ -36,6 +36,13 @@ for (
 ) {
   Deno.test(`no more than ${rows} rows are lossless where ${condition} changes bits`, async () => {
     using _ = spoilWhere(condition);
+    assertEquals(await tryRows("tiny-gqa-bf16", { context: 400 }), rows);
+  });
+}
+
+for (const [depth, rows] of [[1, 1], [2, 2], [3, 2], [7, 4], [31, 16]] as const) {
+  Deno.test(`no more than ${rows} rows are lossless where ancestors of depth ${depth} are seen otherwise`, async () => {
+    using _ = spoilAncestor(depth);
     assertEquals(await tryRows("tiny-gqa-bf16", { context: 400 }), rows);
   });
 }
