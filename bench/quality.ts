@@ -59,8 +59,21 @@ async function main(): Promise<void> {
   using stack = new DisposableStack();
   let source: WeightSource;
   let tokens: number[];
+  const isOfModel = flags.model !== undefined || flags.text !== undefined;
+  if (isOfModel && (flags.shape !== undefined || flags.layers !== undefined)) {
+    throw new DittoError(
+      `--shape and --layers have no place beside --model and --text.\n\n${HELP}`,
+    );
+  }
   if (flags.model && flags.text) {
-    source = stack.use(await openCheckpoint(flags.model));
+    const checkpoint = stack.use(await openCheckpoint(flags.model));
+    const { quantization } = checkpoint.config;
+    if (quantization) {
+      throw new DittoError(
+        `${flags.model} holds its weights in ${quantization} already: give the checkpoint it was made from.`,
+      );
+    }
+    source = checkpoint;
     const tokenizer = requireTokenizer(
       await loadTokenizer(flags.model, source.config),
       flags.model,

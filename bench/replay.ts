@@ -112,7 +112,9 @@ async function write(path: string, result: Simulation): Promise<void> {
   try {
     await Deno.writeTextFile(path, `${text}\n`);
   } catch (error) {
-    throw new DittoError(`${path} cannot be written: ${describeFileError(error)}.`);
+    throw new DittoError(
+      `${path} cannot be written: ${describeFileError(error, "its directory does not exist")}.`,
+    );
   }
 }
 

@@ -38,7 +38,7 @@ export const SHAPE_NAMES = Object.keys(SHAPES);
  * `config.json` of a shape.
  *
  * @param layers Layers to keep; default all.
- * @throws {DittoError} If there is no such shape.
+ * @throws {DittoError} If there is no such shape, or it has fewer layers.
  */
 export function shapeJson(name: string, layers?: number): Record<string, unknown> {
   const shape = SHAPES[name];
@@ -46,6 +46,10 @@ export function shapeJson(name: string, layers?: number): Record<string, unknown
     throw new DittoError(
       `There is no shape "${name}": the shapes are ${SHAPE_NAMES.join(", ")}.`,
     );
+  }
+  const all = Number(shape.num_hidden_layers);
+  if (layers !== undefined && layers > all) {
+    throw new DittoError(`The shape ${name} has ${all} layers: ${layers} cannot be kept of it.`);
   }
   return { ...shape, ...(layers !== undefined && { num_hidden_layers: layers }) };
 }

@@ -7,6 +7,9 @@ import { DittoError, type Message, type Prompt } from "../mod.ts";
 import { describeFileError } from "./file_error.ts";
 import type { PromptSource } from "./options.ts";
 
+/** Bytes that are read at most: no context holds as many, nor a string of JavaScript's. */
+const MAX_BYTES = 256 << 20;
+
 /**
  * Reads the prompt.
  *
@@ -28,21 +31,38 @@ export async function readPrompt(source: PromptSource): Promise<Prompt> {
     case "messages":
       return await readMessages(source.path);
     case "stdin":
-      return text(
-        new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
-        "The prompt on standard input",
-      );
+      return text(await readStdin(), "The prompt on standard input");
   }
 }
 
 async function readFile(path: string): Promise<Uint8Array> {
   try {
+    const { isDirectory, size } = await Deno.stat(path);
     // Windows would say that permission was denied.
-    if ((await Deno.stat(path)).isDirectory) throw new Deno.errors.IsADirectory(path);
+    if (isDirectory) throw new Deno.errors.IsADirectory(path);
+    if (size > MAX_BYTES) throw tooLong(path);
     return await Deno.readFile(path);
   } catch (error) {
+    if (error instanceof DittoError) throw error;
     throw new DittoError(`Cannot read ${path}: ${describeFileError(error)}.`, { cause: error });
   }
+}
+
+async function readStdin(): Promise<Uint8Array> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for await (const chunk of Deno.stdin.readable) {
+    length += chunk.length;
+    if (length > MAX_BYTES) throw tooLong("The prompt on standard input");
+    chunks.push(chunk);
+  }
+  return await new Blob(chunks).bytes();
+}
+
+function tooLong(what: string): DittoError {
+  return new DittoError(
+    `${what} has more than ${MAX_BYTES >> 20} MiB, which no context holds: give a part of it.`,
+  );
 }
 
 function text(bytes: Uint8Array, what: string): string {

@@ -22,12 +22,17 @@ export class StopStrings {
    */
   push(text: string): { text: string; stopped: boolean } {
     const all = this.#held + text;
-    const found = this.#stops.map((stop) => all.indexOf(stop)).filter((at) => at >= 0);
-    if (found.length > 0) {
-      this.#held = "";
-      return { text: all.slice(0, Math.min(...found)), stopped: true };
+    let first = Infinity;
+    let held = 0;
+    for (const stop of this.#stops) {
+      const at = all.indexOf(stop);
+      if (at >= 0) first = Math.min(first, at);
+      held = Math.max(held, overlap(all, stop));
     }
-    const held = Math.max(0, ...this.#stops.map((stop) => overlap(all, stop)));
+    if (first < Infinity) {
+      this.#held = "";
+      return { text: all.slice(0, first), stopped: true };
+    }
     this.#held = all.slice(all.length - held);
     return { text: all.slice(0, all.length - held), stopped: false };
   }

@@ -5,7 +5,7 @@
  *
  *     deno run -A examples/batch_rename.ts MODEL OLD NEW OUT FILE...
  */
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { DittoError, loadModel } from "../mod.ts";
 
 const [directory, oldName, newName, out, ...files] = Deno.args;
@@ -17,6 +17,16 @@ const names = files.map((file) => basename(file));
 const twice = names.find((name, i) => names.indexOf(name) !== i);
 if (twice) {
   console.error(`Two files are called ${twice}, and only one of them can be in ${out}.`);
+  Deno.exit(2);
+}
+
+const [target, ...directories] = await Promise.all(
+  [out, ...files.map((file) => dirname(file))].map((path) => Deno.realPath(path).catch(() => null)),
+);
+if (target && directories.includes(target)) {
+  console.error(
+    `${out} holds a file that is to be renamed in: give another directory for the answers.`,
+  );
   Deno.exit(2);
 }
 

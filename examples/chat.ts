@@ -10,6 +10,7 @@ import { stdin } from "node:process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { loadShowing } from "../cli/progress_bar.ts"; // loadModel() with a bar that tells how far it is
+import { OutputClosed, print } from "../cli/terminal.ts";
 import { DittoError, type Message, type Quantization } from "../mod.ts";
 
 /** What the command line says; null if it makes no sense. */
@@ -33,8 +34,6 @@ if (!parsed) {
 }
 const { directory, context, quantize, device } = parsed;
 
-const write = (text: string) => Deno.stdout.write(new TextEncoder().encode(text));
-
 using model = await loadShowing(directory, {
   ...(context && { context: Number(context) }),
   ...(quantize && { quantize: quantize as Quantization }), // loadModel() looks at its value
@@ -50,22 +49,26 @@ let chat: Message[] = [];
 async function ask(content: string): Promise<void> {
   const question = { role: "user", content };
   const generation = model.generate([...chat, question], { maxNewTokens: 500 });
-  for await (const { text } of generation) await write(text);
+  for await (const { text } of generation) await print(text);
   const { text, tokens, passes, promptTokens, cachedPromptTokens } = await generation.result();
   chat.push(question, { role: "assistant", content: text });
   const read = promptTokens - cachedPromptTokens;
   console.error(`\n[${read} tokens read, ${tokens.length} written in ${passes} passes]`);
 }
 
-await write("> ");
-for await (const line of createInterface({ input: stdin })) {
-  try {
-    if (line.trim()) await ask(line);
-  } catch (error) {
-    if (!(error instanceof DittoError)) throw error;
-    console.error(`${error.message} The chat begins anew.`); // such as one longer than the context
-    chat = [];
+try {
+  await print("> ");
+  for await (const line of createInterface({ input: stdin })) {
+    try {
+      if (line.trim()) await ask(line);
+    } catch (error) {
+      if (!(error instanceof DittoError)) throw error;
+      console.error(`${error.message} The chat begins anew.`); // such as one longer than the context
+      chat = [];
+    }
+    await print("> ");
   }
-  await write("> ");
+  await print("\n");
+} catch (error) {
+  if (!(error instanceof OutputClosed)) throw error; // who read the answers has read enough
 }
-await write("\n");

@@ -99,8 +99,10 @@ async function fieldsOf(request: IncomingMessage): Promise<Fields> {
   }
   if (length > MAX_LENGTH) refuse(`The request has ${length} bytes, more than ${MAX_LENGTH}.`, 413);
   try {
-    return Object(JSON.parse(await new Blob(chunks).text()));
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(await new Blob(chunks).bytes());
+    return Object(JSON.parse(text));
   } catch (error) {
+    if (error instanceof TypeError) refuse("The request is not UTF-8.");
     return refuse(`The request is not JSON: ${(error as Error).message}.`);
   }
 }
@@ -128,6 +130,10 @@ async function complete(
   const gone = new AbortController();
   response.on("close", () => gone.abort()); // at its end too, when there is nothing left to abort
   const fields = await fieldsOf(request);
+  const { stream = false } = fields;
+  if (stream !== null && typeof stream !== "boolean") {
+    refuse("The field stream must be true or false.");
+  }
   const prompt = isChat ? chatOf(fields.messages) : textOf(fields.prompt);
   const signal = AbortSignal.any([gone.signal, stopping.signal]);
   const generation = model.generate(prompt, { ...optionsOf(fields, model.context), signal });
@@ -136,12 +142,12 @@ async function complete(
   last = end.catch(() => {});
 
   const id = crypto.randomUUID();
-  const object = isChat ? `chat.completion${fields.stream ? ".chunk" : ""}` : "text_completion";
+  const object = isChat ? `chat.completion${stream ? ".chunk" : ""}` : "text_completion";
   const head = { id, object, created: Math.floor(Date.now() / 1000), model: name };
   const choose = (content: Fields, finish_reason: string | null = null) => {
     return { ...head, choices: [{ index: 0, ...content, logprobs: null, finish_reason }] };
   };
-  if (!fields.stream) {
+  if (!stream) {
     const { text, reason, usage } = await end;
     const content = isChat ? { message: { role: "assistant", content: text } } : { text };
     return send(response, 200, { ...choose(content, reason), usage });

@@ -61,8 +61,12 @@ async function requestAdapters(): Promise<GPUAdapter[]> {
  * The WebGPU devices that Deno offers and can open, the one that is used before the others; an empty list if there is none.
  *
  * @param name Only those with this in their names, in capitals or not. Default: all.
+ * @throws {DittoError} If `name` is no text.
  */
 export async function listDevices(name = ""): Promise<DeviceInfo[]> {
+  if (typeof name !== "string") {
+    throw new DittoError("The name of devices must be a text.", { code: "input" });
+  }
   return (await requestAdapters())
     .filter((adapter) => canBeOpened(adapter) && isCalled(adapter, name))
     .map(infoOf);

@@ -42,8 +42,8 @@ export function profileChoices(
   if (isSoftware || subgroupSize === null) threads.length = 1;
   return {
     // Sixteen sums a lane are what software drivers keep in registers. (product_vector.wgsl has its own rule.) With eight
-    // rows NVIDIA's compiler needs 112 registers in bf16, with four 108, and further rows read the weights again: from memory,
-    // where a card's cache is smaller than what all its lanes are at.
+    // rows NVIDIA's compiler needs 112 to 142 registers in bf16, with four 77 to 108; but further rows read the weights again,
+    // and from memory, where a card's cache is smaller than what all its lanes are at.
     rowsTogether: isSoftware ? [4] : hasFewRegisters(info) ? [4, 8, 16] : [8, 4, 16],
     piecesTogether: isSoftware ? [1] : [2, 4, 1],
     threads: threads as [number, ...number[]],

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import { openGpu, type OpenOptions } from "../kernels/open_gpu.ts";
 import {
   FLOAT_BYTES,
@@ -87,8 +88,10 @@ export async function saveQuantized(
       `The checkpoint is to be saved in ${show(quantization)}: it must be "q8" or "q4".`,
     );
   }
-  if (!(maxShardBytes > 0)) {
-    throw inputError(`The option maxShardBytes is ${show(maxShardBytes)}: it must be above 0.`);
+  if (!(typeof maxShardBytes === "number" && maxShardBytes > 0)) {
+    throw inputError(
+      `The option maxShardBytes is ${show(maxShardBytes)}: it must be a number above 0.`,
+    );
   }
   const source = await findModel(directoryPath(directory));
   using checkpoint = await openCheckpoint(source);
@@ -109,7 +112,7 @@ export async function saveQuantized(
   const totalBytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const others = await otherFiles(source);
   const root = directoryPath(target);
-  const isMade = await makeDirectory(root);
+  const made = await makeDirectory(root);
   const written: string[] = [];
   try {
     const shards = intoShards(tensors, maxShardBytes);
@@ -143,7 +146,7 @@ export async function saveQuantized(
     await writeJson(`${root}/config.json`, extended, written);
   } catch (error) {
     await Promise.allSettled(written.map((path) => Deno.remove(path)));
-    if (isMade) await Deno.remove(root).catch(() => {});
+    for (const directory of made) await Deno.remove(directory).catch(() => {});
     throw error;
   }
   return totalBytes;
@@ -263,17 +266,19 @@ class Writer implements AsyncDisposable {
   }
 }
 
-/** Makes the directory unless it is there, and refuses one that is not empty. Returns whether it was made. */
-async function makeDirectory(root: string): Promise<boolean> {
+/** Makes the directory unless it is there, and refuses one that is not empty. Returns what was made, the innermost first. */
+async function makeDirectory(root: string): Promise<string[]> {
+  const made: string[] = [];
   try {
-    const isThere = await Deno.stat(root).then(() => true, () => false);
-    if (!isThere) await Deno.mkdir(root, { recursive: true });
+    const isThere = (path: string) => Deno.lstat(path).then(() => true, () => false);
+    for (let path = root; !await isThere(path); path = dirname(path)) made.push(path);
+    await Deno.mkdir(root, { recursive: true });
     for await (const { name } of Deno.readDir(root)) {
       throw new DittoError(
         `The directory ${root} has a file ${name} already: give a new or an empty one.`,
       );
     }
-    return !isThere;
+    return made;
   } catch (cause) {
     throw cause instanceof DittoError ? cause : cannotWrite(root, cause);
   }

@@ -255,8 +255,15 @@ async function readSettings(root: string): Promise<JsonObject> {
 
 /** Finds the chat template: a file of its own counts before the field, and a processor's is better than none. */
 async function readChatTemplate(root: string, settings: JsonObject): Promise<unknown> {
-  const file = await readSmallFile(`${root}/chat_template.jinja`);
-  if (file !== undefined) return new TextDecoder().decode(file);
+  const path = `${root}/chat_template.jinja`;
+  const file = await readSmallFile(path);
+  if (file !== undefined) {
+    try {
+      return new TextDecoder("utf-8", { fatal: true }).decode(file);
+    } catch (cause) {
+      throw new DittoError(`${path} is not UTF-8: convert it, or get it anew.`, { cause });
+    }
+  }
   if (settings.chat_template != null) return settings.chat_template;
   return (await readObject(`${root}/chat_template.json`))?.chat_template;
 }

@@ -36,6 +36,19 @@ Deno.test("examples/batch_rename.ts answers for each file that has the name", as
   assertEquals(more, []);
   const renamed = await Deno.readTextFile(file("out/a.js"));
   assertEquals(renamed, code("total"));
+
+  // The files themselves are never written.
+  const own = await example(
+    "batch_rename.ts",
+    MODEL,
+    "price",
+    "total",
+    `${directory.path}/.`,
+    ...files,
+  );
+  assertEquals([own.code, own.stdout], [2, ""], own.stderr);
+  assertMatch(own.stderr, /give another directory/);
+  assertEquals(await Deno.readTextFile(file("a.js")), code("price"));
 });
 
 Deno.test("examples/chat.ts remembers what was said, and reads only what is new", async () => {

@@ -36,9 +36,10 @@ async function serving(
 type Asked = Record<string, unknown>;
 
 function post(url: string, body: unknown, signal: AbortSignal | null = null): Promise<Response> {
+  const isRaw = typeof body === "string" || body instanceof Uint8Array;
   return fetch(url, {
     method: "POST",
-    body: typeof body === "string" ? body : JSON.stringify(body),
+    body: isRaw ? body as BodyInit : JSON.stringify(body),
     signal,
   });
 }
@@ -282,6 +283,8 @@ Deno.test(
           [{ messages, temperature: 900 }, /^The field temperature is 900: /],
           [{ messages, max_tokens: 1.5, stream: true }, /^The field max_tokens is 1\.5: /],
           [{ messages, top_p: 0 }, /^The field top_p is 0: /],
+          [{ messages, stream: "false" }, /^The field stream must be true or false\.$/],
+          [new Uint8Array([0x22, 0xe9, 0x22]), /^The request is not UTF-8\.$/],
           [{ messages, stop: [""] }, /^A stop string is "": /],
           [{ messages: [user("a ".repeat(5000))] }, /^The prompt has \d+ tokens, and the context /],
         ] as const

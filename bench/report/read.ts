@@ -63,15 +63,36 @@ async function readResult(path: string): Promise<ResultFile> {
   } catch {
     throw new DittoError(`${path} is not JSON, as results are.`);
   }
-  const { kind, tasks, shape } = Object(result) as Record<string, unknown>;
-  const isSimulation = Object(tasks) === tasks && (kind ?? "simulation") === "simulation";
-  if (!isSimulation && !(kind === "end-to-end" && shape)) {
+  if (!isSimulation(result) && !isEndToEnd(result)) {
     throw new DittoError(
-      `${path} is no result of bench/end_to_end.ts, bench/peers/ or bench/replay.ts.`,
+      `${path} is no result of bench/end_to_end.ts, bench/peers/ or bench/replay.ts, or not a whole one.`,
     );
   }
   const name = path.replace(/.*[/\\]/, "").replace(/\.json$/, "");
-  return { name, result: result as EndToEndResult | Simulation };
+  return { name, result };
+}
+
+type Json = Record<string, unknown>;
+
+/** Whether a value has what is drawn of a simulation. */
+function isSimulation(value: unknown): value is Simulation {
+  const { kind = "simulation", tasks }: Json = Object(value);
+  const isTask = (task: unknown) => {
+    const { tokensPerPass, speed }: Json = Object(task);
+    return tokensPerPass instanceof Object && speed instanceof Object;
+  };
+  return kind === "simulation" && tasks instanceof Object && !Array.isArray(tasks) &&
+    Object.values(tasks).every(isTask);
+}
+
+/** Whether a value has what is drawn of an engine's run. */
+function isEndToEnd(value: unknown): value is EndToEndResult {
+  const { kind, ...result }: Json = Object(value);
+  return kind === "end-to-end" &&
+    ["engine", "date", "device", "shape", "dtype"].every((name) =>
+      typeof result[name] === "string"
+    ) &&
+    ["prefill", "plain", "replays"].every((name) => Array.isArray(result[name]));
 }
 
 async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {

@@ -34,6 +34,7 @@ Deno.test("bench/end_to_end.ts says in a sentence what it cannot do", async () =
     const [args, sentence] of [
       [["--device", "no such"], /^There is no WebGPU device with "no such" in its name: .+\.\n$/],
       [["--shape", "huge"], /^.*"huge".+\n$/],
+      [["--layers", "3"], /^The shape tiny has 2 layers: 3 cannot .+\.\n$/],
       [["--dtype", "q5"], /^--dtype is "q5": .+\.\n$/],
       [["--replay", "/no/such"], /\/no\/such/],
     ] as const

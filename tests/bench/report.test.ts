@@ -186,8 +186,21 @@ Deno.test("results are read from files and directories, and other files are told
   });
   assertEquals((await readResults([dir.path])).map(({ name }) => name), ["a", "b"]);
   assertEquals((await readResults([`${dir.path}/b.json`])).map(({ name }) => name), ["b"]);
-  await dir.write({ "c.json": { tasks: 1 } });
-  await assertRejects(() => readResults([dir.path]), DittoError, "is no result");
+  const { plain: _, ...rest } = engineResult("Ditto", []);
+  for (
+    const wrong of [
+      { tasks: 1 },
+      { tasks: [] },
+      { tasks: { a: 5 } },
+      rest,
+      { kind: "end-to-end" },
+      null,
+      5,
+    ]
+  ) {
+    await dir.write({ "c.json": wrong });
+    await assertRejects(() => readResults([dir.path]), DittoError, "is no result");
+  }
   await dir.write({ "c.json": "{" });
   await assertRejects(() => readResults([dir.path]), DittoError, "is not JSON");
   await assertRejects(() => readResults([`${dir.path}/d.json`]), DittoError, "cannot be read");

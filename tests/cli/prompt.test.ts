@@ -62,6 +62,10 @@ Deno.test("readPrompt() refuses files that it cannot read", async () => {
     await assertRejects(() => readPrompt(source), DittoError, `${path}: it does not exist`);
     const directory = { kind, path: Deno.cwd() };
     await assertRejects(() => readPrompt(directory), DittoError, "it is a directory");
+    const huge = { kind, path: await Deno.makeTempFile() };
+    await Deno.truncate(huge.path, 257 << 20); // of which no disk need hold a byte
+    await assertRejects(() => readPrompt(huge), DittoError, "has more than 256 MiB");
+    await Deno.remove(huge.path);
   }
 });
 

@@ -20,6 +20,8 @@ Deno.test("nothing of a stop string or after it is shown", () => {
   assertEquals(shown(["a\n", "b\n"], ["\n\n"]), { text: "a\nb\n", stopped: false });
   assertEquals(shown(["xEN", "EN", "D!"], ["END"]), { text: "xEN", stopped: true });
   assertEquals(shown(["anything"], []), { text: "anything", stopped: false });
+  const many = Array.from({ length: 200_000 }, (_, i) => `s${i}`);
+  assertEquals(shown(["as", "b s7 s"], many), { text: "asb ", stopped: true });
 });
 
 Deno.test(

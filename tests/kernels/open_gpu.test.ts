@@ -87,6 +87,9 @@ Deno.test("openGpu() and listDevices() find a device by a part of its name", asy
     assertEquals(await names(), [first!.name, "Graphics 770", "CPU"]);
     assertEquals(await names("77"), ["Graphics 770"]);
     assertEquals(await names("H200"), []);
+    for (const wrong of [5, null, {}] as unknown as string[]) {
+      await assertRejects(() => listDevices(wrong), DittoError, "must be a text");
+    }
     const error = await assertRejects(
       () => open("H200"),
       DittoError,

@@ -187,8 +187,10 @@ Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind"
     () => saveQuantized(source.path, `${path}/q5`, "q4", named),
     "called maxShardBytes",
   );
-  const maxShardBytes = -1;
-  await refused(() => saveQuantized(source.path, `${path}/q5`, "q4", { maxShardBytes }), "is -1");
+  for (const maxShardBytes of [-1, "5" as unknown as number]) {
+    const save = () => saveQuantized(source.path, `${path}/q5`, "q4", { maxShardBytes });
+    await refused(save, `is ${JSON.stringify(maxShardBytes)}`, "a number above 0");
+  }
   const onProgress = 5 as unknown as () => void;
   await refused(
     () => saveQuantized(source.path, `${path}/q5`, "q4", { onProgress }),
@@ -213,9 +215,11 @@ Deno.test("saveQuantized() refuses what it cannot do, and leaves nothing behind"
   const bad = tensors.find(({ name }) => name.endsWith("1.mlp.up_proj.weight"))!;
   new Uint16Array(bad.data.buffer)[5] = 0x7f80; // infinity
   await using damaged = await writeCheckpoint(new TempDir(), TINY_CONFIG, tensors);
-  const save = () => saveQuantized(damaged.path, `${path}/bad`, "q8");
-  await refused(save, bad.name, "infinite");
-  assert(!names(path).includes("bad"));
+  for (const directory of ["bad", "very/bad/indeed"]) {
+    const save = () => saveQuantized(damaged.path, `${path}/${directory}`, "q8");
+    await refused(save, bad.name, "infinite");
+    assertEquals(names(path).sort(), ["notes.txt", "q8"]);
+  }
   await refused(() => loadModel(damaged.path, { quantize: "q8" }), bad.name, "infinite");
 });
 

@@ -143,6 +143,8 @@ Deno.test("loadTokenizer() refuses broken files", async () => {
   for (const name of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]) {
     await refuse({ ...good, [name]: pointer }, `${name} is, it seems, a pointer of Git LFS`);
   }
+  const utf16 = new Uint8Array([0xff, 0xfe, 0x7b, 0, 0x7b, 0]); // as PowerShell writes it
+  await refuse({ ...good, "chat_template.jinja": utf16 }, "chat_template.jinja is not UTF-8");
   for (const json of [null, [], 7, {}, { model: {} }, { model: { vocab: 3 } }]) {
     await refuse({ "tokenizer.json": json }, "tokenizer.json is not a tokenizer");
   }
