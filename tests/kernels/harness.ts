@@ -90,7 +90,7 @@ export class Harness implements Disposable {
     const variant: Variant = isTextured ? { ...given, storage: "texture" } : given;
     const kernel = this.compiler.kernel(stage, variant, constants);
     if (isTextured) this.#textured.add(kernel);
-    if (recorder) {
+    if (recorder && !isTextured) { // tools/gpu/races.py knows no textures
       const { source, used } = this.compiler.source(stage, variant, constants);
       recorder.name(kernel, stage, source, used);
     }
