@@ -26,6 +26,13 @@ const info = (
   maxBufferBytes: 1 << 28,
 });
 
+async function loadTiny(gpu: Gpu) {
+  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
+  const { config, tensors } = checkpoint;
+  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
+  return { config, weights: await loadWeights(gpu, checkpoint, layout) };
+}
+
 Deno.test("a profile is one of the choices that the device has", () => {
   for (const subgroupSize of [null, 4, 8, 16, 32, 64, 128]) {
     for (const isSoftware of [false, true]) {
@@ -61,10 +68,7 @@ Deno.test("measureProfile() times every choice of a GPU, and leaves no buffer be
   const software = await openGpu();
   // As if it were none, so that there is something to choose.
   using gpu = new Gpu(software.device, { ...software.info, isSoftware: false });
-  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
-  const { config, tensors } = checkpoint;
-  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
-  const weights = await loadWeights(gpu, checkpoint, layout);
+  const { config, weights } = await loadTiny(gpu);
   const d = dimensions(config, 300, "f32");
   const profiles: Profile[] = [];
   class Spy extends Compiler {
@@ -101,10 +105,7 @@ Deno.test("measureProfile() takes what is faster, and leaves what is hardly so",
   const software = await openGpu();
   using gpu = new Gpu(software.device, { ...software.info, isSoftware: false });
   if (!gpu.device.features.has("timestamp-query")) return;
-  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
-  const { config, tensors } = checkpoint;
-  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
-  const weights = await loadWeights(gpu, checkpoint, layout);
+  const { config, weights } = await loadTiny(gpu);
   const start = defaultProfile(gpu.info);
   let tried = start;
   class Spy extends Compiler {
@@ -134,10 +135,7 @@ Deno.test("measureProfile() gives a slow GPU a few rows of a prompt at a time", 
   const software = await openGpu();
   using gpu = new Gpu(software.device, { ...software.info, isSoftware: false });
   if (!gpu.device.features.has("timestamp-query")) return;
-  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
-  const { config, tensors } = checkpoint;
-  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
-  const weights = await loadWeights(gpu, checkpoint, layout);
+  const { config, weights } = await loadTiny(gpu);
   class Spy extends Compiler {
     override withProfile(): Compiler {
       return super.withProfile(this.profile);
@@ -170,10 +168,7 @@ Deno.test("measureProfile() puts a CPU's weights where its head is faster", asyn
   const vectors = { isSoftware: true, subgroupSize: 8, subgroupVaries: false };
   using gpu = new Gpu(software.device, { ...software.info, ...vectors });
   if (!gpu.device.features.has("timestamp-query") || !gpu.device.features.has("subgroups")) return;
-  using checkpoint = await openCheckpoint(new URL("../fixtures/tiny-gqa-bf16", import.meta.url));
-  const { config, tensors } = checkpoint;
-  const layout = layOutWeights(config, (tensor) => tensors.get(tensor)!.dtype, 1 << 27);
-  const weights = await loadWeights(gpu, checkpoint, layout);
+  const { config, weights } = await loadTiny(gpu);
   const d = dimensions(config, 300, "f32");
   const start = defaultProfile(gpu.info);
   assertEquals(start.weightStorage, "texture");
