@@ -127,7 +127,8 @@ async function fasterStorage(
   });
   try {
     const times = await fastestOfEach(gpu, work, STORAGE_REPEATS);
-    return times && (times[1]! < times[0]! * GAIN ? "buffer" : "texture");
+    if (!times) return null;
+    return times[1]! < times[0]! * GAIN ? "buffer" : "texture";
   } finally {
     for (const { weights } of inTexture.parts) gpu.free(weights);
   }
