@@ -21,7 +21,7 @@ const POSITION = 260;
 /** Dispatches of a submission: drivers give up on one that takes seconds, and Deno 2.9 does not survive that. */
 const DISPATCHES = 16;
 /** After so long no more is tried, and what was not tried is not used: more rows would hardly pay on a device this slow. */
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 10_000;
 
 /** Whether a value can be what {@linkcode losslessRows} found. */
 export function isLosslessRows(value: unknown): value is number {
