@@ -105,13 +105,11 @@ function attended(config: MistralConfig, d: Dimensions, position: number): numbe
 }
 
 /**
- * Rows of the chunk of a prompt that begins at `position`: as many as fit one, or fewer where one layer's attention alone, or
- * its largest matrix, would take twice of what is submitted at once. For Mistral-7B that is beyond 23k tokens.
+ * Rows of the chunk of a prompt that begins at `position`: as many as fit one, or fewer where one layer's attention alone
+ * would take twice of what is submitted at once. For Mistral-7B that is beyond 23k tokens.
  */
 export function promptRowsAt(config: MistralConfig, d: Dimensions, position: number): number {
-  const { hiddenSize, intermediateSize } = config;
-  const most = Math.max(attended(config, d, position), 2 * hiddenSize * intermediateSize);
-  const rows = Math.floor(2 * SUBMITTED / most);
+  const rows = Math.floor(2 * SUBMITTED / attended(config, d, position));
   return Math.max(1, Math.min(rows, d.promptRows));
 }
 
