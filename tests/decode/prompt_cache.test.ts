@@ -50,9 +50,12 @@ async function* turns(random: Random, model: LanguageModel, count: number) {
   const { vocabSize } = model.config;
   const texts: number[][] = [[], Array.from({ length: 240 }, () => random.below(vocabSize))];
   for (let i = 0; i < count; i++) {
-    const text = random.chance(0.6) ? texts.at(-1)! : random.pick(texts);
-    const kept = text.slice(0, random.chance(0.7) ? text.length : random.below(text.length + 1));
-    const prompt = [...kept, ...makePrompt(random, random.below(30), vocabSize)].slice(0, 460);
+    // The first is short, and the second goes on with it: under a window longer ones may all lose their beginnings.
+    const text = i === 0 ? [] : i === 1 || random.chance(0.6) ? texts.at(-1)! : random.pick(texts);
+    const isWhole = i <= 1 || random.chance(0.7);
+    const kept = text.slice(0, isWhole ? text.length : random.below(text.length + 1));
+    const prompt = [...kept, ...makePrompt(random, random.below(30), vocabSize)]
+      .slice(0, i === 0 ? 100 : 460);
     texts.push(prompt);
     const answer: GenerationResult = yield prompt;
     if (answer) texts.push([...prompt, ...answer.tokens]);
