@@ -7,7 +7,7 @@ import { DittoError, type Message, type Prompt } from "../mod.ts";
 import { describeFileError } from "./file_error.ts";
 import type { PromptSource } from "./options.ts";
 
-/** Bytes that are read at most: no context holds as many, nor a string of JavaScript's. */
+/** Bytes that are read at most: the largest context has 2²⁴ tokens, of 16 bytes each then. */
 const MAX_BYTES = 256 << 20;
 
 /**

@@ -81,7 +81,8 @@ export async function losslessRows(
     const beside = await logits(0, count);
     await run(chain(first, drafts), base);
     const below = await logits(drafts.length);
-    if ([...beside, ...below].some((bits, i) => bits !== alone[i % vocabSize])) break;
+    const isOther = (bits: number, i: number) => bits !== alone[i % vocabSize];
+    if (beside.some(isOther) || below.some(isOther)) break;
     found = count;
   }
   return found;

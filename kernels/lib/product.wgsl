@@ -4,8 +4,8 @@
 //
 // LANES lanes split k among them, a piece at a time (an eight, or a sixteen of weights in few bits or F8), and share four
 // outputs (a quad). A lane holds an eight of weights in registers and meets it with ROWS_TOGETHER rows at most, or with one
-// when only one is left; further rows read the weights again, from cache if it holds what all lanes are at. product_vector.wgsl takes its place where
-// subgroups are a CPU's vector registers.
+// when only one is left; further rows read the weights again, from cache if it holds what all lanes are at.
+// product_vector.wgsl takes its place where subgroups are a CPU's vector registers.
 //
 // A GPU waits long for memory, and has few lanes to wait side by side where outputs are few. So a lane asks for
 // more than it needs at once: of one row, for PIECES_TOGETHER pieces; of several, whose multiply-adds take long, for
